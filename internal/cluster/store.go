@@ -1,0 +1,70 @@
+// Package cluster is where resources live: a directory of manifests, and
+// (later) a Kubernetes API server. Both answer the same small interface.
+package cluster
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: the resource is not as the precondition says.
+	ErrConflict = errors.New("conflict")
+)
+
+// Store reads and changes resources.
+type Store interface {
+	// Get returns one resource, or an error that Is ErrNotFound.
+	Get(ctx context.Context, key policy.Key) (*unstructured.Unstructured, error)
+	// List returns the resources of a kind, sorted by namespace and name; an
+	// empty namespace means all.
+	List(ctx context.Context, kind policy.Kind, namespace string) ([]*unstructured.Unstructured, error)
+	// Change carries out all changes in order, or none where the store can
+	// (a directory writes each file once). With dryRun nothing is written.
+	// The results are in the order of the changes.
+	Change(ctx context.Context, changes []Change, dryRun bool) ([]Result, error)
+	// Snapshot is everything now. Resources with faults are left out; faults
+	// says which and why (policy.Faults), err that nothing could be read.
+	Snapshot(ctx context.Context) (snap *policy.Snapshot, faults policy.Faults, err error)
+	// Watch sends a State at once and after every change, newest only, until
+	// ctx ends.
+	Watch(ctx context.Context) (<-chan State, error)
+}
+
+// State is what Watch sends.
+type State struct {
+	Snapshot *policy.Snapshot
+	Faults   policy.Faults
+}
+
+// Change is one edit: Object is created or replaced, or Delete is removed.
+type Change struct {
+	Object *unstructured.Unstructured // nil for a deletion
+	Delete policy.Key                 // set for a deletion
+	// IfAbsent fails with ErrConflict if the object exists already.
+	IfAbsent bool
+}
+
+// Outcome is what a change did, as kubectl words it.
+type Outcome string
+
+// The outcomes.
+const (
+	Created    Outcome = "created"
+	Configured Outcome = "configured"
+	Unchanged  Outcome = "unchanged"
+	Deleted    Outcome = "deleted"
+)
+
+// Result tells what one change did.
+type Result struct {
+	Key     policy.Key
+	Outcome Outcome
+	Where   policy.Origin // file it was written to
+}

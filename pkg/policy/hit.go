@@ -1,0 +1,20 @@
+package policy
+
+// Hit is one step of the walk through the policies: a rule that matched, or
+// the end of a tier. It is comparable.
+type Hit struct {
+	Tier   string
+	Policy Key // zero where no policy applied
+	// Rule is the index of the rule in its direction's list, EndOfTier or NoPolicy.
+	Rule   int
+	Action Action
+}
+
+// Special values of Hit.Rule.
+const (
+	// EndOfTier: the tier's default action; Policy is the last one of the
+	// tier that selected the endpoint in this direction (S8).
+	EndOfTier = -1
+	// NoPolicy: no tier decided, so the endpoint is allowed (S9).
+	NoPolicy = -2
+)
