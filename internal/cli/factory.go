@@ -1,0 +1,45 @@
+// Package cli is what every command is built on: streams, configuration, the
+// lazy factory for stores and clients, and the one place that turns an error
+// into an exit code.
+package cli
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/viper"
+
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/lab"
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/flow"
+)
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// Terminal says that Out is a terminal; ErrTerminal the same of Err.
+	Terminal, ErrTerminal bool
+	// Width is the terminal's width in columns; 0 in a pipe: no wrapping.
+	Width int
+	// Color says whether Out may be coloured (a terminal, and no NO_COLOR).
+	Color bool
+}
+
+// Factory gives a command what it needs, made when it is first asked for. Its
+// fields can be replaced in tests.
+type Factory struct {
+	IO     *Streams
+	Now    func() time.Time
+	Config *viper.Viper // flags, NETPOL_* and the configuration file, merged
+	// Store is --dir, or else the lab's directory of manifests.
+	Store func() (cluster.Store, error)
+	// Flows is where flows come from: the lab's agent.
+	Flows func(ctx context.Context) (flow.Source, error)
+	// Agent is the lab's agent.
+	Agent func(ctx context.Context) (agentpb.AgentClient, error)
+	// Lab is the running lab (--lab NAME, default "default").
+	Lab func() (*lab.Client, error)
+}

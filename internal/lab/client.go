@@ -1,0 +1,4 @@
+package lab
+
+// Client talks to a running lab.
+type Client struct{}

@@ -1,0 +1,46 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// Filter picks flows; the zero Filter picks all but probes.
+type Filter struct {
+	// Since and Until bound when flows were seen; zero is unbounded.
+	Since, Until time.Time
+	// Namespaces: either end is in one of them; empty is any.
+	Namespaces []string
+	// Workload: either end is that workload (by name); empty is any.
+	Workload string
+	// From and To: the source or destination is namespace/workload, a
+	// workload name, or an address; empty is any.
+	From, To string
+	Protocol policy.Protocol
+	Port     uint16
+	// Action is what was enforced: Allow, Deny or 0 for any.
+	Action        policy.Action
+	IncludeProbes bool
+}
+
+// Coverage says what the flows are evidence of.
+type Coverage struct {
+	// From is since when flows were collected, To until when.
+	From, To time.Time
+	// Lost connections; LostUnknown: at least so many (shown as ≥).
+	Lost        int64
+	LostUnknown bool
+	// Evicted flows that were dropped to stay within bounds.
+	Evicted int64
+}
+
+// Source is where flows come from.
+type Source interface {
+	// List returns the flows that pass the filter, aggregated over the whole
+	// span, sorted by key.
+	List(ctx context.Context, f Filter) ([]Flow, Coverage, error)
+	// Follow calls each for every flow as it changes, until ctx ends.
+	Follow(ctx context.Context, f Filter, each func(Flow) error) error
+}
