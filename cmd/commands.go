@@ -1,0 +1,14 @@
+package cmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+)
+
+// addCommands adds every command, in the order in which help lists them.
+func addCommands(root *cobra.Command, f *cli.Factory) {
+	root.AddCommand(
+		NewCmdVersion(f, nil),
+	)
+}

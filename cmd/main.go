@@ -1,0 +1,40 @@
+// Package cmd is the command line: one file a command, each of them flags →
+// Options → one call into pkg/ → output.
+package cmd
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/netpol-project/netpol/internal/cli"
+)
+
+// Main runs netpol with the process's arguments and streams, and returns the
+// exit code.
+func Main() int {
+	streams := cli.SystemStreams(os.Getenv("NO_COLOR"))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second Ctrl-C ends the process at once, whatever a command waits for.
+	context.AfterFunc(ctx, stop)
+	return Run(ctx, streams, os.Args)
+}
+
+// Run runs netpol with args (args[0] is the program's name) and returns the
+// exit code.
+func Run(ctx context.Context, streams *cli.Streams, args []string) int {
+	config, err := cli.NewConfig()
+	if err != nil {
+		cli.Report(streams.Err, err)
+		return cli.Code(err)
+	}
+	root, err := NewCmdRoot(cli.New(streams, config), args[0])
+	if err == nil {
+		root.SetArgs(args[1:])
+		err = root.ExecuteContext(ctx)
+	}
+	cli.Report(streams.Err, err)
+	return cli.Code(err)
+}

@@ -1,0 +1,119 @@
+package cmd
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+)
+
+// The groups that help lists commands in.
+const (
+	groupFlow   = "flow"   // the way from open to closed, in order
+	groupLook   = "look"   // what is, and why
+	groupPolicy = "policy" // policies by hand
+	groupLab    = "lab"
+)
+
+// NewCmdRoot is netpol itself. program is the name it was called by: as
+// kubectl-netpol it is a plugin, and help shows what the user typed.
+func NewCmdRoot(f *cli.Factory, program string) (*cobra.Command, error) {
+	root := &cobra.Command{
+		Use:   "netpol",
+		Short: "Close a namespace's network without breaking it",
+		Long: `netpol takes a namespace from "everything is allowed" to "only what is needed
+is allowed" without breaking it: watch the traffic, stage a default-deny, see
+what it would block, recommend the missing policies, enforce, and prove it.
+
+Policies are projectcalico.org/v3 resources.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) { cli.ApplyConfig(cmd, f.Config) },
+	}
+	if strings.HasPrefix(filepath.Base(program), "kubectl-") {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl netpol"}
+	}
+	root.SetIn(f.IO.In)
+	root.SetOut(f.IO.Out)
+	root.SetErr(f.IO.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &cli.Error{What: err.Error(), Try: cmd.CommandPath() + " --help", Err: err}
+	})
+	if err := cli.AddGlobalFlags(root, f.Config); err != nil {
+		return nil, err
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupFlow, Title: "From open to closed:"},
+		&cobra.Group{ID: groupLook, Title: "Look and prove:"},
+		&cobra.Group{ID: groupPolicy, Title: "Policies and tiers:"},
+		&cobra.Group{ID: groupLab, Title: "Lab and agent:"},
+	)
+	addCommands(root, f)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(newCmdHelp())
+	return root, nil
+}
+
+// inGroup puts a command into a group of help.
+func inGroup(group string, c *cobra.Command) *cobra.Command {
+	c.GroupID = group
+	return c
+}
+
+// newCmdHelp is "netpol help COMMAND", which fails for a command there is not.
+func newCmdHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			target, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 && target == cmd.Root() {
+				return unknownCommand(cmd.Root(), args[0])
+			}
+			target.InitDefaultHelpFlag()
+			return target.Help()
+		},
+	}
+}
+
+// unknownCommand is the error for a word that is no subcommand of cmd.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return cli.Unknown("command", word, names, cmd.CommandPath()+" --help")
+}
+
+// parent is the RunE of a command that only has subcommands.
+func parent(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return unknownCommand(cmd, args[0])
+}
+
+// exactArgs is cobra.ExactArgs with an error that names what is missing.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		try := cmd.CommandPath() + " --help"
+		if len(args) < len(names) {
+			return cli.Usage(try, "%s is missing", strings.Join(names[len(args):], " and "))
+		}
+		return cli.Usage(try, "unexpected argument %q", args[len(names)])
+	}
+}

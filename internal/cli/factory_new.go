@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/viper"
+
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/lab"
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/flow"
+)
+
+// New is the factory for real use. Nothing is opened until it is asked for.
+func New(streams *Streams, config *viper.Viper) *Factory {
+	f := &Factory{IO: streams, Now: time.Now, Config: config}
+	f.Lab = sync.OnceValues(func() (*lab.Client, error) {
+		if err := f.refuseCluster(); err != nil {
+			return nil, err
+		}
+		return openLab(f.Config.GetString("lab"))
+	})
+	f.Store = sync.OnceValues(func() (cluster.Store, error) {
+		if err := f.refuseCluster(); err != nil {
+			return nil, err
+		}
+		if dir := f.Config.GetString("dir"); dir != "" {
+			return openDir(dir)
+		}
+		l, err := f.Lab()
+		if err != nil {
+			return nil, err
+		}
+		return openDir(manifests(l))
+	})
+	f.Flows = func(ctx context.Context) (flow.Source, error) {
+		l, err := f.Lab()
+		if err != nil {
+			return nil, err
+		}
+		return labFlows(ctx, l)
+	}
+	f.Agent = func(ctx context.Context) (agentpb.AgentClient, error) {
+		l, err := f.Lab()
+		if err != nil {
+			return nil, err
+		}
+		return labAgent(ctx, l)
+	}
+	return f
+}
+
+// refuseCluster refuses the flags that mean a Kubernetes cluster, which netpol
+// can't reach yet: ignoring them would work on the wrong thing.
+func (f *Factory) refuseCluster() error {
+	for _, name := range []string{"context", "kubeconfig"} {
+		if f.Config.GetString(name) != "" {
+			return Usage("netpol --dir DIR …, or netpol lab up", "--%s: netpol can't work on a cluster yet, only on a lab or a directory of manifests", name)
+		}
+	}
+	return nil
+}
+
+// Offline says that --dir was given: there is no agent and there are no flows.
+func (f *Factory) Offline() bool { return f.Config.GetString("dir") != "" }
+
+// Namespaces are those given by -n, sorted, without duplicates; empty if none.
+func (f *Factory) Namespaces() []string {
+	var out []string
+	for _, s := range f.Config.GetStringSlice("namespace") {
+		for _, ns := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
+			out = append(out, ns)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// AllNamespaces says that -A was given.
+func (f *Factory) AllNamespaces() bool { return f.Config.GetBool("all-namespaces") }
+
+// Namespace is the one namespace given by -n, or "" if none was. More than
+// one, or -n with -A, is a usage error.
+func (f *Factory) Namespace() (string, error) {
+	ns := f.Namespaces()
+	switch {
+	case len(ns) > 0 && f.AllNamespaces():
+		return "", Usage("", "-n and -A can't be given together")
+	case len(ns) > 1:
+		return "", Usage("", "one namespace is needed here, but %d were given: %s", len(ns), strings.Join(ns, ", "))
+	case len(ns) == 1:
+		return ns[0], nil
+	}
+	return "", nil
+}

@@ -1,0 +1,143 @@
+package output
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+)
+
+// Cell is one field of a table, or a word of a line.
+type Cell struct {
+	Text  string
+	Style Style
+}
+
+// Table collects rows and prints them at the end.
+type Table struct {
+	p       *Printer
+	columns []string
+	rows    [][]Cell
+}
+
+// Table starts a table. Columns are in capitals; put the one whose text may be
+// long or have blanks (a selector, a sentence) last.
+func (p *Printer) Table(columns ...string) *Table {
+	return &Table{p: p, columns: columns}
+}
+
+// Row adds a row. Fields are Cells, or anything else, printed with %v. Missing
+// fields and empty ones show as "-", so that columns can be counted.
+func (t *Table) Row(fields ...any) {
+	row := make([]Cell, len(t.columns))
+	for i := range row {
+		if i < len(fields) {
+			if c, ok := fields[i].(Cell); ok {
+				row[i] = c
+			} else {
+				row[i] = Cell{Text: fmt.Sprint(fields[i])}
+			}
+		}
+		if row[i].Text == "" {
+			row[i].Text = "-"
+		}
+	}
+	t.rows = append(t.rows, row)
+}
+
+// Len is the number of rows so far.
+func (t *Table) Len() int { return len(t.rows) }
+
+// Print writes the table: in a pipe columns are padded with blanks and
+// separated by three; on a terminal they fit its width.
+func (t *Table) Print() error {
+	if t.p.Width == 0 {
+		return t.printPlain()
+	}
+	return t.printTerminal()
+}
+
+func (t *Table) printPlain() error {
+	widths := t.natural()
+	var b strings.Builder
+	line := func(cells []Cell) {
+		for i, c := range cells {
+			text := t.p.paint(c.Style, c.Text)
+			b.WriteString(text)
+			if i < len(cells)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-lipgloss.Width(text)+gap))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	line(t.header())
+	for _, r := range t.rows {
+		line(r)
+	}
+	_, err := t.p.W.Write([]byte(b.String()))
+	return err
+}
+
+// gap is the number of blanks between columns.
+const gap = 3
+
+func (t *Table) printTerminal() error {
+	widths := fit(t.natural(), t.p.Width-gap*(len(t.columns)-1))
+	w := tablewriter.NewTable(t.p.W,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders: tw.BorderNone,
+			Settings: tw.Settings{
+				Separators: tw.SeparatorsNone,
+				Lines:      tw.LinesNone,
+			},
+		})),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithRowAlignment(tw.AlignLeft),
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+		tablewriter.WithPadding(tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}),
+	)
+	w.Header(t.render(t.header(), widths))
+	for _, r := range t.rows {
+		if err := w.Append(t.render(r, widths)); err != nil {
+			return fmt.Errorf("output: %w", err)
+		}
+	}
+	return w.Render()
+}
+
+func (t *Table) header() []Cell {
+	out := make([]Cell, len(t.columns))
+	for i, c := range t.columns {
+		out[i] = Cell{Text: c, Style: Strong}
+	}
+	return out
+}
+
+// natural are the widths that the columns would like to have.
+func (t *Table) natural() []int {
+	widths := make([]int, len(t.columns))
+	for _, r := range append([][]Cell{t.header()}, t.rows...) {
+		for i, c := range r {
+			widths[i] = max(widths[i], lipgloss.Width(c.Text))
+		}
+	}
+	return widths
+}
+
+// render wraps each cell to its column's width and paints it.
+func (t *Table) render(cells []Cell, widths []int) []string {
+	out := make([]string, len(cells))
+	for i, c := range cells {
+		lines := wrap(c.Text, widths[i])
+		for j := range lines {
+			lines[j] = t.p.paint(c.Style, lines[j])
+		}
+		out[i] = strings.Join(lines, "\n")
+	}
+	return out
+}
