@@ -1,0 +1,190 @@
+package tier
+
+import (
+	"net/netip"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// end is one end of a connection, looked up once.
+type end struct {
+	id   int32 // -1: no endpoint owns the address
+	addr netip.Addr
+}
+
+func (m *Model) end(p Peer) end {
+	e := end{id: m.ids.of(p.Endpoint), addr: p.Addr.Unmap()}
+	if !e.addr.IsValid() && p.Endpoint != nil && len(p.Endpoint.Addrs) > 0 {
+		e.addr = p.Endpoint.Addrs[0]
+	}
+	return e
+}
+
+// question is a connection as one end's policies are asked about it.
+type question struct {
+	local, peer end
+	version     uint8
+	protocol    policy.Protocol
+	port        uint16
+}
+
+func (m *Model) question(local, peer Peer, proto policy.Protocol, port uint16) question {
+	q := question{local: m.end(local), peer: m.end(peer), version: 4, protocol: proto, port: port}
+	// Both ends of a connection have addresses of one family: where one end's
+	// was not given, take its address of the other end's family.
+	switch {
+	case local.Addr.IsValid() && !peer.Addr.IsValid():
+		q.peer.addr = addrLike(peer.Endpoint, q.local.addr)
+	case !local.Addr.IsValid() && q.peer.addr.IsValid():
+		q.local.addr = addrLike(local.Endpoint, q.peer.addr)
+	}
+	if q.peer.addr.Is6() || !q.peer.addr.IsValid() && q.local.addr.Is6() {
+		q.version = 6
+	}
+	return q
+}
+
+func addrLike(ep *policy.Endpoint, like netip.Addr) netip.Addr {
+	if ep != nil {
+		for _, a := range ep.Addrs {
+			if a.Is4() == like.Is4() {
+				return a
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// Judge gives the verdict of local's policies in direction dir on a connection
+// with peer. local must be an endpoint; a peer without an Endpoint is an
+// address that no endpoint owns (Model.Peer looks that up).
+func (m *Model) Judge(scope Scope, dir policy.Direction, local, peer Peer, proto policy.Protocol, port uint16) Verdict {
+	q := m.question(local, peer, proto, port)
+	return m.judge(m.walk(m.view(scope), dir, q.local.id), dir, &q)
+}
+
+// Evaluate judges both ends (S10). An endpoint always reaches itself (S32).
+func (m *Model) Evaluate(scope Scope, c Conn) Result {
+	src, dst := c.Source, c.Destination
+	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.ID() == dst.Endpoint.ID() {
+		return Result{}
+	}
+	var r Result
+	if src.Endpoint != nil {
+		v := m.Judge(scope, policy.Egress, src, dst, c.Protocol, c.Port)
+		r.Egress = &v
+	}
+	if dst.Endpoint != nil {
+		v := m.Judge(scope, policy.Ingress, dst, src, c.Protocol, c.Port)
+		r.Ingress = &v
+	}
+	return r
+}
+
+// judge is the walk: S5 to S9.
+func (m *Model) judge(w *walk, dir policy.Direction, q *question) Verdict {
+	var logs []policy.Hit
+tiers:
+	for gi := range w.groups {
+		g := &w.groups[gi]
+		for _, c := range g.policies {
+			rules := c.rules[dir]
+			for i := range rules {
+				r := &rules[i]
+				if !m.ruleMatches(r, q) {
+					continue
+				}
+				switch r.action {
+				case policy.Log: // S7
+					logs = append(logs, hit(g, c, i, policy.Log))
+				case policy.Pass: // S6
+					continue tiers
+				default: // S5
+					return Verdict{Action: r.action, By: hit(g, c, i, r.action), Logs: logs}
+				}
+			}
+		}
+		if g.tier.DefaultAction != policy.Pass { // S8
+			return Verdict{Action: policy.Deny, By: hit(g, g.policies[len(g.policies)-1], policy.EndOfTier, policy.Deny), Logs: logs}
+		}
+	}
+	return Verdict{Action: policy.Allow, By: policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}, Logs: logs} // S9
+}
+
+func hit(g *group, c *compiled, rule int, action policy.Action) policy.Hit {
+	return policy.Hit{Tier: g.tier.Name, Policy: c.Key, Rule: rule, Action: action}
+}
+
+// ruleMatches says whether every criterion that r gives holds.
+func (m *Model) ruleMatches(r *rule, q *question) bool {
+	return m.protocolMatches(r, q) && m.endsMatch(r, q)
+}
+
+func (m *Model) protocolMatches(r *rule, q *question) bool {
+	if r.protocol != 0 && r.protocol != q.protocol || r.notProtocol != 0 && r.notProtocol == q.protocol {
+		return false
+	}
+	if len(r.ports) > 0 && !portIn(r.ports, q) {
+		return false
+	}
+	return len(r.notPorts) == 0 || !portIn(r.notPorts, q)
+}
+
+// portIn says whether the connection's port is in the list; a protocol
+// without ports has none.
+func portIn(list []policy.PortRange, q *question) bool {
+	if !q.protocol.HasPorts() {
+		return false
+	}
+	for _, p := range list {
+		if p.Contains(q.port) {
+			return true
+		}
+	}
+	return false
+}
+
+// endsMatch holds the criteria on who talks to whom, ports and protocol apart.
+func (m *Model) endsMatch(r *rule, q *question) bool {
+	if r.peer != noEntity && !m.entityMatches(r.peer, q.peer.id) {
+		return false
+	}
+	if r.ipVersion != 0 && r.ipVersion != q.version {
+		return false
+	}
+	if r.local != noEntity && !m.entityMatches(r.local, q.local.id) {
+		return false
+	}
+	return r.nets == nil || r.nets.match(q)
+}
+
+func (m *Model) entityMatches(e, id int32) bool {
+	if id < 0 {
+		return m.entities[e].external
+	}
+	return m.columns[e].has(id)
+}
+
+// match holds the criteria on addresses. A rule whose nets are of one family
+// does not match the other, notNets included (S23); an endpoint that has no
+// address yet is in no net.
+func (n *netCriteria) match(q *question) bool {
+	return n.version == q.version &&
+		netsMatch(n.peer, n.notPeer, q.peer.addr) && netsMatch(n.local, n.notLocal, q.local.addr)
+}
+
+func netsMatch(nets, notNets []netip.Prefix, addr netip.Addr) bool {
+	if len(nets) > 0 && !inNets(nets, addr) {
+		return false
+	}
+	return len(notNets) == 0 || !inNets(notNets, addr)
+}
+
+func inNets(nets []netip.Prefix, addr netip.Addr) bool {
+	for _, n := range nets {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,233 @@
+package tier
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// view is the model under one Scope: the policies that count, in order, and
+// for every identity the ones that select it.
+type view struct {
+	policies []*compiled // in the order they are asked, over all tiers
+	rank     map[string]int
+	tiers    []*policy.Tier
+	// walks by direction and identity, made when first asked for.
+	walks [2][]atomic.Pointer[walk]
+}
+
+// walk is what judges one identity in one direction: the tiers that have a
+// policy for it, each with these policies in order.
+type walk struct {
+	groups []group
+	key    string // digest of all of it
+	// local says that some rule has criteria on the endpoint's own side.
+	local bool
+	// nets says that some rule has criteria on addresses.
+	nets bool
+}
+
+type group struct {
+	tier     *policy.Tier
+	policies []*compiled
+}
+
+// view returns the model under a scope, made when first asked for.
+func (m *Model) view(scope Scope) *view {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v, ok := m.views[scope]; ok {
+		return v
+	}
+	v := m.takeOver(scope)
+	if v == nil {
+		v = m.newView(scope)
+	}
+	m.views[scope] = v
+	return v
+}
+
+func (m *Model) newView(scope Scope) *view {
+	v := &view{tiers: m.tiers, rank: make(map[string]int, len(m.tiers))}
+	for i, t := range m.tiers {
+		v.rank[t.Name] = i
+	}
+	v.policies = inScope(m.policies, scope)
+	slices.SortFunc(v.policies, v.compare)
+	for d := range v.walks {
+		v.walks[d] = make([]atomic.Pointer[walk], len(m.ids.reps))
+	}
+	return v
+}
+
+func (v *view) compare(a, b *compiled) int {
+	if d := v.rank[a.Tier] - v.rank[b.Tier]; d != 0 {
+		return d
+	}
+	return ComparePolicies(a.Policy, b.Policy)
+}
+
+// inScope picks the policies that count (S26-S28). In every scope but the
+// enforced one a staged policy stands in for the enforced one of its kind,
+// namespace and name (Set, Learn), takes it away (Delete), or is absent
+// (Ignore).
+func inScope(all []*compiled, scope Scope) []*compiled {
+	replaced := map[policy.Key]bool{}
+	var out []*compiled
+	for _, c := range all {
+		if !c.Kind.Staged() || !scope.promotes(c.Key) || c.StagedAction == policy.StagedIgnore {
+			continue
+		}
+		enforced := c.Key
+		enforced.Kind = c.Kind.Enforced()
+		replaced[enforced] = true
+		if c.StagedAction != policy.StagedDelete {
+			out = append(out, c)
+		}
+	}
+	for _, c := range all {
+		if !c.Kind.Staged() && !replaced[c.Key] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// promotes says whether a staged policy counts as enforced.
+func (s Scope) promotes(staged policy.Key) bool {
+	switch s.mode {
+	case scopePending:
+		return true
+	case scopeOnly:
+		return s.only == staged
+	}
+	return false
+}
+
+// takeOver makes the view from the previous model's, where only policies that
+// this scope does not treat specially have changed; nil if that can't be done.
+func (m *Model) takeOver(scope Scope) *view {
+	if m.prev == nil || !m.sameTiers {
+		return nil
+	}
+	m.prev.mu.Lock()
+	old := m.prev.views[scope]
+	m.prev.mu.Unlock()
+	if old == nil {
+		return nil
+	}
+	var gone, come []*compiled
+	for _, list := range []struct {
+		from []*compiled
+		to   *[]*compiled
+	}{{m.removedPolicies, &gone}, {m.addedPolicies, &come}} {
+		for _, c := range list.from {
+			if c.Kind.Staged() && scope.promotes(c.Key) {
+				return nil // it may replace or uncover another policy
+			}
+			if !c.Kind.Staged() {
+				*list.to = append(*list.to, c)
+			}
+		}
+	}
+	if scope.mode != scopeEnforced && len(gone)+len(come) > 0 {
+		return nil // a staged policy may stand in for one of them
+	}
+	v := &view{tiers: m.tiers, rank: old.rank}
+	v.policies = v.replace(old.policies, gone, come)
+	m.takeOverWalks(v, old, gone, come)
+	return v
+}
+
+// replace returns the ordered list without gone and with come in its place.
+func (v *view) replace(list, gone, come []*compiled) []*compiled {
+	if len(gone)+len(come) == 0 {
+		return list
+	}
+	dead := make(map[*compiled]bool, len(gone))
+	for _, c := range gone {
+		dead[c] = true
+	}
+	out := make([]*compiled, 0, len(list)+len(come))
+	for _, c := range list {
+		if !dead[c] {
+			out = append(out, c)
+		}
+	}
+	if len(come) > 16 {
+		out = append(out, come...)
+		slices.SortFunc(out, v.compare)
+		return out
+	}
+	for _, c := range come {
+		i, _ := slices.BinarySearchFunc(out, c, v.compare)
+		out = slices.Insert(out, i, c)
+	}
+	return out
+}
+
+// takeOverWalks keeps the walks of identities that no changed policy selects.
+func (m *Model) takeOverWalks(v, old *view, gone, come []*compiled) {
+	for d := range v.walks {
+		v.walks[d] = make([]atomic.Pointer[walk], len(m.ids.reps))
+		if !m.sameNamespaceNames {
+			continue // selections may have changed everywhere
+		}
+		for i := range old.walks[d] {
+			w := old.walks[d][i].Load()
+			if w == nil || m.selectsAny(gone, policy.Direction(d), int32(i)) || m.selectsAny(come, policy.Direction(d), int32(i)) {
+				continue
+			}
+			v.walks[d][i].Store(w)
+		}
+	}
+}
+
+// selectsAny says whether one of the policies judges the identity. An entity
+// keeps its number from model to model, so this holds for removed ones too.
+func (m *Model) selectsAny(list []*compiled, dir policy.Direction, id int32) bool {
+	for _, c := range list {
+		if c.Types[dir] && m.columns[c.subject].has(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// noWalk is the walk of an endpoint that the model does not know: nothing
+// selects it.
+var noWalk = &walk{}
+
+// walk returns what judges an identity in a direction.
+func (m *Model) walk(v *view, dir policy.Direction, id int32) *walk {
+	if id < 0 {
+		return noWalk
+	}
+	slot := &v.walks[dir][id]
+	if w := slot.Load(); w != nil {
+		return w
+	}
+	w := &walk{}
+	for _, c := range v.policies {
+		if !c.Types[dir] || !m.columns[c.subject].has(id) {
+			continue
+		}
+		t := v.tiers[v.rank[c.Tier]]
+		if n := len(w.groups); n == 0 || w.groups[n-1].tier != t {
+			w.groups = append(w.groups, group{tier: t})
+		}
+		g := &w.groups[len(w.groups)-1]
+		g.policies = append(g.policies, c)
+		for i := range c.rules[dir] {
+			r := &c.rules[dir][i]
+			w.nets = w.nets || r.nets != nil
+			w.local = w.local || r.local != noEntity || r.nets != nil && len(r.nets.local)+len(r.nets.notLocal) > 0
+		}
+	}
+	if len(w.groups) > 0 {
+		w.key = digestOf(w.groups)
+	}
+	slot.Store(w)
+	return w
+}
