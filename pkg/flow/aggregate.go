@@ -1,0 +1,250 @@
+package flow
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// Limits bound what an Aggregator keeps.
+type Limits struct {
+	// Keys is how many different flows are kept, at least 1.
+	Keys int
+	// Keep is how long roll-ups are kept.
+	Keep time.Duration
+}
+
+// DefaultLimits keep 20 000 flows for 15 days. A flow that is seen once costs
+// about 1 KiB, one that is never silent for 15 days about 45 KiB.
+func DefaultLimits() Limits { return Limits{Keys: 20000, Keep: 15 * 24 * time.Hour} }
+
+// Ends are the pods at the two ends of a connection, for their labels; nil
+// where an end is not a pod.
+type Ends struct{ Source, Destination *policy.Endpoint }
+
+// Counters are what conntrack or nflog counted, from the reporter's view.
+type Counters struct{ PacketsIn, PacketsOut, BytesIn, BytesOut int64 }
+
+// Aggregator counts connections by Key and time: in buckets of 15 s for an
+// hour, then of an hour for as long as its limits say. Counts are exact; what
+// had to be dropped to stay within the limits is counted too. It is safe for
+// use by several goroutines. It keeps everything in memory only: what it knows
+// ends with the process.
+//
+// It reads no clock. Observations may come out of order; the newest moment that
+// it has been told decides what is old.
+type Aggregator struct {
+	mu      sync.Mutex
+	limits  Limits
+	start   time.Time
+	byKey   map[Key]*series
+	nextID  int64
+	change  uint64        // grows with every observation
+	wake    chan struct{} // closed at the next observation; nil if nobody waits
+	newest  int64         // newest moment seen, Unix nanoseconds
+	swept   int64         // when buckets were last rolled up
+	missing []missing     // by hour
+}
+
+// missing is what is known to be missing of one hour.
+type missing struct {
+	hour    int64
+	lost    int64
+	unknown bool
+	evicted int64
+}
+
+// NewAggregator starts to collect at the moment start.
+func NewAggregator(start time.Time, limits Limits) *Aggregator {
+	limits.Keys = max(limits.Keys, 1)
+	return &Aggregator{limits: limits, start: start, byKey: map[Key]*series{}, swept: start.UnixNano()}
+}
+
+// Started counts a connection that was allowed and began at t.
+func (a *Aggregator) Started(k Key, ends Ends, t time.Time) {
+	a.observe(k, ends, t, func(s *series, b *bucket, now int64) {
+		s.attempt(b, now)
+		s.live++
+		count(s, b, totals{started: 1})
+	})
+}
+
+// Existing notes a connection that was open before collecting began: it is
+// live, but was not started in the time that is covered.
+func (a *Aggregator) Existing(k Key, ends Ends, t time.Time) {
+	a.observe(k, ends, t, func(s *series, b *bucket, now int64) {
+		s.attempt(b, now)
+		s.live++
+	})
+}
+
+// Ended counts the end of a connection that was started, and its counters.
+func (a *Aggregator) Ended(k Key, c Counters, t time.Time) {
+	a.observe(k, Ends{}, t, func(s *series, b *bucket, now int64) {
+		if s.first == 0 { // evicted meanwhile
+			s.first, s.last = now, now
+		}
+		s.live = max(s.live-1, 0)
+		counted := c.totals()
+		counted.completed = 1
+		count(s, b, counted)
+	})
+}
+
+// Denied counts a new attempt that was refused, with the packets seen so far.
+func (a *Aggregator) Denied(k Key, ends Ends, c Counters, t time.Time) {
+	a.observe(k, ends, t, func(s *series, b *bucket, now int64) {
+		s.attempt(b, now)
+		counted := c.totals()
+		counted.started = 1
+		count(s, b, counted)
+	})
+}
+
+// Again counts more packets of an attempt or connection that was counted
+// before, such as the retransmissions of a refused one.
+func (a *Aggregator) Again(k Key, c Counters, t time.Time) {
+	a.observe(k, Ends{}, t, func(s *series, b *bucket, now int64) {
+		s.attempt(b, now)
+		count(s, b, c.totals())
+	})
+}
+
+// Rejudged moves an open connection from one key to another because a change
+// of policy changed one of its verdicts (S29). It is not started a second time:
+// the sum over all verdicts of a flow stays exact.
+func (a *Aggregator) Rejudged(before, after Key, ends Ends, t time.Time) {
+	if before == after {
+		return
+	}
+	a.observe(before, Ends{}, t, func(s *series, _ *bucket, now int64) {
+		if s.first == 0 {
+			s.first, s.last = now, now
+		}
+		s.live = max(s.live-1, 0)
+	})
+	a.Existing(after, ends, t)
+}
+
+// Lost notes n connections that are known to be missing around t; more says
+// that others are missing too, and nobody knows how many.
+func (a *Aggregator) Lost(n int64, more bool, t time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m := a.missingAt(t.UnixNano())
+	m.lost += n
+	m.unknown = m.unknown || more
+}
+
+// List returns the flows that pass the filter, each summed up over the
+// filter's span, sorted by key. Buckets that reach into the span count whole.
+// A connection that is open belongs to every span that ends after it started.
+func (a *Aggregator) List(f Filter, now time.Time) ([]Flow, Coverage) {
+	records, coverage := a.records(f, now)
+	flows := make([]Flow, len(records))
+	for i := range records {
+		flows[i] = records[i].Flow
+	}
+	return flows, coverage
+}
+
+// record is a flow with a number that stays its own as long as it is kept.
+type record struct {
+	ID int64
+	Flow
+}
+
+func (a *Aggregator) records(f Filter, now time.Time) ([]record, Coverage) {
+	since, until := nanos(f.Since), nanos(f.Until)
+	a.mu.Lock()
+	var out []record
+	for _, s := range a.byKey {
+		if !f.Match(s.key) {
+			continue
+		}
+		if fl, ok := s.flow(since, until); ok {
+			out = append(out, record{ID: s.id, Flow: fl})
+		}
+	}
+	coverage := a.coverage(f, now)
+	a.mu.Unlock()
+	slices.SortFunc(out, func(x, y record) int { return Compare(x.Key, y.Key) })
+	return out, coverage
+}
+
+func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {
+	c := Coverage{From: a.start.UTC(), To: now.UTC()}
+	if oldest := now.Add(-a.limits.Keep).UTC(); oldest.After(c.From) {
+		c.From = oldest
+	}
+	if f.Since.After(c.From) {
+		c.From = f.Since.UTC()
+	}
+	if !f.Until.IsZero() && f.Until.Before(c.To) {
+		c.To = f.Until.UTC()
+	}
+	from, to := nanos(f.Since), nanos(f.Until)
+	for _, m := range a.missing {
+		if (from == 0 || m.hour+int64(coarse) > from) && (to == 0 || m.hour < to) {
+			c.Lost += m.lost
+			c.LostUnknown = c.LostUnknown || m.unknown
+			c.Evicted += m.evicted
+		}
+	}
+	return c
+}
+
+// observe applies change to k's series and the bucket of t.
+func (a *Aggregator) observe(k Key, ends Ends, t time.Time, change func(*series, *bucket, int64)) {
+	now := t.UnixNano()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.byKey[k]
+	if s == nil {
+		s = a.insert(k)
+	}
+	s.source.add(ends.Source)
+	s.destination.add(ends.Destination)
+	change(s, s.at(now), now)
+	a.change++
+	s.changed = a.change
+	if a.wake != nil {
+		close(a.wake)
+		a.wake = nil
+	}
+	if now > a.newest {
+		a.newest = now
+		if now-a.swept > int64(time.Minute) {
+			a.sweep(now)
+		}
+	}
+}
+
+func (a *Aggregator) insert(k Key) *series {
+	if len(a.byKey) >= a.limits.Keys {
+		a.evict()
+	}
+	a.nextID++
+	s := &series{id: a.nextID, key: k}
+	a.byKey[k] = s
+	return s
+}
+
+func count(s *series, b *bucket, t totals) {
+	b.add(t)
+	s.sum.add(t)
+}
+
+func (c Counters) totals() totals {
+	return totals{packetsIn: c.PacketsIn, packetsOut: c.PacketsOut, bytesIn: c.BytesIn, bytesOut: c.BytesOut}
+}
+
+// nanos is t in Unix nanoseconds, 0 for the zero time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}

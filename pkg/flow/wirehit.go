@@ -1,0 +1,110 @@
+package flow
+
+import (
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/flow/flowpb"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// profilePrefix begins the name of the profile that decides for a namespace's
+// pods where no policy does, as Calico names it.
+const profilePrefix = "kns."
+
+var wireKinds = map[policy.Kind]flowpb.PolicyKind{
+	policy.KindNetworkPolicy:             flowpb.PolicyKind_CalicoNetworkPolicy,
+	policy.KindGlobalNetworkPolicy:       flowpb.PolicyKind_GlobalNetworkPolicy,
+	policy.KindStagedNetworkPolicy:       flowpb.PolicyKind_StagedNetworkPolicy,
+	policy.KindStagedGlobalNetworkPolicy: flowpb.PolicyKind_StagedGlobalNetworkPolicy,
+	policy.KindKubernetesNetworkPolicy:   flowpb.PolicyKind_NetworkPolicy,
+}
+
+// hitToWire writes the hit that decided; local is the end that it decided for.
+func hitToWire(h policy.Hit, local Peer) *flowpb.PolicyHit {
+	switch h.Rule {
+	case policy.NoPolicy:
+		return &flowpb.PolicyHit{
+			Kind: flowpb.PolicyKind_Profile, Name: profilePrefix + local.Workload.Namespace,
+			Action: actionToWire(h.Action),
+		}
+	case policy.EndOfTier:
+		return &flowpb.PolicyHit{
+			Kind: flowpb.PolicyKind_EndOfTier, Tier: h.Tier, Action: actionToWire(h.Action), RuleIndex: -1,
+			Trigger: &flowpb.PolicyHit{
+				Kind: kindToWire(h.Policy.Kind), Namespace: h.Policy.Namespace, Name: h.Policy.Name, Tier: h.Tier,
+			},
+		}
+	}
+	return &flowpb.PolicyHit{
+		Kind: kindToWire(h.Policy.Kind), Namespace: h.Policy.Namespace, Name: h.Policy.Name, Tier: h.Tier,
+		Action: actionToWire(h.Action), RuleIndex: int64(h.Rule),
+	}
+}
+
+// hitFromWire is the last hit of a trace, the one that decided; a trace without
+// hits, or ended by a profile, is no policy (S9).
+func hitFromWire(trace []*flowpb.PolicyHit) policy.Hit {
+	if len(trace) == 0 {
+		return policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
+	}
+	w := trace[len(trace)-1]
+	h := policy.Hit{Tier: w.GetTier(), Rule: int(w.GetRuleIndex()), Action: actionFromWire(w.GetAction())}
+	switch w.GetKind() {
+	case flowpb.PolicyKind_Profile:
+		return policy.Hit{Rule: policy.NoPolicy, Action: h.Action}
+	case flowpb.PolicyKind_EndOfTier:
+		h.Rule = policy.EndOfTier
+		w = w.GetTrigger()
+	}
+	h.Policy = policy.Key{Kind: kindFromWire(w.GetKind()), Namespace: w.GetNamespace(), Name: w.GetName()}
+	return h
+}
+
+func kindToWire(k policy.Kind) flowpb.PolicyKind { return wireKinds[k] }
+
+// kindFromWire keeps the names of kinds that netpol does not judge.
+func kindFromWire(w flowpb.PolicyKind) policy.Kind {
+	for k, v := range wireKinds {
+		if v == w {
+			return k
+		}
+	}
+	if w == flowpb.PolicyKind_KindUnspecified {
+		return ""
+	}
+	return policy.Kind(w.String())
+}
+
+func actionToWire(a policy.Action) flowpb.Action {
+	switch a {
+	case policy.Allow:
+		return flowpb.Action_Allow
+	case policy.Deny:
+		return flowpb.Action_Deny
+	case policy.Pass:
+		return flowpb.Action_Pass
+	}
+	return flowpb.Action_ActionUnspecified
+}
+
+func actionFromWire(w flowpb.Action) policy.Action {
+	switch w {
+	case flowpb.Action_Allow:
+		return policy.Allow
+	case flowpb.Action_Deny:
+		return policy.Deny
+	case flowpb.Action_Pass:
+		return policy.Pass
+	}
+	return 0
+}
+
+// ParseAction reads a verdict as users write it.
+func ParseAction(s string) (policy.Action, bool) {
+	for _, a := range []policy.Action{policy.Allow, policy.Deny} {
+		if strings.EqualFold(a.String(), s) {
+			return a, true
+		}
+	}
+	return 0, false
+}
