@@ -27,6 +27,7 @@ type compiled struct {
 // rule is a policy.Rule seen from the endpoint that is judged: peer is the far
 // side, local the endpoint's own.
 type rule struct {
+	index       int32 // in the policy's list of the direction
 	action      policy.Action
 	ipVersion   uint8
 	protocol    policy.Protocol
@@ -55,6 +56,7 @@ func compile(p *policy.Policy, intern func(entity) int32) *compiled {
 		c.rules[dir] = make([]rule, len(p.Rules[dir]))
 		for i := range p.Rules[dir] {
 			c.rules[dir][i] = compileRule(p, dir, &p.Rules[dir][i], intern)
+			c.rules[dir][i].index = int32(i)
 		}
 	}
 	return c

@@ -22,14 +22,17 @@ type Cuts struct {
 // decides whatever the protocol, so the list is short.
 func (m *Model) Cuts(scope Scope, dir policy.Direction, local, peer Peer) Cuts {
 	q := m.question(local, peer, 0, 0)
-	w := m.walk(m.view(scope), dir, q.local.id)
+	return m.cuts(m.walk(m.view(scope), dir, q.local.id), dir, &q)
+}
+
+func (m *Model) cuts(w *walk, dir policy.Direction, q *question) Cuts {
 	var c Cuts
 tiers:
 	for gi := range w.groups {
 		for _, pol := range w.groups[gi].policies {
 			for i := range pol.rules[dir] {
 				r := &pol.rules[dir][i]
-				if !m.endsMatch(r, &q) {
+				if !m.endsMatch(r, q) {
 					continue
 				}
 				if r.protocol != 0 || r.notProtocol != 0 || len(r.ports)+len(r.notPorts) > 0 {

@@ -96,23 +96,23 @@ tiers:
 				}
 				switch r.action {
 				case policy.Log: // S7
-					logs = append(logs, hit(g, c, i, policy.Log))
+					logs = append(logs, hit(g, c.Key, int(r.index), policy.Log))
 				case policy.Pass: // S6
 					continue tiers
 				default: // S5
-					return Verdict{Action: r.action, By: hit(g, c, i, r.action), Logs: logs}
+					return Verdict{Action: r.action, By: hit(g, c.Key, int(r.index), r.action), Logs: logs}
 				}
 			}
 		}
 		if g.tier.DefaultAction != policy.Pass { // S8
-			return Verdict{Action: policy.Deny, By: hit(g, g.policies[len(g.policies)-1], policy.EndOfTier, policy.Deny), Logs: logs}
+			return Verdict{Action: policy.Deny, By: hit(g, g.last, policy.EndOfTier, policy.Deny), Logs: logs}
 		}
 	}
 	return Verdict{Action: policy.Allow, By: policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}, Logs: logs} // S9
 }
 
-func hit(g *group, c *compiled, rule int, action policy.Action) policy.Hit {
-	return policy.Hit{Tier: g.tier.Name, Policy: c.Key, Rule: rule, Action: action}
+func hit(g *group, by policy.Key, rule int, action policy.Action) policy.Hit {
+	return policy.Hit{Tier: g.tier.Name, Policy: by, Rule: rule, Action: action}
 }
 
 // ruleMatches says whether every criterion that r gives holds.

@@ -54,7 +54,7 @@ func difference(before, now *walk) (gone, come []*compiled, same bool) {
 	for i := range now.groups {
 		b, n := &before.groups[i], &now.groups[i]
 		if b.tier.Name != n.tier.Name || b.tier.DefaultAction != n.tier.DefaultAction ||
-			b.policies[len(b.policies)-1].Key != n.policies[len(n.policies)-1].Key {
+			b.last != n.last {
 			return nil, nil, false
 		}
 		bs, ns := b.policies, n.policies

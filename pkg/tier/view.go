@@ -31,6 +31,7 @@ type walk struct {
 type group struct {
 	tier     *policy.Tier
 	policies []*compiled
+	last     policy.Key // the last of the policies: it names the end of the tier
 }
 
 // view returns the model under a scope, made when first asked for.
@@ -219,6 +220,7 @@ func (m *Model) walk(v *view, dir policy.Direction, id int32) *walk {
 		}
 		g := &w.groups[len(w.groups)-1]
 		g.policies = append(g.policies, c)
+		g.last = c.Key
 		for i := range c.rules[dir] {
 			r := &c.rules[dir][i]
 			w.nets = w.nets || r.nets != nil
