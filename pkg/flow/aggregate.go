@@ -157,8 +157,17 @@ type record struct {
 }
 
 func (a *Aggregator) records(f Filter, now time.Time) ([]record, Coverage) {
-	since, until := nanos(f.Since), nanos(f.Until)
 	a.mu.Lock()
+	out := a.collect(f)
+	coverage := a.coverage(f, now)
+	a.mu.Unlock()
+	sortRecords(out)
+	return out, coverage
+}
+
+// collect needs the lock.
+func (a *Aggregator) collect(f Filter) []record {
+	since, until := nanos(f.Since), nanos(f.Until)
 	var out []record
 	for _, s := range a.byKey {
 		if !f.Match(s.key) {
@@ -168,10 +177,11 @@ func (a *Aggregator) records(f Filter, now time.Time) ([]record, Coverage) {
 			out = append(out, record{ID: s.id, Flow: fl})
 		}
 	}
-	coverage := a.coverage(f, now)
-	a.mu.Unlock()
-	slices.SortFunc(out, func(x, y record) int { return Compare(x.Key, y.Key) })
-	return out, coverage
+	return out
+}
+
+func sortRecords(r []record) {
+	slices.SortFunc(r, func(x, y record) int { return Compare(x.Key, y.Key) })
 }
 
 func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {

@@ -1,7 +1,5 @@
 package flow
 
-import "slices"
-
 // cursor is one follower's place: what it was told of each flow so far.
 type cursor struct {
 	change uint64
@@ -13,15 +11,21 @@ type told struct {
 	live, last int64
 }
 
-// cursor starts to follow at this moment: what was counted before is not told.
-func (a *Aggregator) cursor() *cursor {
+// follow starts to follow at this moment. What was counted before is returned
+// if the filter has a Since, and is not told otherwise.
+func (a *Aggregator) follow(f Filter) (*cursor, []record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := &cursor{change: a.change, told: make(map[*series]told, len(a.byKey))}
 	for _, s := range a.byKey {
 		c.told[s] = told{totals: s.sum, live: s.live, last: s.last}
 	}
-	return c
+	var before []record
+	if !f.Since.IsZero() {
+		before = a.collect(f)
+		sortRecords(before)
+	}
+	return c, before
 }
 
 // next returns what the flows that pass the filter gained since the last call,
@@ -56,7 +60,7 @@ func (a *Aggregator) next(c *cursor, f Filter) (out []record, wait <-chan struct
 			}
 		}
 	}
-	slices.SortFunc(out, func(x, y record) int { return Compare(x.Key, y.Key) })
+	sortRecords(out)
 	return out, nil
 }
 

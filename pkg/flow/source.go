@@ -36,11 +36,13 @@ type Coverage struct {
 	Evicted int64
 }
 
-// Source is where flows come from.
+// Source is where flows come from. NewClient makes one.
 type Source interface {
 	// List returns the flows that pass the filter, aggregated over the whole
 	// span, sorted by key.
 	List(ctx context.Context, f Filter) ([]Flow, Coverage, error)
-	// Follow calls each for every flow as it changes, until ctx ends.
+	// Follow calls each for every flow as it changes, until ctx ends, with what
+	// it gained since the call before (so that the calls add up to what List
+	// says). Without Since it begins now; with it, with what there is.
 	Follow(ctx context.Context, f Filter, each func(Flow) error) error
 }
