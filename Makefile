@@ -1,0 +1,51 @@
+# Everything here works on a fresh machine with Go, make and git.
+export CGO_ENABLED ?= 0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/netpol-project/netpol/cmd.version=$(VERSION)
+
+.PHONY: all build demo test race lint bench generate completions clean
+
+all: build
+
+build: bin/netpol
+
+# Go's own cache decides what has to be built again.
+.PHONY: bin/netpol
+bin/netpol:
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ .
+
+# The workshop on two example applications, with real packets, on this machine.
+demo: build
+	./bin/netpol lab demo
+
+test:
+	go vet ./...
+	go test ./...
+
+# The race detector needs a C compiler.
+race:
+	CGO_ENABLED=1 go test -race ./...
+
+# Linters run as pinned modules, so that nothing has to be installed.
+lint:
+	test -z "$$(gofmt -l cmd pkg internal main.go | tee /dev/stderr)"
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	go run github.com/OpenPeeDeeP/depguard/v2/cmd/depguard@v2.3.0 ./...
+	go mod tidy -diff
+
+bench:
+	go test -run '^$$' -bench . -benchmem -count 6 ./...
+
+generate:
+	go generate ./...
+
+completions: build
+	mkdir -p completions
+	./bin/netpol completion bash > completions/netpol.bash
+	./bin/netpol completion zsh > completions/_netpol
+	./bin/netpol completion fish > completions/netpol.fish
+	./bin/netpol completion powershell > completions/netpol.ps1
+
+clean:
+	rm -rf bin
