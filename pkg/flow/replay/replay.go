@@ -1,0 +1,177 @@
+// Package replay asks a model about flows that were observed: it finds the pods
+// that a flow's workloads have now, and judges every connection that could be
+// meant, at both ends.
+//
+// It is pure, and decides nothing itself: package tier does.
+package replay
+
+import (
+	"net/netip"
+
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// Replay judges flows by one model. It does not change once it is made.
+type Replay struct {
+	model     *tier.Model
+	workloads map[string][]*policy.Endpoint // by namespace/name
+	nets      bool                          // some policy judges by addresses
+}
+
+// New prepares to judge by m.
+func New(m *tier.Model) *Replay {
+	r := &Replay{model: m, workloads: map[string][]*policy.Endpoint{}}
+	for _, ep := range m.Snapshot().Endpoints {
+		r.workloads[ep.Workload.String()] = append(r.workloads[ep.Workload.String()], ep)
+	}
+	for _, p := range m.Snapshot().Policies {
+		for _, rules := range p.Rules {
+			for i := range rules {
+				r.nets = r.nets || usesAddresses(&rules[i])
+			}
+		}
+	}
+	return r
+}
+
+func usesAddresses(r *policy.Rule) bool {
+	return r.IPVersion != 0 || len(r.Source.Nets)+len(r.Source.NotNets)+len(r.Destination.Nets)+len(r.Destination.NotNets) > 0
+}
+
+// Endpoints are the pods that w has now. A workload without a kind (from a
+// source that does not tell it) is found by its name.
+func (r *Replay) Endpoints(w policy.Workload) []*policy.Endpoint {
+	var out []*policy.Endpoint
+	for _, ep := range r.workloads[w.String()] {
+		if w.Kind == "" || ep.Workload.Kind == w.Kind {
+			out = append(out, ep)
+		}
+	}
+	return out
+}
+
+// Gone says whether p is a workload that has no pods any more.
+func (r *Replay) Gone(p flow.Peer) bool {
+	return p.Kind == flow.PeerWorkload && len(r.Endpoints(p.Workload)) == 0
+}
+
+// Verdict is what a model says of one pair of ends: why it refuses, by
+// policy.Direction; nil where that end allows or is not a pod.
+type Verdict struct{ Denied [2]*policy.Hit }
+
+// Allowed says whether both ends allow (S10).
+func (v Verdict) Allowed() bool {
+	return v.Denied[policy.Egress] == nil && v.Denied[policy.Ingress] == nil
+}
+
+// Pairs are all pairs of ends that an observed flow stands for now, those left
+// out that no policy can tell from one that is there. Empty if an end is gone.
+func (r *Replay) Pairs(o *flow.Observed) []tier.Conn {
+	var out []tier.Conn
+	// Replicas that talk to each other are a pair, even if they are alike.
+	replicas := 1
+	if o.Source == o.Destination {
+		replicas = 2
+	}
+	for _, src := range r.peers(o.Source, replicas) {
+		for _, dst := range r.peers(o.Destination, replicas) {
+			out = r.pair(out, src, dst, o)
+		}
+	}
+	return out
+}
+
+// pair adds the connections between two ends: one for each family that both
+// have addresses of, or one alone where no policy judges by addresses.
+func (r *Replay) pair(out []tier.Conn, src, dst tier.Peer, o *flow.Observed) []tier.Conn {
+	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.ID() == dst.Endpoint.ID() {
+		return out // a pod reaches itself (S32); its replicas are other pairs
+	}
+	conn := tier.Conn{Source: src, Destination: dst, Protocol: o.Protocol, Port: o.Port}
+	if !r.nets {
+		return append(out, conn)
+	}
+	any := false
+	for _, is4 := range []bool{true, false} {
+		c := conn
+		var ok bool
+		if c.Source.Addr, ok = ofFamily(src, is4); !ok {
+			continue
+		}
+		if c.Destination.Addr, ok = ofFamily(dst, is4); !ok {
+			continue
+		}
+		out, any = append(out, c), true
+	}
+	if !any {
+		out = append(out, conn)
+	}
+	return out
+}
+
+// ofFamily is p's address of one family.
+func ofFamily(p tier.Peer, is4 bool) (netip.Addr, bool) {
+	if p.Endpoint == nil || p.Addr.IsValid() {
+		return p.Addr, p.Addr.IsValid() && p.Addr.Is4() == is4
+	}
+	for _, a := range p.Endpoint.Addrs {
+		if a.Is4() == is4 {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// peers are the ends that p may be now, at most so many of each kind that the
+// policies can tell apart.
+func (r *Replay) peers(p flow.Peer, ofEach int) []tier.Peer {
+	if p.Kind != flow.PeerWorkload {
+		if p.Kind == flow.PeerHost {
+			return []tier.Peer{{Addr: p.Addr}}
+		}
+		return []tier.Peer{r.model.Peer(p.Addr)}
+	}
+	type alike struct {
+		identity int
+		v4, v6   netip.Addr
+		node     string
+	}
+	seen := map[alike]int{}
+	var out []tier.Peer
+	for _, ep := range r.Endpoints(p.Workload) {
+		k := alike{identity: r.model.Identity(ep), node: ep.Node}
+		if r.nets {
+			k.v4, _ = ofFamily(tier.Peer{Endpoint: ep}, true)
+			k.v6, _ = ofFamily(tier.Peer{Endpoint: ep}, false)
+		}
+		if seen[k]++; seen[k] <= ofEach {
+			out = append(out, tier.Peer{Endpoint: ep})
+		}
+	}
+	return out
+}
+
+// Judge is the verdict on one of the pairs of o. What comes from a pod's own
+// host is always allowed (S12).
+func (r *Replay) Judge(scope tier.Scope, o *flow.Observed, c tier.Conn) Verdict {
+	var v Verdict
+	if src := c.Source.Endpoint; src != nil {
+		if j := r.model.Judge(scope, policy.Egress, c.Source, c.Destination, c.Protocol, c.Port); j.Action != policy.Allow {
+			v.Denied[policy.Egress] = &j.By
+		}
+	}
+	if dst := c.Destination.Endpoint; dst != nil && !ownHost(o.Source, dst) {
+		if j := r.model.Judge(scope, policy.Ingress, c.Destination, c.Source, c.Protocol, c.Port); j.Action != policy.Allow {
+			v.Denied[policy.Ingress] = &j.By
+		}
+	}
+	return v
+}
+
+// ownHost says whether p is the host that ep runs on. A host whose name is not
+// known is taken for it, since only a pod's own host reports as one.
+func ownHost(p flow.Peer, ep *policy.Endpoint) bool {
+	return p.Kind == flow.PeerHost && (p.Workload.Name == "" || ep.Node == "" || p.Workload.Name == ep.Node)
+}
