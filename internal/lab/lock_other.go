@@ -1,0 +1,28 @@
+//go:build !linux
+
+package lab
+
+import (
+	"errors"
+	"os"
+)
+
+// There are no labs where there are no network namespaces: none is alive, and
+// none can be locked or started.
+
+var errLocked = errors.New("locked")
+
+func (d Dir) lock() (*os.File, error) { return nil, ErrNotLinux }
+
+func (d Dir) alive() bool { return false }
+
+func killProcess(int) error { return ErrNotLinux }
+
+func ownedByUs(string) bool { return true }
+
+// launch can't.
+func (u *Up) launch(Dir, *os.File) (*launched, error) {
+	return nil, &Hint{What: "a lab needs Linux: it is made of network namespaces", Try: "netpol --dir DIR …, which works anywhere", Err: ErrNotLinux}
+}
+
+func forbidden(err error) error { return err }

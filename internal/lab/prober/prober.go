@@ -1,0 +1,244 @@
+// Package prober makes test connections and says what became of each:
+// connected, closed (answered, but nobody listens), blocked (a deny record
+// confirms it) or error.
+//
+// It binds first and registers its address with the agent before it connects,
+// so that the agent can tell its connections from a workload's without any
+// mark that a workload could forge.
+package prober
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Result is what became of an attempt.
+type Result string
+
+// The results.
+const (
+	Connected Result = "connected"
+	Closed    Result = "closed"
+	Blocked   Result = "blocked"
+	Error     Result = "error"
+)
+
+// Task is one attempt to make.
+type Task struct {
+	ID          int            `json:"id"`
+	Protocol    string         `json:"protocol"` // TCP or UDP
+	Source      netip.Addr     `json:"source"`
+	Destination netip.AddrPort `json:"destination"`
+}
+
+// Outcome is what became of a Task.
+type Outcome struct {
+	ID     int     `json:"id"`
+	Result Result  `json:"result"`
+	Denial *Denial `json:"denial,omitempty"` // Blocked
+	Error  string  `json:"error,omitempty"`  // Error
+	// Took is the time to the result, nanoseconds.
+	Took time.Duration `json:"took"`
+}
+
+// Denial names what refused a connection.
+type Denial struct {
+	Direction string `json:"direction"`
+	Tier      string `json:"tier"`
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Rule      int    `json:"rule"` // -1: end of the tier
+}
+
+// Agent is what the prober asks the agent. Both may be called at once.
+type Agent interface {
+	// Register says that a connection from source is a test.
+	Register(ctx context.Context, protocol string, source netip.AddrPort) error
+	// Denied is nil as long as the agent has not seen the kernel refuse it.
+	Denied(ctx context.Context, protocol string, source, destination netip.AddrPort) (*Denial, error)
+}
+
+// parallel bounds the attempts of one prober at a time.
+const parallel = 64
+
+// Run carries out all tasks, each within timeout, and returns the outcomes in
+// the order of the tasks. agent may be nil: then nothing is registered, and
+// what gets no answer is an Error.
+func Run(ctx context.Context, agent Agent, tasks []Task, timeout time.Duration) []Outcome {
+	out := make([]Outcome, len(tasks))
+	slots := make(chan struct{}, parallel)
+	var wg sync.WaitGroup
+	for i, t := range tasks {
+		slots <- struct{}{}
+		wg.Go(func() {
+			out[i] = one(ctx, agent, t, timeout)
+			<-slots
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func one(ctx context.Context, agent Agent, t Task, timeout time.Duration) Outcome {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	a := &attempt{Task: t, agent: agent, bound: make(chan netip.AddrPort, 1)}
+	denials := make(chan *Denial, 1)
+	var asking sync.WaitGroup
+	if agent != nil {
+		asking.Go(func() {
+			if d := a.awaitDenial(ctx); d != nil {
+				denials <- d
+				cancel()
+			}
+		})
+	}
+	err := a.connect(ctx)
+	timedOut := isTimeout(err)
+	if !timedOut {
+		cancel()
+	}
+	asking.Wait()
+	o := Outcome{ID: t.ID, Took: time.Since(start)}
+	select {
+	case o.Denial = <-denials:
+	default:
+	}
+	switch {
+	case err == nil:
+		o.Result, o.Denial = Connected, nil
+	case errors.Is(err, syscall.ECONNREFUSED):
+		o.Result, o.Denial = Closed, nil
+	case o.Denial != nil:
+		o.Result = Blocked
+	case timedOut:
+		o.Result, o.Error = Error, "no answer, and no record that a policy denied it"
+		if agent == nil {
+			o.Error = "no answer"
+		}
+	default:
+		o.Result, o.Error = Error, innermost(err).Error()
+	}
+	return o
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// innermost is an error without the addresses that package net puts around it.
+func innermost(err error) error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err
+}
+
+// attempt is a Task under way. bound gets the source address once.
+type attempt struct {
+	Task
+	agent Agent
+	bound chan netip.AddrPort
+}
+
+// connect succeeds when the other side answered.
+func (a *attempt) connect(ctx context.Context) error {
+	network := strings.ToLower(a.Protocol)
+	dialer := net.Dialer{
+		// A second connection attempt would be another connection.
+		FallbackDelay: -1,
+		ControlContext: func(ctx context.Context, _, _ string, c syscall.RawConn) error {
+			return a.bindAndRegister(ctx, c)
+		},
+	}
+	conn, err := dialer.DialContext(ctx, network, a.Destination.String())
+	if err != nil || network == "tcp" {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return err
+	}
+	defer conn.Close()
+	return a.ask(ctx, conn)
+}
+
+// udpTries is how often a datagram is sent: one may be lost for reasons that
+// are no policy's.
+const udpTries = 3
+
+// ask sends a datagram and waits for an answer.
+func (a *attempt) ask(ctx context.Context, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+	defer stop()
+	payload, err := a.payload()
+	if err != nil {
+		return err
+	}
+	deadline, _ := ctx.Deadline()
+	pause := time.Until(deadline) / udpTries
+	buf := make([]byte, 2048)
+	for range udpTries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err = conn.Write(payload); err != nil {
+			return err
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(pause)); err != nil {
+			return err
+		}
+		if _, err = conn.Read(buf); err == nil || !isTimeout(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// payload is a question that a server on the port can be expected to answer.
+func (a *attempt) payload() ([]byte, error) {
+	if a.Destination.Port() == 53 {
+		return new(dns.Msg).SetQuestion("kube-dns.kube-system.svc.cluster.local.", dns.TypeA).Pack()
+	}
+	return []byte("netpol probe\n"), nil
+}
+
+// firstAsk is when a denial is first asked for; each further question waits
+// half as long again, up to lastAsk.
+const (
+	firstAsk = 3 * time.Millisecond
+	lastAsk  = 100 * time.Millisecond
+)
+
+// awaitDenial asks the agent again and again until it has a record of the
+// kernel's refusal or ctx ends.
+func (a *attempt) awaitDenial(ctx context.Context) *Denial {
+	var source netip.AddrPort
+	select {
+	case source = <-a.bound:
+	case <-ctx.Done():
+		return nil
+	}
+	for wait := firstAsk; ; wait = min(wait*3/2, lastAsk) {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+		d, err := a.agent.Denied(ctx, a.Protocol, source, a.Destination)
+		if err == nil && d != nil {
+			return d
+		}
+	}
+}
