@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/viper"
+	"google.golang.org/grpc"
 
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/lab"
@@ -35,21 +36,28 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 		if err != nil {
 			return nil, err
 		}
-		return openDir(manifests(l))
+		return openDir(l.ManifestDir())
 	})
-	f.Flows = func(ctx context.Context) (flow.Source, error) {
+	agent := sync.OnceValues(func() (*grpc.ClientConn, error) {
 		l, err := f.Lab()
 		if err != nil {
 			return nil, err
 		}
-		return labFlows(ctx, l)
+		return dialAgent(l)
+	})
+	f.Flows = func(context.Context) (flow.Source, error) {
+		conn, err := agent()
+		if err != nil {
+			return nil, err
+		}
+		return flow.NewClient(conn), nil
 	}
-	f.Agent = func(ctx context.Context) (agentpb.AgentClient, error) {
-		l, err := f.Lab()
+	f.Agent = func(context.Context) (agentpb.AgentClient, error) {
+		conn, err := agent()
 		if err != nil {
 			return nil, err
 		}
-		return labAgent(ctx, l)
+		return agentpb.NewAgentClient(conn), nil
 	}
 	return f
 }

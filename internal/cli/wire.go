@@ -1,21 +1,46 @@
 package cli
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"google.golang.org/grpc"
 
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/lab"
-	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/flow"
 )
 
-var errNotYet = errors.New("no lab is running")
+// openLab finds a running lab.
+func openLab(name string) (*lab.Client, error) {
+	client, err := lab.Dial(name)
+	var hint *lab.Hint
+	if errors.As(err, &hint) {
+		lines := strings.Split(hint.What, "\n")
+		return nil, &Error{What: lines[0], Where: lines[1:], Try: hint.Try, Err: err}
+	}
+	return client, err
+}
 
-func openLab(name string) (*lab.Client, error)                   { return nil, errNotYet }
-func openDir(dir string) (cluster.Store, error)                  { return nil, errNotYet }
-func manifests(*lab.Client) string                               { return "" }
-func labFlows(context.Context, *lab.Client) (flow.Source, error) { return nil, errNotYet }
-func labAgent(context.Context, *lab.Client) (agentpb.AgentClient, error) {
-	return nil, errNotYet
+// openDir opens a directory of manifests.
+func openDir(path string) (cluster.Store, error) {
+	d, err := cluster.OpenDir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &Error{What: fmt.Sprintf("no directory %s", path), Try: "mkdir -p " + path, Err: err}
+	case err != nil:
+		return nil, &Error{What: err.Error(), Err: err}
+	}
+	return d, nil
+}
+
+// dialAgent connects to a lab's agent; nothing is sent until the first call.
+func dialAgent(l *lab.Client) (*grpc.ClientConn, error) {
+	conn, err := flow.DialUnix(l.AgentSocket())
+	if err != nil {
+		return nil, &Error{What: "the lab's agent can't be reached", Where: []string{err.Error()}, Try: "netpol lab status", Err: err}
+	}
+	return conn, nil
 }

@@ -22,6 +22,8 @@ var (
 type Store interface {
 	// Get returns one resource, or an error that Is ErrNotFound.
 	Get(ctx context.Context, key policy.Key) (*unstructured.Unstructured, error)
+	// Keys are the keys of all resources there are, also of those with faults.
+	Keys(ctx context.Context) ([]policy.Key, error)
 	// List returns the resources of a kind, sorted by namespace and name; an
 	// empty namespace means all.
 	List(ctx context.Context, kind policy.Kind, namespace string) ([]*unstructured.Unstructured, error)

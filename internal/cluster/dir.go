@@ -1,0 +1,203 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// Dir is a Store in a directory of manifests: every YAML and JSON file below
+// it, as kubectl reads them with -R. Files and directories whose names begin
+// with a dot, and what editors leave behind, are no manifests.
+//
+// A Dir keeps what was decoded, not the files' text. It is safe for use by
+// several goroutines, and several processes may change one directory.
+type Dir struct {
+	root string
+	dec  *policy.Decoder
+
+	mu    sync.Mutex
+	files []*file // sorted by path
+	// stale says that snap is older than files.
+	stale  bool
+	rev    uint64
+	snap   *policy.Snapshot
+	faults policy.Faults
+
+	watch watchState
+}
+
+var _ Store = (*Dir)(nil)
+
+// file is one file of manifests as it was last read.
+type file struct {
+	path      string // below the root, as it was given
+	stamp     stamp
+	resources []policy.Resource
+	faults    policy.Faults
+}
+
+// OpenDir opens a directory of manifests and reads it. Faults in manifests
+// are no error here: Snapshot tells them.
+func OpenDir(path string) (*Dir, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("directory of manifests: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("directory of manifests: %s is a file", path)
+	}
+	// The path stays as it was typed: it is what faults show.
+	d := &Dir{root: filepath.Clean(path), dec: policy.NewDecoder(), stale: true}
+	if err := d.rescan(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Path is the directory.
+func (d *Dir) Path() string { return d.root }
+
+// Reload returns when everything that was written to the directory before the
+// call will be in the next Snapshot, and in the next State of every Watch.
+func (d *Dir) Reload(ctx context.Context) error {
+	if watching, err := d.fence(ctx); watching {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rescan()
+}
+
+// Snapshot is everything in the directory now.
+func (d *Dir) Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error) {
+	if err := d.Reload(ctx); err != nil {
+		return nil, nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.state()
+	return s.Snapshot, s.Faults, nil
+}
+
+// state brings the snapshot up to date with the files. d.mu is held.
+func (d *Dir) state() State {
+	if d.stale {
+		n := 0
+		for _, f := range d.files {
+			n += len(f.resources)
+		}
+		all := make([]policy.Resource, 0, n)
+		var faults policy.Faults
+		for _, f := range d.files {
+			all = append(all, f.resources...)
+			faults = append(faults, f.faults...)
+		}
+		d.rev++
+		snap, more := policy.NewSnapshot(d.rev, all, d.snap)
+		d.snap, d.faults, d.stale = snap, append(faults, more...), false
+	}
+	return State{Snapshot: d.snap, Faults: d.faults}
+}
+
+// Keys are all resources there are, also those with faults.
+func (d *Dir) Keys(_ context.Context) ([]policy.Key, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.rescan(); err != nil {
+		return nil, err
+	}
+	var out []policy.Key
+	for _, r := range d.where(func(policy.Key) bool { return true }) {
+		out = append(out, r.Key)
+	}
+	return out, nil
+}
+
+// Get reads one resource. Its resourceVersion stands for its text: a Change
+// with an object that carries it fails if the text is another by then.
+func (d *Dir) Get(_ context.Context, key policy.Key) (*unstructured.Unstructured, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.rescan(); err != nil {
+		return nil, err
+	}
+	found := d.where(func(k policy.Key) bool { return k == key })
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: %w", key, ErrNotFound)
+	}
+	objects, err := readObjects(found[:1])
+	if err != nil {
+		return nil, err
+	}
+	return objects[0], nil
+}
+
+// List reads the resources of a kind.
+func (d *Dir) List(_ context.Context, kind policy.Kind, namespace string) ([]*unstructured.Unstructured, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.rescan(); err != nil {
+		return nil, err
+	}
+	out, err := readObjects(d.where(func(k policy.Key) bool {
+		return k.Kind == kind && (namespace == "" || k.Namespace == namespace)
+	}))
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(out, func(a, b *unstructured.Unstructured) int {
+		ka, kb := KeyOf(a), KeyOf(b)
+		if c := strings.Compare(ka.Namespace, kb.Namespace); c != 0 {
+			return c
+		}
+		return strings.Compare(ka.Name, kb.Name)
+	})
+	return out, nil
+}
+
+// where finds resources by key, in the order of files. d.mu is held.
+func (d *Dir) where(want func(policy.Key) bool) []policy.Resource {
+	var out []policy.Resource
+	for _, f := range d.files {
+		for i := range f.resources {
+			if want(f.resources[i].Key) {
+				out = append(out, f.resources[i])
+			}
+		}
+	}
+	return out
+}
+
+// readObjects reads the objects that resources were decoded from, each file
+// once.
+func readObjects(found []policy.Resource) ([]*unstructured.Unstructured, error) {
+	out := make([]*unstructured.Unstructured, 0, len(found))
+	texts := map[string]*text{}
+	for _, r := range found {
+		t, ok := texts[r.Origin.File]
+		if !ok {
+			var err error
+			if t, err = readText(r.Origin.File); err != nil {
+				return nil, err
+			}
+			texts[r.Origin.File] = t
+		}
+		doc := t.find(r.Key)
+		if doc == nil {
+			return nil, fmt.Errorf("%s: %w: %s has changed meanwhile", r.Key, ErrConflict, r.Origin.File)
+		}
+		u := doc.object.DeepCopy()
+		u.SetResourceVersion(doc.version())
+		out = append(out, u)
+	}
+	return out, nil
+}

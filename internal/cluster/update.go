@@ -1,0 +1,53 @@
+package cluster
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// at finds a file by path. d.mu is held.
+func (d *Dir) at(path string) (*file, bool) {
+	i, ok := d.index(path)
+	if !ok {
+		return nil, false
+	}
+	return d.files[i], true
+}
+
+func (d *Dir) index(path string) (int, bool) {
+	return slices.BinarySearchFunc(d.files, path, func(f *file, p string) int { return strings.Compare(f.path, p) })
+}
+
+// update reads the files at some paths anew, without looking at any other. A
+// path that is gone takes with it what was below it. d.mu is held.
+func (d *Dir) update(paths []string) {
+	for _, p := range paths {
+		i, known := d.index(p)
+		old := &file{path: p}
+		if known {
+			old = d.files[i]
+		}
+		var now *file
+		if isManifest(filepath.Base(p)) {
+			now = d.read(old)
+		}
+		switch {
+		case now != nil && known:
+			d.files[i], d.stale = now, true
+		case now != nil:
+			d.files, d.stale = slices.Insert(d.files, i, now), true
+		default:
+			d.drop(p)
+		}
+	}
+}
+
+// drop forgets a file, or what was below a directory. d.mu is held.
+func (d *Dir) drop(path string) {
+	before := len(d.files)
+	d.files = slices.DeleteFunc(d.files, func(f *file) bool {
+		return f.path == path || strings.HasPrefix(f.path, path+string(filepath.Separator))
+	})
+	d.stale = d.stale || len(d.files) != before
+}
