@@ -1,0 +1,141 @@
+package ruleset
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// answer is what a peer gets from a profile, for every protocol and port: a
+// function, in canonical form, so that equal answers have equal encodings.
+type answer struct {
+	rest   decision // protocols that are not listed
+	protos []protoAnswer
+}
+
+// protoAnswer is the answer for one protocol.
+type protoAnswer struct {
+	proto policy.Protocol
+	steps []step // first one starts at port 0; no two neighbours are alike
+}
+
+// step says that from a port on (to the next step's) the decision is dec.
+type step struct {
+	from uint16
+	dec  decision
+}
+
+// answerID numbers distinct answers, from 1; 0 is not judged yet.
+type answerID int32
+
+// answers numbers distinct answers and remembers the plan for each pair of
+// them. What it holds depends on hits and ports alone, never on who asks, so
+// it is shared by all profiles and kept from one compilation to the next.
+type answers struct {
+	ids   map[string]answerID
+	list  []*answer // by id - 1
+	plans map[[2]answerID]plan
+	key   []byte
+	union []policy.Protocol
+	draft answer
+	pool  []step
+}
+
+func newAnswers() *answers {
+	return &answers{ids: map[string]answerID{}, plans: map[[2]answerID]plan{}}
+}
+
+func (a *answers) get(id answerID) *answer { return a.list[id-1] }
+
+// judge asks the model for every protocol and port interval of one peer.
+func (a *answers) judge(q *question, d *decisions, peer tier.Peer) answerID {
+	pair := q.model.Pair(q.scope, q.dir, q.local, peer)
+	ask := func(p policy.Protocol, port uint16) decision {
+		v := pair.Judge(p, port)
+		return d.of(&v, q.dir)
+	}
+	cuts := pair.Cuts()
+	a.union = append(a.union[:0], cuts.Protocols...)
+	for p := range cuts.Ports {
+		a.union = append(a.union, p)
+	}
+	slices.Sort(a.union)
+	a.union = slices.Compact(a.union)
+
+	a.draft.protos, a.pool = a.draft.protos[:0], a.pool[:0]
+	a.draft.rest = ask(unlisted(a.union), 0)
+	for _, p := range a.union {
+		first := len(a.pool)
+		a.pool = append(a.pool, step{0, ask(p, 0)})
+		// Ports of other protocols are never looked at: what the kernel would
+		// read there is not a port (S22).
+		if p.HasPorts() {
+			for _, port := range cuts.Ports[p] {
+				if dec := ask(p, port); dec != a.pool[len(a.pool)-1].dec {
+					a.pool = append(a.pool, step{port, dec})
+				}
+			}
+		}
+		steps := a.pool[first:]
+		if len(steps) == 1 && steps[0].dec == a.draft.rest {
+			a.pool = a.pool[:first]
+			continue
+		}
+		a.draft.protos = append(a.draft.protos, protoAnswer{p, steps})
+	}
+	return a.intern()
+}
+
+// unlisted is a protocol that stands for all that are not in the sorted list.
+func unlisted(list []policy.Protocol) policy.Protocol {
+	for p := policy.Protocol(253); p > 0; p-- {
+		if _, found := slices.BinarySearch(list, p); !found {
+			return p
+		}
+	}
+	return 0
+}
+
+// intern numbers the draft, copying it if it is new.
+func (a *answers) intern() answerID {
+	k := binary.BigEndian.AppendUint32(a.key[:0], uint32(a.draft.rest))
+	for _, p := range a.draft.protos {
+		k = append(k, byte(p.proto))
+		k = binary.BigEndian.AppendUint16(k, uint16(len(p.steps)))
+		for _, s := range p.steps {
+			k = binary.BigEndian.AppendUint16(k, s.from)
+			k = binary.BigEndian.AppendUint32(k, uint32(s.dec))
+		}
+	}
+	a.key = k
+	if id, ok := a.ids[string(k)]; ok {
+		return id
+	}
+	c := &answer{rest: a.draft.rest, protos: slices.Clone(a.draft.protos)}
+	for i := range c.protos {
+		c.protos[i].steps = slices.Clone(c.protos[i].steps)
+	}
+	a.list = append(a.list, c)
+	a.ids[string(k)] = answerID(len(a.list))
+	return answerID(len(a.list))
+}
+
+// steps is the answer for one protocol, listed or not.
+func (a *answer) steps(p policy.Protocol) []step {
+	for i := range a.protos {
+		if a.protos[i].proto == p {
+			return a.protos[i].steps
+		}
+	}
+	return []step{{0, a.rest}}
+}
+
+// question is one side of what the model is asked: for whom, in which direction.
+type question struct {
+	model *tier.Model
+	scope tier.Scope
+	dir   policy.Direction
+	local tier.Peer
+}

@@ -1,0 +1,182 @@
+package ruleset
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// stage is one of the three things that a profile's chain asks, in order:
+// addresses of known peers, nets around them, and what holds for any address.
+type stage uint8
+
+const (
+	stagePeers stage = iota
+	stageNets
+	stageRest
+)
+
+// bucket names the elements that go into one set: those that one stage and
+// level decide alike.
+type bucket struct {
+	stage stage
+	level level
+	dec   decision
+}
+
+// words are the names of sets by stage and level; empty where there is none.
+var words = [...][4]string{
+	stagePeers: {levelPort: "exact", levelRange: "range", levelProto: "proto", levelAddr: "addr"},
+	stageNets:  {levelRange: "netports", levelProto: "netproto", levelAddr: "net"},
+	stageRest:  {levelPort: "port", levelRange: "ports", levelProto: "l4proto"},
+}
+
+// interval says whether the elements are boxes.
+func (b *bucket) interval() bool { return b.stage == stageNets || b.level == levelRange }
+
+// fields are what the set's key is made of; peer is the field with the peer's
+// address. A port is never without its protocol in the key: th dport of ICMP
+// reads bytes that are no port, but then the protocol can't match. On a
+// fragment that has no ports the load fails and the kernel goes on with the
+// next rule; conntrack reassembles packets before any chain of ours sees them.
+func (b *bucket) fields(peer Field) []Field {
+	var f []Field
+	if b.stage != stageRest {
+		f = append(f, peer)
+	}
+	if b.level <= levelProto {
+		f = append(f, L4Proto)
+	}
+	if b.level <= levelRange {
+		f = append(f, DPort)
+	}
+	return f
+}
+
+// load collects elements of many buckets as raw keys, all of one bucket alike
+// in size, so that a set of ten thousand costs two strings.
+type load map[bucket]*raw
+
+type raw struct {
+	lo, hi []byte // keys and, for boxes, their inclusive ends
+	width  int
+}
+
+func (l load) raw(b bucket) *raw {
+	r := l[b]
+	if r == nil {
+		r = &raw{}
+		l[b] = r
+	}
+	return r
+}
+
+// add puts the elements of a plan for the addresses lo to hi into their
+// buckets. Addresses are invalid in stageRest.
+func (l load) add(s stage, lo, hi netip.Addr, p plan) {
+	for i := range p {
+		it := &p[i]
+		b := bucket{s, it.level, it.dec}
+		if s == stageNets && it.level == levelPort {
+			b.level = levelRange
+		}
+		if words[s][b.level] == "" {
+			continue // the rest's own default is the chain's last rule
+		}
+		r := l.raw(b)
+		before := len(r.lo)
+		r.lo = packKey(r.lo, b, lo, it.proto, it.lo)
+		if r.width = len(r.lo) - before; b.interval() {
+			r.hi = packKey(r.hi, b, hi, it.proto, it.hi)
+		}
+	}
+}
+
+func packKey(k []byte, b bucket, a netip.Addr, p policy.Protocol, port uint16) []byte {
+	if b.stage != stageRest {
+		k = append(k, a.AsSlice()...)
+	}
+	if b.level <= levelProto {
+		k = append(k, byte(p), 0, 0, 0)
+	}
+	if b.level <= levelRange {
+		k = append(binary.BigEndian.AppendUint16(k, port), 0, 0)
+	}
+	return k
+}
+
+// elements are the bucket's, sorted.
+func (r *raw) elements() []Element {
+	lo, hi := string(r.lo), string(r.hi)
+	out := make([]Element, 0, len(lo)/r.width)
+	for i := 0; i < len(lo); i += r.width {
+		e := Element{Key: lo[i : i+r.width]}
+		if hi != "" {
+			e.KeyEnd = hi[i : i+r.width]
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, compareElements)
+	return out
+}
+
+func compareElements(a, b Element) int { return strings.Compare(a.Key, b.Key) }
+
+// join merges neighbours in a sorted list of address ranges.
+func join(list []Element) []Element {
+	out := list[:0]
+	for _, e := range list {
+		if n := len(out); n > 0 && follows(out[n-1].KeyEnd, e.Key) {
+			out[n-1].KeyEnd = e.KeyEnd
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// follows says whether b is the number after a.
+func follows(a, b string) bool {
+	x := []byte(a)
+	for i := len(x) - 1; i >= 0; i-- {
+		x[i]++
+		if x[i] != 0 {
+			return string(x) == b
+		}
+	}
+	return false
+}
+
+// merge is old without the elements of gone and with those of come. All are
+// sorted; old is left as it is, since a ruleset may share it.
+func merge(old, gone, come []Element) []Element {
+	out := make([]Element, 0, len(old)+len(come))
+	for len(gone)+len(come) > 0 {
+		remove := len(gone) > 0 && (len(come) == 0 || gone[0].Key <= come[0].Key)
+		var key string
+		if remove {
+			key = gone[0].Key
+		} else {
+			key = come[0].Key
+		}
+		i, found := slices.BinarySearchFunc(old, Element{Key: key}, compareElements)
+		out = append(out, old[:i]...)
+		old = old[i:]
+		if remove {
+			if found {
+				old = old[1:]
+			}
+			gone = gone[1:]
+			continue
+		}
+		if found { // replaced
+			old = old[1:]
+		}
+		out = append(out, come[0])
+		come = come[1:]
+	}
+	return append(out, old...)
+}

@@ -1,0 +1,192 @@
+package ruleset
+
+import (
+	"cmp"
+	"slices"
+)
+
+// maxKinds is how many kinds of decision one level may have before a verdict
+// map takes the place of a set for each. Sets are preferred: an element with a
+// goto makes the kernel walk every chain that can be reached again (measured:
+// 10 ms with 50 profiles), a plain one does not, so that a new pod costs
+// microseconds.
+const maxKinds = 8
+
+// output is what a table gives to the ruleset.
+type output struct {
+	chain     *Chain
+	sets      []*Set
+	decisions []decision // those that elements or rules name
+}
+
+// emit writes the table's chain and sets, sharing what did not change.
+func (t *table) emit(a *asker, p *profile) {
+	if !t.dirty && t.out.chain != nil {
+		return
+	}
+	old := make(map[string]*Set, len(t.out.sets))
+	for _, s := range t.out.sets {
+		old[s.Name] = s
+	}
+	w := writer{table: t, profile: p, decisions: a.decisions, old: old}
+	w.peer = t.fam.saddr
+	if p.outward() {
+		w.peer = t.fam.daddr
+	}
+	for _, list := range byLevel(t.buckets) {
+		w.level(list)
+	}
+	rest := a.answers.get(t.back).rest
+	w.use(rest)
+	w.rules = append(w.rules, Rule{Verdict: a.decisions.verdict(rest)})
+
+	slices.Sort(w.used)
+	chain := &Chain{Name: t.chainName(p), Rules: w.rules, Comment: p.comment}
+	t.out = output{chain: keepChain(t.out.chain, chain), sets: w.sets, decisions: slices.Compact(w.used)}
+	t.dirty = false
+}
+
+func (t *table) chainName(p *profile) string { return p.name + "-v" + t.fam.suffix }
+
+// byLevel groups buckets by stage and level, in the order of look-ups; within
+// a level they are sorted by decision.
+func byLevel(buckets map[bucket][]Element) [][]bucket {
+	keys := make([]bucket, 0, len(buckets))
+	for b := range buckets {
+		keys = append(keys, b)
+	}
+	slices.SortFunc(keys, func(a, b bucket) int {
+		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.level, b.level), cmp.Compare(a.dec, b.dec))
+	})
+	var out [][]bucket
+	for i, b := range keys {
+		if i == 0 || keys[i-1].stage != b.stage || keys[i-1].level != b.level {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], b)
+	}
+	return out
+}
+
+// writer writes one chain.
+type writer struct {
+	table     *table
+	profile   *profile
+	decisions *decisions
+	peer      Field
+	old       map[string]*Set
+	rules     []Rule
+	sets      []*Set
+	used      []decision
+}
+
+func (w *writer) use(d decision) {
+	if d != allowed {
+		w.used = append(w.used, d)
+	}
+}
+
+// level writes the look-ups of one stage and level.
+func (w *writer) level(list []bucket) {
+	for _, b := range list {
+		w.use(b.dec)
+	}
+	if len(list) > maxKinds {
+		w.verdictMap(list)
+		return
+	}
+	for _, b := range list {
+		name := w.name(&b)
+		if b.dec != allowed {
+			name += "-" + w.decisions.verdict(b.dec).Chain
+		}
+		fields := b.fields(w.peer)
+		w.keep(&Set{Name: name, Fields: fields, Interval: b.interval(), Elements: w.table.buckets[b]})
+		w.rules = append(w.rules, Rule{
+			Matches: append(w.guard(&b), Match{Fields: fields, Set: name}),
+			Verdict: w.decisions.verdict(b.dec),
+		})
+	}
+}
+
+func (w *writer) name(b *bucket) string {
+	return w.profile.name + "-" + words[b.stage][b.level] + w.table.fam.suffix
+}
+
+// guard is the family check that a look-up by address needs.
+func (w *writer) guard(b *bucket) []Match {
+	if b.stage == stageRest {
+		return nil
+	}
+	return []Match{w.table.fam.is()}
+}
+
+func (w *writer) verdictMap(list []bucket) {
+	first := &list[0]
+	var all []Element
+	for _, b := range list {
+		v := w.decisions.verdict(b.dec)
+		for _, e := range w.table.buckets[b] {
+			e.Verdict = v
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, compareElements)
+	name, fields := w.name(first)+"-map", first.fields(w.peer)
+	w.keep(&Set{Name: name, Fields: fields, Interval: first.interval(), Map: true, Elements: all})
+	w.rules = append(w.rules, Rule{Matches: w.guard(first), VMap: &VMap{Fields: fields, Map: name}})
+}
+
+// keep adds a set, the one of last time if it is the same.
+func (w *writer) keep(s *Set) { w.sets = append(w.sets, keepSet(w.old[s.Name], s)) }
+
+// keepSet is old if it says the same as s, else s, with old's elements if
+// those are the same.
+func keepSet(old, s *Set) *Set {
+	if old == nil || !sameElements(old.Elements, s.Elements) {
+		return s
+	}
+	if old.Name == s.Name && slices.Equal(old.Fields, s.Fields) && old.Interval == s.Interval && old.Map == s.Map &&
+		old.Timeout == s.Timeout && old.External == s.External && old.Comment == s.Comment {
+		return old
+	}
+	s.Elements = old.Elements
+	return s
+}
+
+func sameElements(a, b []Element) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	return len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b)
+}
+
+// keepChain is old if it says the same as c, else c.
+func keepChain(old, c *Chain) *Chain {
+	if old == nil || old.Name != c.Name || old.Comment != c.Comment || len(old.Rules) != len(c.Rules) ||
+		!equalOrNil(old.Hook, c.Hook) {
+		return c
+	}
+	for i := range c.Rules {
+		if !sameRule(&old.Rules[i], &c.Rules[i]) {
+			return c
+		}
+	}
+	return old
+}
+
+func equalOrNil[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+func sameRule(a, b *Rule) bool {
+	sameMap := a.VMap == b.VMap ||
+		a.VMap != nil && b.VMap != nil && a.VMap.Map == b.VMap.Map && slices.Equal(a.VMap.Fields, b.VMap.Fields)
+	return sameMap && a.Counter == b.Counter && a.NoTrack == b.NoTrack && a.Verdict == b.Verdict &&
+		a.Comment == b.Comment && equalOrNil(a.Log, b.Log) && slices.EqualFunc(a.Matches, b.Matches, sameMatch)
+}
+
+func sameMatch(a, b Match) bool {
+	return slices.Equal(a.Fields, b.Fields) && a.Op == b.Op && slices.Equal(a.Value, b.Value) &&
+		slices.Equal(a.Mask, b.Mask) && a.Set == b.Set && a.Invert == b.Invert
+}

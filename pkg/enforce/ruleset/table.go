@@ -1,0 +1,287 @@
+package ruleset
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// class is peers of one identity whose addresses are in the same nets.
+type class struct{ identity, net int }
+
+// table is one profile's decisions for one direction and family: what was
+// asked of the model, and the elements that follow from it.
+type table struct {
+	fam *family
+	// nets are the prefixes in the rules; segments the ranges between their
+	// borders, and around what each of them answers to an address of it that
+	// nobody owns.
+	nets     []netip.Prefix
+	segments []segment
+	around   []answerID
+	// back is the answer that covers most of the address space: the chain's
+	// last rules give it, and elements say only what differs.
+	back answerID
+	// outside remembers answers by identity for addresses in no net, inside
+	// those in one.
+	outside []answerID
+	inside  map[class]answerID
+
+	buckets map[bucket][]Element
+	dirty   bool // buckets or back changed since emit
+	out     output
+}
+
+// newTable judges everything.
+func newTable(f *family, a *asker) *table {
+	t := &table{fam: f, inside: map[class]answerID{}}
+	t.surround(a)
+	t.rebuild(a)
+	return t
+}
+
+// follow brings the table to the asker's model. again are the identities that
+// have to be judged again, unless it is all of them.
+func (t *table) follow(a *asker, p *profile, c *changes, again []int, all bool) {
+	moved := false // the background changed, so every element may
+	if !p.unchanged {
+		t.dirty = true // at least the chain's comment
+		moved = t.surround(a)
+	}
+	switch {
+	case all:
+		clear(t.outside)
+		clear(t.inside)
+		t.rebuild(a)
+	case moved:
+		for _, id := range slices.Concat(again, c.fresh) {
+			t.forget(id)
+		}
+		t.rebuild(a)
+	case len(again)+len(c.moves) > 0:
+		t.update(a, c, again)
+	}
+}
+
+// asker judges for one profile.
+type asker struct {
+	*shared
+	question question
+	index    *index
+}
+
+// shared is what all profiles of a chain of compilations share.
+type shared struct {
+	decisions *decisions
+	answers   *answers
+}
+
+// ask is the answer for a peer, judged at most once.
+func (t *table) ask(a *asker, id int, mb member) answerID {
+	net := t.segments[find(t.segments, mb.addr)].net
+	if net >= 0 {
+		c := class{id, net}
+		ans, ok := t.inside[c]
+		if !ok {
+			ans = a.judge(tier.Peer{Endpoint: mb.ep, Addr: mb.addr})
+			t.inside[c] = ans
+		}
+		return ans
+	}
+	if id >= len(t.outside) {
+		t.outside = append(t.outside, make([]answerID, id+1-len(t.outside))...)
+	}
+	if t.outside[id] == 0 {
+		t.outside[id] = a.judge(tier.Peer{Endpoint: mb.ep, Addr: mb.addr})
+	}
+	return t.outside[id]
+}
+
+func (a *asker) judge(p tier.Peer) answerID { return a.answers.judge(&a.question, a.decisions, p) }
+
+// surround judges the addresses that nobody owns. It says whether anything
+// differs from before.
+func (t *table) surround(a *asker) bool {
+	q := &a.question
+	nets := t.fam.netsOf(q.model.Nets(q.scope, q.dir, q.local.Endpoint))
+	segments := t.segments
+	sameNets := segments != nil && slices.Equal(nets, t.nets)
+	if !sameNets {
+		segments = t.fam.cut(nets)
+	}
+	byNet := map[int]answerID{}
+	around := make([]answerID, len(segments))
+	for i, s := range segments {
+		ans, ok := byNet[s.net]
+		if !ok {
+			ans = a.judge(tier.Peer{Addr: s.lo})
+			byNet[s.net] = ans
+		}
+		around[i] = ans
+	}
+	if sameNets && slices.Equal(around, t.around) {
+		return false
+	}
+	if !sameNets {
+		t.inside = map[class]answerID{}
+	}
+	t.nets, t.segments, t.around = nets, segments, around
+	t.back = heaviest(segments, around)
+	return true
+}
+
+// heaviest is the answer that most addresses get; the first one on a tie.
+func heaviest(segments []segment, around []answerID) answerID {
+	weight := map[answerID]float64{}
+	best := around[0]
+	for i, s := range segments {
+		weight[around[i]] += size(s)
+	}
+	for _, ans := range around {
+		if weight[ans] > weight[best] {
+			best = ans
+		}
+	}
+	return best
+}
+
+// size is about how many addresses a segment has.
+func size(s segment) float64 {
+	lo, hi := s.lo.AsSlice(), s.hi.AsSlice()
+	n := 0.0
+	for i := range lo {
+		n = n*256 + float64(hi[i]) - float64(lo[i])
+	}
+	return n + 1
+}
+
+// planFor is the elements that a known peer's address needs.
+func (t *table) planFor(a *asker, id int, mb member) plan {
+	behind := t.around[find(t.segments, mb.addr)]
+	return a.answers.plan(t.ask(a, id, mb), behind)
+}
+
+// rebuild makes all elements anew.
+func (t *table) rebuild(a *asker) {
+	l := load{}
+	for id := range a.index.groups {
+		for _, mb := range a.index.groups[id][t.fam.index] {
+			l.add(stagePeers, mb.addr, mb.addr, t.planFor(a, id, mb))
+		}
+	}
+	for i := 0; i < len(t.segments); i++ {
+		j := i
+		for j+1 < len(t.segments) && t.around[j+1] == t.around[i] {
+			j++
+		}
+		l.add(stageNets, t.segments[i].lo, t.segments[j].hi, a.answers.plan(t.around[i], t.back))
+		i = j
+	}
+	l.add(stageRest, netip.Addr{}, netip.Addr{}, a.answers.plan(t.back, 0))
+
+	old := t.buckets
+	t.buckets = make(map[bucket][]Element, len(l))
+	for b, r := range l {
+		list := r.elements()
+		if b.stage == stageNets && b.level == levelAddr {
+			list = join(list)
+		}
+		if slices.Equal(list, old[b]) {
+			list = old[b] // so that a diff sees at once that nothing changed
+		}
+		t.buckets[b] = list
+	}
+	t.dirty = true
+}
+
+// update moves single addresses from one answer to another: those that changed
+// hands, and those of identities to judge again.
+func (t *table) update(a *asker, c *changes, again []int) {
+	gone, come := load{}, load{}
+	moved := map[netip.Addr]bool{}
+	for _, mv := range c.moves {
+		if familyOf(mv.addr) != t.fam.index || mv.same {
+			continue
+		}
+		moved[mv.addr] = true
+		if mv.from >= 0 {
+			gone.add(stagePeers, mv.addr, mv.addr, t.planFor(a, mv.from, member{addr: mv.addr}))
+		}
+	}
+	t.judgeAgain(a, again, moved, gone, come)
+	for _, id := range c.fresh {
+		t.forget(id)
+	}
+	for _, mv := range c.moves {
+		if moved[mv.addr] && mv.to >= 0 {
+			ep := a.index.model.Owner(mv.addr)
+			come.add(stagePeers, mv.addr, mv.addr, t.planFor(a, mv.to, member{mv.addr, ep}))
+		}
+	}
+	t.apply(gone, come)
+}
+
+// judgeAgain compares what identities got with what they get now.
+func (t *table) judgeAgain(a *asker, ids []int, moved map[netip.Addr]bool, gone, come load) {
+	var before []plan
+	for _, id := range ids {
+		if id >= len(a.index.groups) {
+			continue
+		}
+		members := a.index.groups[id][t.fam.index]
+		before = before[:0]
+		for _, mb := range members {
+			before = append(before, t.planFor(a, id, mb))
+		}
+		t.forget(id)
+		for i, mb := range members {
+			now := t.planFor(a, id, mb)
+			if moved[mb.addr] || slices.Equal(now, before[i]) {
+				continue
+			}
+			gone.add(stagePeers, mb.addr, mb.addr, before[i])
+			come.add(stagePeers, mb.addr, mb.addr, now)
+		}
+	}
+}
+
+// forget drops what is remembered of an identity.
+func (t *table) forget(id int) {
+	if id < len(t.outside) {
+		t.outside[id] = 0
+	}
+	for c := range t.inside {
+		if c.identity == id {
+			delete(t.inside, c)
+		}
+	}
+}
+
+func (t *table) apply(gone, come load) {
+	touched := map[bucket]bool{}
+	for b := range gone {
+		touched[b] = true
+	}
+	for b := range come {
+		touched[b] = true
+	}
+	for b := range touched {
+		var g, c []Element
+		if r := gone[b]; r != nil {
+			g = r.elements()
+		}
+		if r := come[b]; r != nil {
+			c = r.elements()
+		}
+		if slices.Equal(g, c) {
+			continue
+		}
+		t.dirty = true
+		if list := merge(t.buckets[b], g, c); len(list) > 0 {
+			t.buckets[b] = list
+		} else {
+			delete(t.buckets, b)
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package ruleset
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// Packet is what the tracer runs through the rules, as it stands in the hooks
+// (addresses and ports after translation of the destination).
+type Packet struct {
+	// IIF and OIF are the interfaces; OIF is known from forward on.
+	IIF, OIF     string
+	Src, Dst     netip.Addr
+	Protocol     policy.Protocol
+	SPort, DPort uint16 // of a protocol without ports: what is read in their place
+	TCPFlags     byte
+	ICMPType     byte
+	HopLimit     byte
+	// State is the conntrack state, one of the State constants; 0 is StateNew.
+	State uint32
+	// ToHost packets are delivered to the node (input), others forwarded.
+	ToHost bool
+	// Fragment is a fragment that has no transport header.
+	Fragment bool
+}
+
+// Step is a rule that a packet matched.
+type Step struct {
+	Chain string
+	Rule  int // index in the chain
+}
+
+// Outcome is what became of a packet.
+type Outcome struct {
+	Verdict VerdictKind // Accept or Drop
+	Path    []Step      // rules that matched, in order
+	Logs    []Log       // what was logged on the way
+}
+
+// Trace runs a packet through prerouting and then input or forward, as the
+// kernel would. A chain or set that does not exist, which the kernel would not
+// have let in, drops.
+func Trace(r *Ruleset, p Packet) Outcome {
+	if p.State == 0 {
+		p.State = StateNew
+	}
+	t := newTracer(r, &p)
+	hooks := []string{"prerouting", "forward"}
+	if p.ToHost {
+		hooks[1] = "input"
+	}
+	for _, hook := range hooks {
+		t.hook = hook
+		for _, c := range t.hooked(r, hook) {
+			if t.run(c) == Drop {
+				t.out.Verdict = Drop
+				return t.out
+			}
+		}
+	}
+	t.out.Verdict = Accept
+	return t.out
+}
+
+type tracer struct {
+	packet *Packet
+	hook   string
+	chains map[string]*Chain
+	sets   []*Set
+	out    Outcome
+}
+
+func newTracer(r *Ruleset, p *Packet) *tracer {
+	t := &tracer{packet: p, chains: make(map[string]*Chain, len(r.Chains)), sets: r.Sets}
+	for _, c := range r.Chains {
+		t.chains[c.Name] = c
+	}
+	return t
+}
+
+func (t *tracer) hooked(r *Ruleset, hook string) []*Chain {
+	var list []*Chain
+	for _, c := range r.Chains {
+		if c.Hook != nil && c.Hook.Name == hook {
+			list = append(list, c)
+		}
+	}
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Hook.Priority < list[j].Hook.Priority })
+	return list
+}
+
+// run gives Accept, Drop, or None where the chain ended or returned: for a base
+// chain that is its policy, accept.
+func (t *tracer) run(c *Chain) VerdictKind {
+	if c == nil || len(t.out.Path) > 10000 {
+		return Drop
+	}
+	for i := range c.Rules {
+		v, ok := t.rule(&c.Rules[i])
+		if !ok {
+			continue
+		}
+		t.out.Path = append(t.out.Path, Step{c.Name, i})
+		if l := c.Rules[i].Log; l != nil {
+			t.out.Logs = append(t.out.Logs, *l)
+		}
+		switch v.Kind {
+		case Accept, Drop:
+			return v.Kind
+		case Return:
+			return None
+		case Goto:
+			return t.run(t.chains[v.Chain])
+		case Jump:
+			if k := t.run(t.chains[v.Chain]); k != None {
+				return k
+			}
+		}
+	}
+	return None
+}
+
+// rule says whether the packet matches, and what then.
+func (t *tracer) rule(r *Rule) (Verdict, bool) {
+	for i := range r.Matches {
+		if !t.match(&r.Matches[i]) {
+			return Verdict{}, false
+		}
+	}
+	if r.VMap == nil {
+		return r.Verdict, true
+	}
+	key, ok := t.key(r.VMap.Fields)
+	if !ok {
+		return Verdict{}, false
+	}
+	e := t.find(r.VMap.Map, key)
+	if e == nil {
+		return Verdict{}, false
+	}
+	return e.Verdict, true
+}
+
+func (t *tracer) match(m *Match) bool {
+	if m.Set != "" {
+		key, ok := t.key(m.Fields)
+		return ok && (t.find(m.Set, key) != nil) != m.Invert
+	}
+	v, ok := t.load(m.Fields[0])
+	if !ok {
+		return false
+	}
+	switch m.Op {
+	case NotEqual:
+		return !bytes.Equal(v, m.Value)
+	case Any:
+		return slices.ContainsFunc(masked(v, m.Value), func(b byte) bool { return b != 0 })
+	case Masked:
+		return bytes.Equal(masked(v, m.Mask), m.Value)
+	case Prefix:
+		return bytes.HasPrefix(v, m.Value)
+	}
+	return bytes.Equal(v, m.Value)
+}
+
+func masked(v, mask []byte) []byte {
+	out := make([]byte, len(v))
+	for i := range v {
+		out[i] = v[i] & mask[i]
+	}
+	return out
+}
+
+// key packs fields as Element.Key does.
+func (t *tracer) key(fields []Field) (string, bool) {
+	var k []byte
+	for _, f := range fields {
+		v, ok := t.load(f)
+		if !ok {
+			return "", false
+		}
+		k = append(append(k, v...), make([]byte, padded(f)-len(v))...)
+	}
+	return string(k), true
+}
+
+func (t *tracer) find(name string, key string) *Element {
+	i, ok := slices.BinarySearchFunc(t.sets, name, func(s *Set, name string) int { return strings.Compare(s.Name, name) })
+	if !ok {
+		return nil
+	}
+	s := t.sets[i]
+	if !s.Interval {
+		if j, ok := slices.BinarySearchFunc(s.Elements, Element{Key: key}, compareElements); ok {
+			return &s.Elements[j]
+		}
+		return nil
+	}
+	for j := range s.Elements {
+		if e := &s.Elements[j]; inBox(s.Fields, e, key) {
+			return e
+		}
+	}
+	return nil
+}
+
+func inBox(fields []Field, e *Element, key string) bool {
+	at := 0
+	for _, f := range fields {
+		end := at + padded(f)
+		if v := key[at:end]; v < e.Key[at:end] || v > e.KeyEnd[at:end] {
+			return false
+		}
+		at = end
+	}
+	return true
+}
+
+// load is a field's value, false where the kernel could not load it or would
+// load something else: rules check family and protocol before.
+func (t *tracer) load(f Field) ([]byte, bool) {
+	p := t.packet
+	v4, v6 := p.Src.Is4(), p.Src.Is6()
+	switch f {
+	case IIFName:
+		return nameKey(nil, p.IIF), true
+	case OIFName:
+		return nameKey(nil, p.OIF), t.hook == "forward"
+	case NFProto:
+		return []byte{families[familyOf(p.Src)].nfproto}, true
+	case L4Proto:
+		return []byte{byte(p.Protocol)}, true
+	case SAddr4, SAddr6:
+		return p.Src.AsSlice(), v4 == (f == SAddr4)
+	case DAddr4, DAddr6:
+		return p.Dst.AsSlice(), v4 == (f == DAddr4)
+	case HopLimit:
+		return []byte{p.HopLimit}, v6
+	case CTState:
+		return binary.BigEndian.AppendUint32(nil, p.State), true
+	case DAddrType:
+		n := uint32(1) // RTN_UNICAST
+		if p.ToHost {
+			n = rtnLocal
+		}
+		return binary.BigEndian.AppendUint32(nil, n), true
+	case Packets:
+		return make([]byte, 8), true
+	}
+	return t.transport(f)
+}
+
+func (t *tracer) transport(f Field) ([]byte, bool) {
+	p := t.packet
+	switch f {
+	case SPort:
+		return binary.BigEndian.AppendUint16(nil, p.SPort), !p.Fragment
+	case DPort:
+		return binary.BigEndian.AppendUint16(nil, p.DPort), !p.Fragment
+	case TCPFlags:
+		return []byte{p.TCPFlags}, !p.Fragment && p.Protocol == policy.TCP
+	case ICMPType:
+		return []byte{p.ICMPType}, !p.Fragment && p.Protocol == policy.ICMP
+	case ICMPv6Type:
+		return []byte{p.ICMPType}, !p.Fragment && p.Protocol == policy.ICMPv6
+	}
+	return nil, false
+}
