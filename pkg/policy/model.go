@@ -312,4 +312,6 @@ type Snapshot struct {
 	Namespaces []*Namespace
 	Endpoints  []*Endpoint
 	Services   []*Service
+
+	state *snapshotState // for the next one; nil in a literal
 }

@@ -1,0 +1,159 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	v3 "github.com/projectcalico/api/pkg/apis/projectcalico/v3"
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// reader reads a resource of one kind once its key is known.
+type reader struct {
+	kind       Kind
+	namespaced bool
+	schema     *schema // nil: fields that are not read are not checked
+	read       func(*reading) any
+}
+
+// API groups and versions.
+const (
+	groupCalico     = "projectcalico.org"
+	groupCalicoCRD  = "crd.projectcalico.org"
+	groupNetworking = "networking.k8s.io"
+	groupPolicy     = "policy.networking.k8s.io"
+)
+
+// readers are the kinds that verdicts depend on, by apiVersion and kind.
+var readers = map[[2]string]reader{
+	{"projectcalico.org/v3", "NetworkPolicy"}:             {KindNetworkPolicy, true, schemaOf[v3.NetworkPolicy](), readPolicy},
+	{"projectcalico.org/v3", "GlobalNetworkPolicy"}:       {KindGlobalNetworkPolicy, false, schemaOf[v3.GlobalNetworkPolicy](), readPolicy},
+	{"projectcalico.org/v3", "StagedNetworkPolicy"}:       {KindStagedNetworkPolicy, true, schemaOf[v3.StagedNetworkPolicy](), readPolicy},
+	{"projectcalico.org/v3", "StagedGlobalNetworkPolicy"}: {KindStagedGlobalNetworkPolicy, false, schemaOf[v3.StagedGlobalNetworkPolicy](), readPolicy},
+	{"projectcalico.org/v3", "Tier"}:                      {KindTier, false, schemaOf[v3.Tier](), readTier},
+	{"networking.k8s.io/v1", "NetworkPolicy"}:             {KindKubernetesNetworkPolicy, true, schemaOf[networkingv1.NetworkPolicy](), readKubernetes},
+	{"v1", "Namespace"}:                                   {KindNamespace, false, nil, readNamespace},
+	{"v1", "Pod"}:                                         {KindPod, true, nil, readPod},
+	{"v1", "Service"}:                                     {KindService, true, nil, readService},
+	{"apps/v1", "Deployment"}:                             {KindDeployment, true, nil, readTemplate},
+	{"apps/v1", "StatefulSet"}:                            {KindStatefulSet, true, nil, readTemplate},
+	{"apps/v1", "DaemonSet"}:                              {KindDaemonSet, true, nil, readTemplate},
+	{"apps/v1", "ReplicaSet"}:                             {KindReplicaSet, true, nil, readTemplate},
+	{"batch/v1", "Job"}:                                   {KindJob, true, nil, readTemplate},
+	{"batch/v1", "CronJob"}:                               {KindCronJob, true, nil, readTemplate},
+}
+
+// otherKinds are kinds of closed groups on which no verdict depends.
+var otherKinds = map[string][]string{
+	groupCalico: {
+		"BGPConfiguration", "BGPFilter", "BGPPeer", "BlockAffinity", "CalicoNodeStatus",
+		"ClusterInformation", "FelixConfiguration", "IPAMConfiguration", "IPPool",
+		"IPReservation", "KubeControllersConfiguration",
+	},
+	groupNetworking: {"IPAddress", "Ingress", "IngressClass", "ServiceCIDR"},
+}
+
+// resource reads the document as one resource; ok is false where it can't even
+// be told which one it is.
+func (r *reading) resource() (Resource, bool) {
+	api, kind := r.root.get("apiVersion"), r.root.get("kind")
+	for _, f := range []struct {
+		n    *node
+		name string
+	}{{api, "apiVersion"}, {kind, "kind"}} {
+		if f.n.empty() {
+			r.fault(r.root, Fault{Field: f.name, Reason: "a resource must say its " + f.name})
+		} else if f.n.kind != isString {
+			r.wrongType(f.n, isString)
+		}
+	}
+	if r.since(0) {
+		return Resource{}, false
+	}
+	res := Resource{Origin: r.origin(r.root.line, r.root.col)}
+	rd, known := readers[[2]string{api.text, kind.text}]
+	if !known {
+		ok := r.otherKind(api, kind)
+		res.Key = r.key
+		return res, ok
+	}
+	r.key.Kind, r.schema = rd.kind, rd.schema
+	r.metadata(rd.namespaced)
+	if rd.schema != nil {
+		r.check(r.root, rd.schema, "spec", "status")
+	}
+	res.Value = rd.read(r)
+	res.Key = r.key
+	// Faults found before the key was whole get it too.
+	for i := range r.faults {
+		r.faults[i].Key = r.key
+	}
+	return res, true
+}
+
+// otherKind names a resource that is not judged, and refuses those that a
+// verdict could depend on or that look like a slip.
+func (r *reading) otherKind(api, kind *node) bool {
+	group, version, ok := strings.Cut(api.text, "/")
+	if !ok {
+		group, version = "", api.text
+	}
+	r.key.Kind = Kind(strings.Clone(kind.text))
+	if group != "" {
+		r.key.Kind = Kind(kind.text + "." + group)
+	}
+	meta := r.root.get("metadata")
+	r.key.Name = strings.Clone(textOf(meta.get("name")))
+	r.key.Namespace = r.dec.shared.str(textOf(meta.get("namespace")))
+	mine, others := kindsOf(group)
+	switch {
+	case group == groupCalicoCRD:
+		r.fault(api, Fault{Unsupported: true,
+			Reason: "this is the form in which Calico stores resources; netpol reads the public one",
+			Fix:    "use projectcalico.org/v3"})
+	case group == groupPolicy:
+		r.unsupported(kind, "a "+kind.text)
+	case group == "extensions" && kind.text == "NetworkPolicy":
+		r.fault(api, Fault{Unsupported: true, Reason: "this version has been removed from Kubernetes", Fix: "use networking.k8s.io/v1"})
+	case group == "" && version != "v1":
+		r.fault(api, Fault{Reason: "there is no such API version", Fix: didYouMean(api.text, apiVersions())})
+	case slices.Contains(mine, kind.text):
+		r.fault(api, Fault{Reason: "there is no such version of " + kind.text, Fix: "use " + apiVersionOf(group, kind.text)})
+	case slices.Contains(others, kind.text):
+	case group == groupCalico && nearest(kind.text, mine) == "":
+		r.unsupported(kind, "a "+kind.text)
+	case group == groupCalico, group == groupNetworking:
+		r.fault(kind, Fault{Reason: "there is no such kind in " + group,
+			Fix: didYouMean(kind.text, append(mine, others...))})
+	}
+	return true
+}
+
+// kindsOf are the kinds of a group that verdicts depend on, and known others.
+func kindsOf(group string) (mine, others []string) {
+	for id := range readers {
+		if g, _, ok := strings.Cut(id[0], "/"); ok && g == group {
+			mine = append(mine, id[1])
+		}
+	}
+	slices.Sort(mine)
+	return mine, otherKinds[group]
+}
+
+func apiVersions() []string {
+	var all []string
+	for id := range readers {
+		all = append(all, id[0])
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func apiVersionOf(group, kind string) string {
+	for id := range readers {
+		if strings.HasPrefix(id[0], group+"/") && id[1] == kind {
+			return id[0]
+		}
+	}
+	return ""
+}

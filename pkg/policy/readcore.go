@@ -1,0 +1,257 @@
+package policy
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The labels that every endpoint or namespace has besides its own (S15).
+const (
+	LabelNamespace      = "projectcalico.org/namespace"
+	LabelName           = "projectcalico.org/name"
+	LabelOrchestrator   = "projectcalico.org/orchestrator"
+	LabelServiceAccount = "projectcalico.org/serviceaccount"
+	LabelMetadataName   = "kubernetes.io/metadata.name"
+)
+
+func readNamespace(r *reading) any {
+	own := r.labels(r.root.at("metadata", "labels"))
+	return &Namespace{
+		Name:   r.key.Name,
+		Labels: r.dec.shared.set(append(own, namespaceLabels(r.key.Name)...)),
+		Origin: r.origin(r.root.line, r.root.col),
+	}
+}
+
+func namespaceLabels(name string) []label {
+	return []label{{LabelName, name}, {LabelMetadataName, name}}
+}
+
+// endpointLabels adds S15's labels; they win over labels of the pod's own with
+// those names, which it must not forge.
+func (r *reading) endpointLabels(own []label, account string) map[string]string {
+	if account == "" {
+		account = "default"
+	}
+	return r.dec.shared.set(append(own,
+		label{LabelNamespace, r.key.Namespace},
+		label{LabelOrchestrator, "k8s"},
+		label{LabelServiceAccount, account}))
+}
+
+// accountOf is the service account of a pod's spec.
+func accountOf(spec *node) string {
+	if a := textOf(spec.get("serviceAccountName")); a != "" {
+		return a
+	}
+	return textOf(spec.get("serviceAccount"))
+}
+
+// Idle is a pod that is no endpoint (S12): it runs on the host's own network,
+// or has finished.
+type Idle struct {
+	Namespace, Name string
+	Workload        Workload
+	HostNetwork     bool
+	Origin          Origin
+}
+
+// readPod makes an Endpoint, or an Idle.
+func readPod(r *reading) any {
+	meta, spec, status := r.root.get("metadata"), r.root.get("spec"), r.root.get("status")
+	if spec != nil && spec.kind != isMap {
+		r.wrongType(spec, isMap)
+		return nil
+	}
+	own := r.labels(meta.get("labels"))
+	w := r.podOwner(meta, own)
+	phase := textOf(status.get("phase"))
+	host := isTrue(spec.get("hostNetwork"))
+	if host || phase == "Succeeded" || phase == "Failed" {
+		return &Idle{r.key.Namespace, r.key.Name, w, host, r.origin(r.root.line, r.root.col)}
+	}
+	ep := &Endpoint{
+		Namespace:   r.key.Namespace,
+		Name:        r.key.Name,
+		Workload:    w,
+		Labels:      r.endpointLabels(own, accountOf(spec)),
+		Node:        r.dec.shared.str(textOf(spec.get("nodeName"))),
+		Addrs:       r.podAddrs(status),
+		Ports:       r.containerPorts(spec),
+		Terminating: meta.get("deletionTimestamp") != nil,
+		Origin:      r.origin(r.root.line, r.root.col),
+	}
+	if t, err := time.Parse(time.RFC3339, textOf(meta.get("creationTimestamp"))); err == nil {
+		ep.Created = t.UnixNano()
+	}
+	return ep
+}
+
+func (r *reading) podAddrs(status *node) []netip.Addr {
+	var addrs []netip.Addr
+	list := status.get("podIPs")
+	for i := range items(list) {
+		addrs = r.addr(addrs, list.kids[i].node.get("ip"))
+	}
+	if len(addrs) == 0 {
+		addrs = r.addr(addrs, status.get("podIP"))
+	}
+	return addrs
+}
+
+func (r *reading) addr(to []netip.Addr, n *node) []netip.Addr {
+	if n.empty() {
+		return to
+	}
+	a, err := netip.ParseAddr(textOf(n))
+	if err != nil || a.Zone() != "" {
+		r.fault(n, Fault{Reason: "expected an IP address"})
+		return to
+	}
+	return append(to, a.Unmap())
+}
+
+// containerPorts are the ports of a pod's containers and native sidecars.
+func (r *reading) containerPorts(spec *node) []ContainerPort {
+	var out []ContainerPort
+	containers := spec.get("containers")
+	for i := range items(containers) {
+		out = r.portsOf(&containers.kids[i].node, out)
+	}
+	inits := spec.get("initContainers")
+	for i := range items(inits) {
+		if textOf(inits.kids[i].get("restartPolicy")) == "Always" {
+			out = r.portsOf(&inits.kids[i].node, out)
+		}
+	}
+	return out
+}
+
+func (r *reading) portsOf(container *node, out []ContainerPort) []ContainerPort {
+	list := container.get("ports")
+	for i := range items(list) {
+		n := &list.kids[i].node
+		port := r.portNumber(n.get("containerPort"))
+		if port == 0 {
+			continue
+		}
+		out = append(out, ContainerPort{Name: r.dec.shared.str(textOf(n.get("name"))), Protocol: r.protocolOr(n, TCP), Port: port})
+	}
+	return out
+}
+
+func (r *reading) protocolOr(n *node, other Protocol) Protocol {
+	if p := n.get("protocol"); !p.empty() {
+		return r.protocol(p)
+	}
+	return other
+}
+
+// portNumber is a single port; 0 if it is absent or, with a fault, wrong.
+func (r *reading) portNumber(n *node) uint16 {
+	if n == nil {
+		return 0
+	}
+	v, err := strconv.ParseUint(n.text, 10, 16)
+	if n.kind != isNumber || err != nil || v == 0 {
+		r.fault(n, Fault{Reason: "a port is a number from 1 to 65535"})
+		return 0
+	}
+	return uint16(v)
+}
+
+func readService(r *reading) any {
+	spec := r.root.get("spec")
+	s := &Service{Namespace: r.key.Namespace, Name: r.key.Name, Origin: r.origin(r.root.line, r.root.col)}
+	if own := r.labels(spec.get("selector")); len(own) > 0 {
+		s.Selector = r.dec.shared.set(own)
+	}
+	list := spec.get("clusterIPs")
+	for i := range items(list) {
+		s.Addrs = r.serviceAddr(s.Addrs, &list.kids[i].node)
+	}
+	if len(s.Addrs) == 0 {
+		s.Addrs = r.serviceAddr(s.Addrs, spec.get("clusterIP"))
+	}
+	ports := spec.get("ports")
+	for i := range items(ports) {
+		n := &ports.kids[i].node
+		p := ServicePort{
+			Name:     r.dec.shared.str(textOf(n.get("name"))),
+			Protocol: r.protocolOr(n, TCP),
+			Port:     r.portNumber(n.get("port")),
+			NodePort: r.portNumber(n.get("nodePort")),
+		}
+		if t := n.get("targetPort"); t != nil && t.kind == isString && !digits(t.text) {
+			p.TargetName = r.dec.shared.str(t.text)
+		} else if t != nil && t.kind == isString {
+			v, _ := strconv.ParseUint(t.text, 10, 16)
+			p.TargetPort = uint16(v)
+		} else {
+			p.TargetPort = r.portNumber(t)
+		}
+		if p.TargetPort == 0 && p.TargetName == "" {
+			p.TargetPort = p.Port
+		}
+		s.Ports = append(s.Ports, p)
+	}
+	if r.since(0) {
+		return nil
+	}
+	return s
+}
+
+func (r *reading) serviceAddr(to []netip.Addr, n *node) []netip.Addr {
+	if textOf(n) == "None" {
+		return to
+	}
+	return r.addr(to, n)
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// readTier reads a tier. One with faults is left out: its policies then apply
+// after all valid tiers and end in deny (S13).
+func readTier(r *reading) any {
+	spec := r.root.get("spec")
+	r.check(spec, r.schema.field("spec"))
+	t := &Tier{Name: r.key.Name, Order: r.order(spec.get("order")), DefaultAction: Deny, Origin: r.origin(r.root.line, r.root.col)}
+	if a := spec.get("defaultAction"); !a.empty() && a.kind == isString {
+		switch a.text {
+		case "Deny":
+		case "Pass":
+			t.DefaultAction = Pass
+		default:
+			r.fault(a, Fault{Reason: "a tier's default action is Deny or Pass", Fix: fixOf(nearest(a.text, []string{"Deny", "Pass"}))})
+		}
+	}
+	r.builtinTier(t, spec)
+	if r.since(0) {
+		return nil
+	}
+	return t
+}
+
+// builtinTiers are the tiers that exist without being written down (S1).
+var builtinTiers = map[string]Tier{
+	"default":       {Name: "default", Order: 1_000_000, DefaultAction: Deny},
+	"kube-admin":    {Name: "kube-admin", Order: 1_000, DefaultAction: Pass},
+	"kube-baseline": {Name: "kube-baseline", Order: 10_000_000, DefaultAction: Pass},
+}
+
+// builtinTier holds a built-in tier to what it is.
+func (r *reading) builtinTier(t *Tier, spec *node) {
+	b, ok := builtinTiers[t.Name]
+	if !ok {
+		return
+	}
+	if n := spec.get("order"); n != nil && t.Order != b.Order {
+		r.fault(n, Fault{Reason: "the order of tier " + b.Name + " is fixed", Fix: "write " + strconv.FormatFloat(b.Order, 'f', -1, 64)})
+	}
+	if n := spec.get("defaultAction"); n != nil && t.DefaultAction != b.DefaultAction {
+		r.fault(n, Fault{Reason: "the default action of tier " + b.Name + " is fixed", Fix: "write " + b.DefaultAction.String()})
+	}
+	t.Order, t.DefaultAction = b.Order, b.DefaultAction
+}

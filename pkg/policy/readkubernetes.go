@@ -1,0 +1,280 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy/selector"
+)
+
+// kubernetesOrder is where a Kubernetes NetworkPolicy stands in tier default (S4).
+const kubernetesOrder = 1000
+
+// readKubernetes reads a networking.k8s.io/v1 NetworkPolicy (S4). It has Allow
+// rules only, so one with faults is closed by leaving out what is at fault; if
+// its podSelector is, it selects the whole namespace and allows nothing.
+func readKubernetes(r *reading) any {
+	spec := r.root.get("spec")
+	p := &Policy{Key: r.key, Tier: "default", Order: kubernetesOrder, Origin: r.origin(r.root.line, r.root.col)}
+	start := r.mark()
+	r.check(spec, r.schema.field("spec"), "ingress", "egress")
+	pods := spec.get("podSelector")
+	p.Selector = r.labelSelector(pods)
+	broken := r.since(start)
+	if p.Selector.All() {
+		p.Selector = nil
+	}
+	r.kubernetesTypes(p, spec, broken)
+	for dir, field := range [...]string{"ingress", "egress"} {
+		list := spec.get(field)
+		if list != nil && list.kind != isList {
+			r.wrongType(list, isList)
+			p.Types[dir] = true
+		}
+		for i := range items(list) {
+			rules := r.kubernetesRule(&list.kids[i].node, Direction(dir))
+			if !broken {
+				p.Rules[dir] = append(p.Rules[dir], rules...)
+			}
+		}
+	}
+	return p
+}
+
+func (r *reading) kubernetesTypes(p *Policy, spec *node, broken bool) {
+	types := spec.get("policyTypes")
+	if types.empty() {
+		p.Types[Ingress] = true
+		p.Types[Egress] = broken || len(items(spec.get("egress"))) > 0
+		return
+	}
+	if types.kind != isList {
+		p.Types = [2]bool{true, true}
+	}
+	for i := range items(types) {
+		t := &types.kids[i].node
+		switch t.text {
+		case "Ingress":
+			p.Types[Ingress] = true
+		case "Egress":
+			p.Types[Egress] = true
+		default:
+			r.fault(t, Fault{Reason: "there is no such policy type", Fix: didYouMean(t.text, []string{"Ingress", "Egress"})})
+			p.Types = [2]bool{true, true}
+		}
+	}
+}
+
+// kubernetesRule makes one Allow per protocol and peer, with ports merged. A
+// rule with an unknown field is left out, since it may lack a criterion.
+func (r *reading) kubernetesRule(n *node, dir Direction) []Rule {
+	field, peers := "ingress", n.get("from")
+	if dir == Egress {
+		field, peers = "egress", n.get("to")
+	}
+	start := r.mark()
+	r.check(n, r.schema.field("spec", field))
+	if r.since(start) || n.kind != isMap {
+		return nil
+	}
+	entities := []Entity{{}}
+	if len(items(peers)) > 0 {
+		entities = r.peers(peers)
+	}
+	var rules []Rule
+	for _, pp := range r.protocolPorts(n.get("ports")) {
+		for _, e := range entities {
+			rule := Rule{Action: Allow, Protocol: pp.protocol, Destination: Entity{Ports: pp.ports}}
+			if dir == Ingress {
+				rule.Source = e
+			} else {
+				rule.Destination = e
+				rule.Destination.Ports = pp.ports
+			}
+			rules = append(rules, rule)
+		}
+	}
+	return rules
+}
+
+type protocolPorts struct {
+	protocol Protocol
+	ports    []PortRange
+}
+
+// protocolPorts groups a rule's ports by protocol; without any it is one group
+// of any protocol. A port that is wrong is left out.
+func (r *reading) protocolPorts(n *node) []protocolPorts {
+	if len(items(n)) == 0 {
+		return []protocolPorts{{}}
+	}
+	var groups []protocolPorts
+	whole := map[Protocol]bool{}
+	for i := range n.kids {
+		e := &n.kids[i].node
+		start := r.mark()
+		proto := TCP
+		if f := e.get("protocol"); !f.empty() {
+			proto = r.protocol(f)
+			if proto != 0 && !proto.HasPorts() {
+				r.fault(f, Fault{Reason: "the protocol is one of TCP, UDP and SCTP"})
+			}
+		}
+		ports, all := r.kubernetesPort(e)
+		if r.since(start) {
+			continue
+		}
+		i := slices.IndexFunc(groups, func(g protocolPorts) bool { return g.protocol == proto })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, protocolPorts{protocol: proto})
+		}
+		whole[proto] = whole[proto] || all
+		groups[i].ports = append(groups[i].ports, ports)
+	}
+	for i := range groups {
+		if whole[groups[i].protocol] {
+			groups[i].ports = nil
+		}
+	}
+	return groups
+}
+
+// kubernetesPort reads port and endPort; all means that no port is given.
+func (r *reading) kubernetesPort(n *node) (_ PortRange, all bool) {
+	port, end := n.get("port"), n.get("endPort")
+	if port == nil {
+		if end != nil {
+			r.fault(end, Fault{Reason: "endPort needs port"})
+		}
+		return PortRange{Min: 1, Max: 65535}, true
+	}
+	if port.kind == isString {
+		if _, err := strconv.Atoi(port.text); err != nil {
+			r.unsupported(port, "a port given by name")
+			return PortRange{}, false
+		}
+	}
+	out := r.port(port)
+	if end != nil {
+		last := r.port(end)
+		if last.Max != 0 && last.Max < out.Min {
+			r.fault(end, Fault{Reason: "the range ends before it begins"})
+		}
+		out.Max = last.Max
+	}
+	return out, false
+}
+
+// peers reads from or to; a peer that is wrong is left out.
+func (r *reading) peers(list *node) []Entity {
+	var out []Entity
+	for i := range list.kids {
+		n := &list.kids[i].node
+		start := r.mark()
+		pods, namespaces, block := n.get("podSelector"), n.get("namespaceSelector"), n.get("ipBlock")
+		var e Entity
+		switch {
+		case block != nil && (pods != nil || namespaces != nil):
+			r.fault(block, Fault{Reason: "a peer is an ipBlock or selectors, not both", Fix: "make two peers"})
+		case block != nil:
+			e.Nets, e.NotNets = r.ipBlock(block)
+		case pods == nil && namespaces == nil:
+			r.fault(n, Fault{Reason: "a peer must have podSelector, namespaceSelector or ipBlock"})
+		default:
+			if pods != nil {
+				e.Selector = r.labelSelector(pods)
+			}
+			if namespaces != nil {
+				e.NamespaceSelector = r.labelSelector(namespaces)
+			}
+		}
+		if !r.since(start) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// ipBlock reads a net with exceptions. Kubernetes takes nets with bits beyond
+// their length and ignores those, so they are no fault here.
+func (r *reading) ipBlock(n *node) (nets, except []netip.Prefix) {
+	read := func(n *node) netip.Prefix {
+		p, err := netip.ParsePrefix(textOf(n))
+		if err != nil {
+			r.fault(n, Fault{Reason: "a net is written 10.0.0.0/24 or 2001:db8::/64"})
+		}
+		return p.Masked()
+	}
+	cidr := n.get("cidr")
+	if cidr.empty() {
+		r.fault(n, Fault{Reason: "an ipBlock must have a cidr"})
+		return nil, nil
+	}
+	whole := read(cidr)
+	list := n.get("except")
+	for i := range items(list) {
+		p := read(&list.kids[i].node)
+		if p.IsValid() && whole.IsValid() && (p.Bits() <= whole.Bits() || !whole.Contains(p.Addr())) {
+			r.fault(&list.kids[i].node, Fault{Reason: fmt.Sprintf("an exception must be a part of the net %s", whole)})
+		}
+		except = append(except, p)
+	}
+	return []netip.Prefix{whole}, except
+}
+
+var labelOperators = []string{"In", "NotIn", "Exists", "DoesNotExist"}
+
+// labelSelector turns matchLabels and matchExpressions into a selector; {} is
+// all(). Labels are sorted.
+func (r *reading) labelSelector(n *node) *selector.Selector {
+	var parts []*selector.Selector
+	list := slices.Clone(r.labels(n.get("matchLabels")))
+	slices.SortFunc(list, func(a, b label) int { return strings.Compare(a.key, b.key) })
+	for _, l := range list {
+		parts = append(parts, selector.Eq(l.key, l.value))
+	}
+	exprs := n.get("matchExpressions")
+	for i := range items(exprs) {
+		e := &exprs.kids[i].node
+		key, op, list := textOf(e.get("key")), e.get("operator"), e.get("values")
+		var values []string
+		for j := range items(list) {
+			values = append(values, textOf(&list.kids[j].node))
+		}
+		if key == "" {
+			r.fault(e, Fault{Field: pathOf(r.root, e) + ".key", Reason: "an expression must have a key"})
+		}
+		parts = append(parts, r.expression(e, key, op, values))
+	}
+	return selector.And(parts...)
+}
+
+func (r *reading) expression(e *node, key string, op *node, values []string) *selector.Selector {
+	name := textOf(op)
+	takesValues := name == "In" || name == "NotIn"
+	switch {
+	case op == nil:
+		r.fault(e, Fault{Field: pathOf(r.root, e) + ".operator", Reason: "an expression must have an operator", Fix: didYouMean("", labelOperators)})
+	case !slices.Contains(labelOperators, name):
+		r.fault(op, Fault{Reason: "there is no such operator", Fix: didYouMean(name, labelOperators)})
+	case takesValues && len(values) == 0:
+		r.fault(op, Fault{Reason: name + " needs values"})
+	case !takesValues && len(values) > 0:
+		r.fault(op, Fault{Reason: name + " takes no values"})
+	}
+	switch name {
+	case "In":
+		return selector.In(key, values...)
+	case "NotIn":
+		return selector.NotIn(key, values...)
+	case "Exists":
+		return selector.Has(key)
+	case "DoesNotExist":
+		return selector.Not(selector.Has(key))
+	}
+	return nil
+}

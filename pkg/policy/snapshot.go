@@ -1,0 +1,259 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// snapshotState is what the next snapshot is made from.
+type snapshotState struct {
+	tiers      *series[Tier]
+	policies   *series[Policy]
+	namespaces *series[Namespace] // those that are written down
+	pods       *series[Endpoint]
+	templates  *series[Template]
+	services   *series[Service]
+	idle       []*Idle
+	// owners of workloads that were made by another one.
+	owners map[Workload]Workload
+	// resolved are the pods with the workload at the top, as pods.unique.
+	resolved []*Endpoint
+	// unborn are the endpoints that stand in for templates without pods.
+	unborn  map[*Template]*Endpoint
+	implied map[string]*Namespace
+}
+
+// NewSnapshot makes the snapshot of all resources. prev, if not nil, is the
+// snapshot before of the same source: what did not change is shared with it by
+// pointer, and costs next to nothing.
+//
+// Pods get the workload at the top of their owners; a workload without pods is
+// an endpoint of its own, without addresses, so that manifests can be judged
+// before anything runs. Namespaces that others speak of exist.
+//
+// The faults are of the resources together: the same one twice (the first in
+// the order of places counts), policies in tiers that there are not (S13; they
+// stay in the snapshot). The policies' own faults are Decode's.
+func NewSnapshot(revision uint64, resources []Resource, prev *Snapshot) (*Snapshot, Faults) {
+	if prev == nil {
+		prev = &Snapshot{}
+	}
+	old := prev.state
+	if old == nil {
+		old = &snapshotState{}
+	}
+	st := old.sortOut(resources)
+	s := &Snapshot{
+		Revision: revision,
+		Tiers:    st.tiers.unique,
+		Policies: st.policies.unique,
+		Services: st.services.unique,
+		state:    st,
+	}
+	st.resolve(old)
+	s.Endpoints = reuse(prev.Endpoints, st.endpoints(old))
+	s.Namespaces = reuse(prev.Namespaces, st.allNamespaces(s, old))
+	return s, st.faults()
+}
+
+// reuse returns old if both hold the same.
+func reuse[T any](old, now []*T) []*T {
+	if slices.Equal(old, now) {
+		return old
+	}
+	return now
+}
+
+// sortOut puts resources into the series of their types.
+func (old *snapshotState) sortOut(resources []Resource) *snapshotState {
+	var (
+		tiers      = sized(old.tiers)
+		policies   = sized(old.policies)
+		namespaces = sized(old.namespaces)
+		pods       = sized(old.pods)
+		templates  = sized(old.templates)
+		services   = sized(old.services)
+		idle       []*Idle
+	)
+	for i := range resources {
+		switch v := resources[i].Value.(type) {
+		case *Endpoint:
+			pods = append(pods, v)
+		case *Policy:
+			policies = append(policies, v)
+		case *Template:
+			templates = append(templates, v)
+		case *Service:
+			services = append(services, v)
+		case *Namespace:
+			namespaces = append(namespaces, v)
+		case *Tier:
+			tiers = append(tiers, v)
+		case *Idle:
+			idle = append(idle, v)
+		}
+	}
+	return &snapshotState{
+		tiers:      old.tiers.next(tiers, byTier),
+		policies:   old.policies.next(policies, byPolicy),
+		namespaces: old.namespaces.next(namespaces, byNamespace),
+		pods:       old.pods.next(pods, byEndpoint),
+		templates:  old.templates.next(templates, byTemplate),
+		services:   old.services.next(services, byService),
+		idle:       reuse(old.idle, idle),
+	}
+}
+
+// sized makes room for as many as there were before.
+func sized[T any](s *series[T]) []*T {
+	if s == nil {
+		return nil
+	}
+	return make([]*T, 0, len(s.raw)+1)
+}
+
+// resolve finds the workload of every pod.
+func (st *snapshotState) resolve(old *snapshotState) {
+	st.owners = old.ownersOf(st.templates)
+	if st.pods == old.pods && maps.Equal(st.owners, old.owners) {
+		st.resolved = old.resolved
+		return
+	}
+	st.resolved = make([]*Endpoint, len(st.pods.unique))
+	var before []*Endpoint // what is left of the pods before, sorted
+	if old.pods != nil {
+		before = old.pods.unique
+	}
+	j := 0
+	for i, ep := range st.pods.unique {
+		for j < len(before) && before[j] != ep && byEndpoint.key(before[j], ep) < 0 {
+			j++
+		}
+		var known *Endpoint
+		if j < len(before) && before[j] == ep {
+			known = old.resolved[j]
+			j++
+		}
+		st.resolved[i] = st.withWorkload(ep, known)
+	}
+}
+
+// ownersOf lists the workloads that another one made.
+func (old *snapshotState) ownersOf(templates *series[Template]) map[Workload]Workload {
+	if templates == old.templates {
+		return old.owners
+	}
+	owners := map[Workload]Workload{}
+	for _, t := range templates.unique {
+		if t.Owner.Name != "" {
+			owners[t.Workload] = t.Owner
+		}
+	}
+	return owners
+}
+
+// withWorkload is ep with the workload at the top of its owners: ep itself or
+// the copy made earlier, if that is right.
+func (st *snapshotState) withWorkload(ep, known *Endpoint) *Endpoint {
+	top := ep.Workload
+	// A chain of owners is short; one that goes round must end too.
+	for range 4 {
+		if len(st.owners) == 0 {
+			break
+		}
+		owner, ok := st.owners[top]
+		if !ok {
+			break
+		}
+		top = owner
+	}
+	switch {
+	case known != nil && known.Workload == top:
+		return known
+	case top == ep.Workload:
+		return ep
+	}
+	c := *ep
+	c.Workload = top
+	return &c
+}
+
+// endpoints are the pods, and one endpoint for each workload that has none.
+func (st *snapshotState) endpoints(old *snapshotState) []*Endpoint {
+	missing := map[Workload]*Template{}
+	for _, t := range st.templates.unique {
+		if t.Owner.Name == "" && !t.HostNetwork {
+			missing[t.Workload] = t
+		}
+	}
+	if len(missing) == 0 {
+		return st.resolved
+	}
+	var last Workload
+	for _, ep := range st.resolved {
+		if ep.Workload != last {
+			last = ep.Workload
+			delete(missing, last)
+		}
+	}
+	for _, p := range st.idle {
+		delete(missing, p.Workload)
+	}
+	st.unborn = make(map[*Template]*Endpoint, len(missing))
+	extra := make([]*Endpoint, 0, len(missing))
+	for _, t := range missing {
+		ep := old.unborn[t]
+		if ep == nil {
+			ep = &Endpoint{Namespace: t.Workload.Namespace, Name: t.Workload.Name, Workload: t.Workload,
+				Labels: t.Labels, Ports: t.Ports, Origin: t.Origin}
+		}
+		st.unborn[t] = ep
+		extra = append(extra, ep)
+	}
+	slices.SortFunc(extra, func(a, b *Endpoint) int {
+		if c := byEndpoint.compare(a, b); c != 0 {
+			return c
+		}
+		return strings.Compare(string(a.Workload.Kind), string(b.Workload.Kind))
+	})
+	return mergeIn(st.resolved, extra, byEndpoint.compare)
+}
+
+// allNamespaces are those written down and those that others speak of.
+func (st *snapshotState) allNamespaces(s *Snapshot, old *snapshotState) []*Namespace {
+	st.implied = map[string]*Namespace{}
+	var extra []*Namespace
+	last := ""
+	need := func(name string) {
+		if name == last || name == "" {
+			return
+		}
+		last = name
+		if st.implied[name] != nil {
+			return
+		}
+		if _, ok := slices.BinarySearchFunc(st.namespaces.unique, name, namespaceNamed); ok {
+			return
+		}
+		ns := old.implied[name]
+		if ns == nil {
+			ns = &Namespace{Name: name, Labels: new(interner).set(namespaceLabels(name))}
+		}
+		st.implied[name] = ns
+		extra = append(extra, ns)
+	}
+	for _, p := range s.Policies {
+		need(p.Namespace)
+	}
+	for _, ep := range s.Endpoints {
+		need(ep.Namespace)
+	}
+	for _, svc := range s.Services {
+		need(svc.Namespace)
+	}
+	slices.SortFunc(extra, byNamespace.key)
+	return mergeIn(st.namespaces.unique, extra, byNamespace.key)
+}
+
+func namespaceNamed(ns *Namespace, name string) int { return strings.Compare(ns.Name, name) }
