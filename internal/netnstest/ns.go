@@ -1,12 +1,14 @@
 package netnstest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -99,6 +101,14 @@ func Veth(t testing.TB, a, b End) {
 	err := in(a.NS, func() error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = a.Name
+		// Two ends with the same number in two namespaces look like one
+		// device without a peer, whose carrier the kernel announces a second
+		// late, and IPv6 waits for that.
+		links, err := netlink.LinkList()
+		if err != nil {
+			return err
+		}
+		attrs.Index = 1000 + len(links)
 		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: b.Name}
 		if b.NS != nil {
 			veth.PeerNamespace = netlink.NsFd(b.NS.FD())
@@ -118,6 +128,28 @@ func Veth(t testing.TB, a, b End) {
 	for _, end := range []End{a, b} {
 		if err := in(end.NS, end.configure); err != nil {
 			t.Fatalf("veth %s: %v", end.Name, err)
+		}
+	}
+	for _, end := range []End{a, b} {
+		if err := in(end.NS, end.awaitUp); err != nil {
+			t.Fatalf("veth %s: %v", end.Name, err)
+		}
+	}
+}
+
+// awaitUp waits until packets pass: the kernel drops them until it has seen
+// the carrier, and the sender tries again a second later only.
+func (e End) awaitUp() error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		link, err := netlink.LinkByName(e.Name)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("no carrier after 5 s")
 		}
 	}
 }

@@ -1,0 +1,255 @@
+package nft
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netpol-project/netpol/pkg/enforce/internal/nfnl"
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+)
+
+// present is what the table holds.
+type present struct {
+	chains map[string]*ruleset.Hook // kernel name; nil for chains that are not base chains
+	sets   map[string]layout
+}
+
+// layout is what must agree for a set to be kept.
+type layout struct{ flags, keyType, keyLen uint32 }
+
+// resync builds all of rs beside what is there, unreferenced, in as many
+// batches as it takes; one small batch then lets the base chains refer to the
+// new part; what is left of the old part is removed.
+func (k *Kernel) resync(ctx context.Context, rs *ruleset.Ruleset) error {
+	k.stats.Resyncs++
+	k.programmed = nil
+	if err := k.createTable(k.tableFlags()); err != nil {
+		return err
+	}
+	old, err := k.list()
+	if err != nil {
+		return err
+	}
+	r := newRebuild(rs, old)
+	if err := k.rebuild(ctx, r); err != nil {
+		k.discard(old)
+		return err
+	}
+	k.programmed, k.names = rs, r.names
+	return nil
+}
+
+func (k *Kernel) rebuild(ctx context.Context, r *rebuild) error {
+	build := newBatch(k.limit, func(b *batch) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return k.commit(b)
+	})
+	r.build(build)
+	if build.err != nil {
+		return build.err
+	}
+	swap := newBatch(k.limit, nil)
+	r.swap(swap)
+	if swap.err != nil {
+		return swap.err
+	}
+	if build.enc.Len()+swap.enc.Len() < k.limit {
+		// Both in one: nothing half-made is left if the kernel refuses.
+		build.commit = nil
+		r.swap(build)
+		swap = build
+	} else if build.flush(); build.err != nil {
+		return build.err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := k.commit(swap); err != nil {
+		return err
+	}
+	// From here on the new rules are in force; leftovers do no harm and go
+	// with the next rebuild.
+	rest := newBatch(k.limit, k.commit)
+	rest.clean(r.staleChains, r.staleSets)
+	rest.flush()
+	return nil
+}
+
+// discard removes what a failed rebuild has made.
+func (k *Kernel) discard(old present) {
+	now, err := k.list()
+	if err != nil {
+		return
+	}
+	var chains, sets []string
+	for name := range now.chains {
+		if _, was := old.chains[name]; !was {
+			chains = append(chains, name)
+		}
+	}
+	for name := range now.sets {
+		if _, was := old.sets[name]; !was {
+			sets = append(sets, name)
+		}
+	}
+	b := newBatch(k.limit, k.commit)
+	b.clean(chains, sets)
+	b.flush()
+}
+
+// clean deletes chains and sets that nothing else refers to.
+func (b *batch) clean(chains, sets []string) {
+	slices.Sort(chains)
+	slices.Sort(sets)
+	for _, name := range chains {
+		b.flushChain(name)
+	}
+	for _, name := range sets {
+		b.delSet(name)
+	}
+	for _, name := range chains {
+		b.delChain(name)
+	}
+}
+
+// rebuild is one plan of a resync.
+type rebuild struct {
+	rs    *ruleset.Ruleset
+	names names
+	// there are the kernel's names of base chains and external sets that stay.
+	there                  map[string]bool
+	staleBase              []string // base chains to delete in the swap
+	staleChains, staleSets []string
+}
+
+func newRebuild(rs *ruleset.Ruleset, old present) *rebuild {
+	r := &rebuild{rs: rs, there: map[string]bool{}, names: names{kept: map[string]string{}}}
+	highest := -1
+	for _, list := range [][]string{slices.Collect(maps.Keys(old.chains)), slices.Collect(maps.Keys(old.sets))} {
+		for _, name := range list {
+			_, number := generation(name)
+			highest = max(highest, number)
+		}
+	}
+	r.names.suffix = suffixOf(highest + 1)
+	r.keep(old)
+	for name, hook := range old.chains {
+		switch {
+		case r.there[name]:
+		case hook != nil:
+			r.staleBase = append(r.staleBase, name)
+		default:
+			r.staleChains = append(r.staleChains, name)
+		}
+	}
+	slices.Sort(r.staleBase)
+	for name := range old.sets {
+		if !r.there[name] {
+			r.staleSets = append(r.staleSets, name)
+		}
+	}
+	return r
+}
+
+// keep finds the base chains and external sets that are there already as they
+// should be. One of the same name that differs makes way for one with a
+// generation.
+func (r *rebuild) keep(old present) {
+	for _, chain := range r.rs.Chains {
+		if chain.Hook == nil {
+			continue
+		}
+		for name, hook := range old.chains {
+			if base, _ := generation(name); base == chain.Name && hook != nil && *hook == *chain.Hook {
+				r.names.kept[chain.Name], r.there[name] = name, true
+			}
+		}
+		if _, taken := old.chains[chain.Name]; !taken && r.names.kept[chain.Name] == "" {
+			r.names.kept[chain.Name] = chain.Name
+		}
+	}
+	for _, set := range r.rs.Sets {
+		if !set.External {
+			continue
+		}
+		want, err := layoutOf(set)
+		for name, have := range old.sets {
+			if base, _ := generation(name); base == set.Name && err == nil && have == want {
+				r.names.kept[set.Name], r.there[name] = name, true
+			}
+		}
+		if _, taken := old.sets[set.Name]; !taken && r.names.kept[set.Name] == "" {
+			r.names.kept[set.Name] = set.Name
+		}
+	}
+}
+
+// build makes everything that base chains will refer to.
+func (r *rebuild) build(b *batch) {
+	for _, chain := range r.rs.Chains {
+		if chain.Hook == nil {
+			b.addChain(chain, r.names.kernel(chain.Name))
+		}
+	}
+	for _, set := range r.rs.Sets {
+		if !r.there[r.names.kernel(set.Name)] {
+			b.addSet(set, r.names.kernel(set.Name))
+		}
+		if !set.External {
+			b.addElements(set, r.names.kernel, set.Elements)
+		}
+	}
+	for _, chain := range r.rs.Chains {
+		if chain.Hook == nil {
+			b.addRules(chain, r.names.kernel)
+		}
+	}
+}
+
+// swap lets the base chains use it.
+func (r *rebuild) swap(b *batch) {
+	for _, chain := range r.rs.Chains {
+		if chain.Hook == nil {
+			continue
+		}
+		name := r.names.kernel(chain.Name)
+		if r.there[name] {
+			b.flushChain(name)
+		} else {
+			b.addChain(chain, name)
+		}
+		b.addRules(chain, r.names.kernel)
+	}
+	for _, name := range r.staleBase {
+		b.flushChain(name)
+		b.delChain(name)
+	}
+}
+
+// list finds out what the table holds.
+func (k *Kernel) list() (present, error) {
+	p := present{chains: map[string]*ruleset.Hook{}, sets: map[string]layout{}}
+	err := k.dump(unix.NFT_MSG_GETCHAIN, func(m nfnl.Message) {
+		if name, hook, ok := decodeChain(m.Body); ok {
+			p.chains[name] = hook
+		}
+	})
+	if err != nil {
+		return p, fmt.Errorf("chains: %w", err)
+	}
+	err = k.dump(unix.NFT_MSG_GETSET, func(m nfnl.Message) {
+		if name, l, ok := decodeSet(m.Body); ok {
+			p.sets[name] = l
+		}
+	})
+	if err != nil {
+		return p, fmt.Errorf("sets: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,79 @@
+package nft
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netpol-project/netpol/pkg/enforce/internal/nfnl"
+)
+
+// Table flags: owned by a socket, and staying when the socket is closed.
+// Without the second (kernels 5.12 to 6.8) the table would vanish with the
+// process, so the first is never used alone.
+const (
+	tableOwner   = 0x2
+	tablePersist = 0x4
+)
+
+func (k *Kernel) tableFlags() uint32 {
+	if k.owned {
+		return tableOwner | tablePersist
+	}
+	return 0
+}
+
+// takeTable creates or adopts the table and tells whether it is owned. When
+// an owner ends, the kernel takes the owner flag off and leaves the other.
+func (k *Kernel) takeTable() (owned bool, err error) {
+	exists, flags, owner, err := k.findTable()
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case exists && flags&tableOwner != 0 && owner != k.conn.PortID():
+		return false, ErrInUse
+	case exists && flags&tablePersist != 0:
+		err := k.createTable(tableOwner | tablePersist)
+		return err == nil, err
+	case exists:
+		return false, nil // a plain one can't be given an owner
+	case k.opts.NoOwner:
+		return false, k.createTable(0)
+	}
+	err = k.createTable(tableOwner | tablePersist)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+		return false, k.createTable(0)
+	}
+	return err == nil, err
+}
+
+func (k *Kernel) createTable(flags uint32) error {
+	b := newBatch(k.limit, nil)
+	b.addTable(flags)
+	return k.commit(b)
+}
+
+// findTable looks for our table.
+func (k *Kernel) findTable() (exists bool, flags, owner uint32, err error) {
+	err = k.dump(unix.NFT_MSG_GETTABLE, func(m nfnl.Message) {
+		var name string
+		var f, o uint32
+		nfnl.Attrs(m.Body, func(typ uint16, data []byte) {
+			switch typ {
+			case unix.NFTA_TABLE_NAME:
+				name = nfnl.String(data)
+			case unix.NFTA_TABLE_FLAGS:
+				f = nfnl.Uint32(data)
+			case nftaTableOwner:
+				o = nfnl.Uint32(data)
+			}
+		})
+		if name == Table && m.Family == unix.NFPROTO_INET {
+			exists, flags, owner = true, f, o
+		}
+	})
+	return exists, flags, owner, err
+}
+
+const nftaTableOwner = 7
