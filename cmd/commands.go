@@ -10,5 +10,9 @@ import (
 func addCommands(root *cobra.Command, f *cli.Factory) {
 	root.AddCommand(
 		NewCmdVersion(f, nil),
+		inGroup(groupLook, NewCmdConnectivity(f, nil)),
+		inGroup(groupLook, NewCmdExplain(f, nil)),
+		inGroup(groupLab, NewCmdLab(f)),
+		NewCmdActor(f),
 	)
 }
