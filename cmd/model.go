@@ -1,0 +1,100 @@
+package cmd
+
+import (
+	"context"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// loadModel reads the store and prepares it for judging. Faults in resources
+// are told on stderr, since the answer may depend on what is missing.
+func loadModel(ctx context.Context, f *cli.Factory) (*tier.Model, error) {
+	store, err := f.Store()
+	if err != nil {
+		return nil, err
+	}
+	snap, faults, err := store.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, fault := range faults {
+		f.IO.ErrPrinter().Printf("warning: %s\n", fault.Error())
+	}
+	return tier.New(snap, nil), nil
+}
+
+// scopeFlags choose which policies count.
+type scopeFlags struct {
+	pending bool
+	only    string
+}
+
+// scope is what the flags say; only must name a staged policy of the snapshot.
+func (s scopeFlags) scope(snap *policy.Snapshot, namespace string) (tier.Scope, error) {
+	switch {
+	case s.pending && s.only != "":
+		return tier.Scope{}, cli.Usage("", "--pending and --only can't be given together")
+	case s.pending:
+		return tier.Pending(), nil
+	case s.only == "":
+		return tier.Enforced(), nil
+	}
+	var known []string
+	for _, p := range snap.Policies {
+		if !p.Kind.Staged() {
+			continue
+		}
+		if p.Name == s.only && (p.Namespace == "" || namespace == "" || p.Namespace == namespace) {
+			return tier.Only(p.Key), nil
+		}
+		known = append(known, p.Name)
+	}
+	return tier.Scope{}, cli.Unknown("staged policy", s.only, known, "netpol get policies")
+}
+
+// hitReport is what decided, in JSON; Rule is the index of the rule, -1 for
+// the end of a tier.
+type hitReport struct {
+	Tier      string `json:"tier"`
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Rule      int    `json:"rule"`
+	Direction string `json:"direction,omitempty"`
+}
+
+func newHitReport(h policy.Hit, dir policy.Direction) hitReport {
+	return hitReport{
+		Tier: h.Tier, Kind: string(h.Policy.Kind), Namespace: h.Policy.Namespace, Name: h.Policy.Name,
+		Rule: h.Rule, Direction: dir.String(),
+	}
+}
+
+// workloadReport is a workload in JSON.
+type workloadReport struct {
+	Namespace string `json:"namespace"`
+	Workload  string `json:"workload"`
+	Kind      string `json:"kind"`
+}
+
+func newWorkloadReport(w policy.Workload) workloadReport {
+	return workloadReport{Namespace: w.Namespace, Workload: w.Name, Kind: string(w.Kind)}
+}
+
+// knownNamespaces refuses a namespace that does not exist.
+func knownNamespaces(s *policy.Snapshot, names []string) error {
+	var known []string
+	exists := map[string]bool{}
+	for _, ns := range s.Namespaces {
+		known = append(known, ns.Name)
+		exists[ns.Name] = true
+	}
+	for _, n := range names {
+		if !exists[n] {
+			return cli.Unknown("namespace", n, known, "netpol get namespaces")
+		}
+	}
+	return nil
+}
