@@ -1,0 +1,154 @@
+package recommend
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/policy/selector"
+)
+
+// Annotation marks policies that were recommended: they may be extended when
+// more is seen. Taking it off keeps recommend's hands off.
+const Annotation = "netpol.dev/recommended"
+
+// apiVersion is the API group and version of the policies.
+const apiVersion = "projectcalico.org/v3"
+
+// Object is the policy as a resource. base is the resource that it extends as
+// it is stored, nil unless p.Base is set; it is not changed, and everything in
+// it is kept, its rules before the new ones.
+func (p *Policy) Object(base *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if p.Base == nil {
+		return p.newObject(), nil
+	}
+	if base == nil {
+		return nil, fmt.Errorf("%s: what it extends is not given", p.Key)
+	}
+	out := base.DeepCopy()
+	if string(p.Kind) != base.GetKind() { // staged, to replace an enforced one
+		out.SetKind(string(p.Kind))
+		for _, f := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences"} {
+			unstructured.RemoveNestedField(out.Object, "metadata", f)
+		}
+		unstructured.RemoveNestedField(out.Object, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")
+		if err := unstructured.SetNestedField(out.Object, string(policy.StagedSet), "spec", "stagedAction"); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Key, err)
+		}
+	}
+	for d, field := range directionFields {
+		if len(p.Rules[d]) == 0 {
+			continue
+		}
+		rules, _, err := unstructured.NestedSlice(out.Object, "spec", field)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Key, err)
+		}
+		for _, r := range p.Rules[d] {
+			rules = append(rules, r.object(policy.Direction(d)))
+		}
+		if err := unstructured.SetNestedSlice(out.Object, rules, "spec", field); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.Key, err)
+		}
+	}
+	if err := unstructured.SetNestedSlice(out.Object, typesOf(p.Types), "spec", "types"); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Key, err)
+	}
+	return out, nil
+}
+
+// directionFields are the names of the rule lists, by policy.Direction.
+var directionFields = [2]string{policy.Ingress: "ingress", policy.Egress: "egress"}
+
+func (p *Policy) newObject() *unstructured.Unstructured {
+	spec := map[string]any{
+		"tier":     p.Tier,
+		"selector": quoted(p.Selector),
+		"types":    typesOf(p.Types),
+	}
+	if p.Kind.Staged() {
+		spec["stagedAction"] = string(policy.StagedSet)
+	}
+	for d, field := range directionFields {
+		var rules []any
+		for _, r := range p.Rules[d] {
+			rules = append(rules, r.object(policy.Direction(d)))
+		}
+		if len(rules) > 0 {
+			spec[field] = rules
+		}
+	}
+	out := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	out.SetAPIVersion(apiVersion)
+	out.SetKind(string(p.Kind))
+	out.SetName(p.Name)
+	out.SetNamespace(p.Namespace)
+	out.SetAnnotations(map[string]string{Annotation: "true"})
+	return out
+}
+
+func typesOf(types [2]bool) []any {
+	var out []any
+	for d, on := range types {
+		if on {
+			out = append(out, policy.Direction(d).String())
+		}
+	}
+	return out
+}
+
+func (r Rule) object(dir policy.Direction) map[string]any {
+	peer := map[string]any{}
+	if r.Selector != nil {
+		peer["selector"] = quoted(r.Selector)
+	}
+	if r.NamespaceSelector != nil {
+		peer["namespaceSelector"] = quoted(r.NamespaceSelector)
+	}
+	if len(r.Nets) > 0 {
+		nets := make([]any, len(r.Nets))
+		for i, n := range r.Nets {
+			nets[i] = n.String()
+		}
+		peer["nets"] = nets
+	}
+	out := map[string]any{"action": "Allow", "protocol": protocolValue(r.Protocol)}
+	destination := peer
+	if dir == policy.Ingress {
+		out["source"] = peer
+		destination = map[string]any{}
+	}
+	if len(r.Ports) > 0 {
+		ports := make([]any, len(r.Ports))
+		for i, p := range r.Ports {
+			ports[i] = portValue(p)
+		}
+		destination["ports"] = ports
+	}
+	if len(destination) > 0 {
+		out["destination"] = destination
+	}
+	return out
+}
+
+// protocolValue is a name, or a number where v3 has no name.
+func protocolValue(p policy.Protocol) any {
+	if name := p.String(); name[0] < '0' || name[0] > '9' {
+		return name
+	}
+	return int64(p)
+}
+
+// portValue is a number or a range.
+func portValue(p policy.PortRange) any {
+	if p.Min == p.Max {
+		return int64(p.Min)
+	}
+	return p.String()
+}
+
+// quoted is the selector with single quotes, as people write it in YAML. Labels
+// have neither kind of quote.
+func quoted(s *selector.Selector) string { return strings.ReplaceAll(s.String(), `"`, "'") }

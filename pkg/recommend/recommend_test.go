@@ -1,0 +1,414 @@
+package recommend
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/policy/selector"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile("testdata/"+name, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestGoldenVote(t *testing.T) {
+	res := Recommend(voteWorld().request(voteTargets...))
+	var docs []string
+	for _, p := range res.Policies {
+		docs = append(docs, p.YAML())
+	}
+	golden(t, "vote.yaml", strings.Join(docs, "---\n"))
+	if p := res.Proof; p.Observed != 9 || p.Allowed != 9 || len(p.Blocked) != 0 {
+		t.Errorf("proof: %d observed, %d allowed, blocked %v; want 9, 9, none", p.Observed, p.Allowed, p.Blocked)
+	}
+	// DNS over TCP is the only thing that is wider than what was seen (S33).
+	for _, p := range res.Proof.NotObserved {
+		if p.Protocol != policy.TCP || p.Port != 53 || p.Destination.Name != "coredns" {
+			t.Errorf("not observed but allowed: %v", p)
+		}
+	}
+	if len(res.Proof.NotObserved) != 3 {
+		t.Errorf("not observed: %v, want DNS over TCP of three workloads", res.Proof.NotObserved)
+	}
+	if len(res.Skipped)+len(res.Covered)+len(res.Unseen) != 0 {
+		t.Errorf("skipped %v, covered %v, unseen %v; want none", res.Skipped, res.Covered, res.Unseen)
+	}
+}
+
+func TestS12_OwnHostNeedsNoRule(t *testing.T) {
+	w := &world{}
+	w.namespace("vote")
+	w.pod("vote", "db", app("db"), 5432)
+	w.saw("n1", "vote/db", policy.TCP, 5432, "")
+	res := Recommend(w.request("vote/db"))
+	if len(res.Policies) != 0 || len(res.Covered) != 1 {
+		t.Errorf("policies %v, covered %v; want none, and db has what it needs", res.Policies, res.Covered)
+	}
+}
+
+func TestS33_DNSHasUDPAndTCP(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	w.saw("vote/worker", "169.254.20.10", policy.UDP, 53, "")
+	w.saw("vote/worker", "kube-system/coredns", policy.UDP, 53, "kube-system/kube-dns")
+	w.saw("vote/worker", "198.51.100.53", policy.UDP, 53, "") // somebody else's
+	got := summaries(find(t, Recommend(w.request("vote/worker")), "worker").Rules[policy.Egress])
+	want := []string{
+		"TCP 53 ns kubernetes.io/metadata.name == 'kube-system' k8s-app == 'kube-dns'",
+		"UDP 53 ns kubernetes.io/metadata.name == 'kube-system' k8s-app == 'kube-dns'",
+		"TCP 53 169.254.20.10/32",
+		"UDP 53 169.254.20.10/32 198.51.100.53/32",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRulesAreMergedButNeverWider(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	w.saw("vote/worker", "vote/db", policy.TCP, 5432, "")
+	w.saw("vote/result", "vote/db", policy.TCP, 5432, "")
+	w.saw("vote/vote", "vote/db", policy.TCP, 5432, "")
+	w.saw("vote/vote", "vote/db", policy.TCP, 9187, "") // vote's metrics port is its own rule
+	w.saw("wordpress/wordpress", "vote/db", policy.TCP, 5432, "")
+	for _, addr := range []string{"198.51.100.2", "198.51.100.3", "198.51.100.5", "2001:db8::1"} {
+		w.saw(addr, "vote/db", policy.TCP, 5432, "")
+	}
+	got := summaries(find(t, Recommend(w.request("vote/db")), "db").Rules[policy.Ingress])
+	want := []string{
+		"TCP 5432 app in {'result', 'worker'}",
+		"TCP 5432,9187 app == 'vote'",
+		"TCP 5432 ns kubernetes.io/metadata.name == 'wordpress' app == 'wordpress'",
+		"TCP 5432 198.51.100.2/31 198.51.100.5/32",
+		"TCP 5432 2001:db8::1/128",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// dbByHand is the workshop's policy: tier platform, ingress from worker and
+// result only.
+func dbByHand(w *world) *policy.Policy {
+	w.snap.Tiers = []*policy.Tier{{Name: "platform", Order: 100, DefaultAction: policy.Deny}}
+	p := &policy.Policy{
+		Key:  policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "vote", Name: "db"},
+		Tier: "platform", Order: policy.Unordered, Selector: selector.MustParse("app == 'db'"),
+	}
+	p.Types[policy.Ingress] = true
+	p.Rules[policy.Ingress] = []policy.Rule{{
+		Action: policy.Allow, Protocol: policy.TCP,
+		Source:      policy.Entity{Selector: selector.MustParse("app == 'worker' || app == 'result'")},
+		Destination: policy.Entity{Ports: []policy.PortRange{{Min: 5432, Max: 5432}}},
+	}}
+	return p
+}
+
+func TestExistingPolicyGetsOnlyWhatIsMissing(t *testing.T) {
+	w := voteWorld()
+	w.policies(dbByHand(w))
+	if res := Recommend(w.request("vote/db")); len(res.Policies) != 0 || len(res.Covered) != 1 {
+		t.Errorf("policies %v, covered %v; want db to be covered", res.Policies, res.Covered)
+	}
+	w.saw("vote/db", "kube-system/coredns", policy.UDP, 53, "kube-system/kube-dns")
+	res := Recommend(w.request("vote/db"))
+	p := find(t, res, "db-recommended") // db is somebody else's
+	if p.Types != [2]bool{policy.Egress: true} || len(p.Rules[policy.Ingress]) != 0 || len(p.Rules[policy.Egress]) != 2 || p.Tier != "default" {
+		t.Errorf("got %s, want DNS egress only", p.YAML())
+	}
+	if res.Proof.Allowed != 3 || res.Proof.Observed != 3 {
+		t.Errorf("proof %+v", res.Proof)
+	}
+}
+
+func TestLaterTierDoesNotHelpAnEarlierOne(t *testing.T) {
+	// redis is allowed by a rule of tier default; a policy for it in an earlier
+	// tier ends that tier in deny, so the rule has to be there too.
+	w := voteWorld()
+	w.policies(dbByHand(w)) // brings tier platform
+	allow := &policy.Policy{
+		Key:  policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "vote", Name: "all-to-redis"},
+		Tier: "default", Order: policy.Unordered, Selector: selector.MustParse("app == 'redis'"),
+	}
+	allow.Types[policy.Ingress] = true
+	allow.Rules[policy.Ingress] = []policy.Rule{{Action: policy.Allow}}
+	w.policies(allow)
+	req := w.request("vote/redis")
+	if res := Recommend(req); len(res.Policies) != 0 {
+		t.Errorf("tier default: got %v, want none", res.Policies)
+	}
+	req.Tier = "platform"
+	res := Recommend(req)
+	if got := summaries(find(t, res, "redis").Rules[policy.Ingress]); len(got) != 1 || got[0] != "TCP 6379 app in {'vote', 'worker'}" {
+		t.Errorf("tier platform: got %q", got)
+	}
+	if res.Proof.Allowed != 2 {
+		t.Errorf("proof %+v", res.Proof)
+	}
+}
+
+func TestDeniedFlowsAreNotRecommended(t *testing.T) {
+	w := voteWorld()
+	w.policies(dbByHand(w))
+	w.flows = nil
+	w.saw("wordpress/wordpress", "vote/db", policy.TCP, 5432, "")
+	req := w.request("vote/db")
+	res := Recommend(req)
+	if len(res.Policies) != 0 || len(res.Skipped) != 1 || !strings.Contains(res.Skipped[0].Reason, "--include-denied") {
+		t.Errorf("policies %v, skipped %v", res.Policies, res.Skipped)
+	}
+	// Asked for, it is written; that tier platform refuses it before is said.
+	req.IncludeDenied = true
+	res = Recommend(req)
+	if len(res.Policies) != 1 || len(res.Proof.Blocked) != 1 || res.Proof.Blocked[0].By.Policy.Name != "db" {
+		t.Errorf("policies %v, proof %+v", res.Policies, res.Proof)
+	}
+}
+
+func TestOwnPolicyIsExtended(t *testing.T) {
+	w := voteWorld()
+	first := find(t, Recommend(w.request("vote/redis")), "redis")
+	w.policies(first.Model())
+	w.saw("vote/result", "vote/redis", policy.TCP, 6379, "")
+	req := w.request("vote/redis")
+	req.IncludeDenied = true // the first recommendation closed redis
+	req.Mine = func(k policy.Key) bool { return k == first.Key }
+
+	p := find(t, Recommend(req), "redis")
+	if p.Key != first.Key || p.Base == nil {
+		t.Fatalf("got %v extending %v, want %v extended", p.Key, p.Base, first.Key)
+	}
+	stored := first.newObject()
+	obj, err := p.Object(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := obj.Object["spec"].(map[string]any)
+	if rules := spec["ingress"].([]any); len(rules) != 2 {
+		t.Errorf("ingress has %d rules, want the old one and the new one: %v", len(rules), rules)
+	}
+	if len(stored.Object["spec"].(map[string]any)["ingress"].([]any)) != 1 {
+		t.Error("what is stored was changed")
+	}
+
+	req.Mine = nil
+	if p := find(t, Recommend(req), "redis-recommended"); p.Base != nil {
+		t.Error("somebody else's policy was extended")
+	}
+
+	req.Staged = true
+	req.Mine = func(k policy.Key) bool { return k == first.Key }
+	p = find(t, Recommend(req), "redis")
+	if p.Kind != policy.KindStagedNetworkPolicy || p.Base == nil || p.Base.Key != first.Key {
+		t.Errorf("staged: got %v extending %v", p.Key, p.Base)
+	}
+	if obj, err = p.Object(stored); err != nil || obj.GetKind() != "StagedNetworkPolicy" {
+		t.Errorf("staged: got %v, %v", obj, err)
+	}
+	if got := len(p.Model().Rules[policy.Ingress]); got != 2 {
+		t.Errorf("staged: it replaces the enforced one (S27), so it needs both rules; got %d", got)
+	}
+}
+
+func TestEnforcingDropsOurStagedOne(t *testing.T) {
+	w := voteWorld()
+	req := w.request("vote/redis")
+	req.Staged = true
+	staged := find(t, Recommend(req), "redis")
+	w.policies(staged.Model())
+	req = w.request("vote/redis")
+	req.Mine = func(k policy.Key) bool { return k == staged.Key }
+	if p := find(t, Recommend(req), "redis"); p.Kind != policy.KindNetworkPolicy || p.Drop != staged.Key || p.Base != nil {
+		t.Errorf("got %v dropping %v", p.Key, p.Drop)
+	}
+	req.Staged = true
+	if res := Recommend(req); len(res.Policies) != 0 || len(res.Covered) != 1 {
+		t.Errorf("staging twice: got %v", res.Policies)
+	}
+}
+
+func TestWhatNoRuleCanSayIsSkipped(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	w.saw("vote/old", "vote/db", policy.TCP, 5432, "")
+	w.pod("vote", "bare", nil)
+	w.saw("vote/bare", "vote/redis", policy.TCP, 6379, "")
+	w.saw("vote/db", "n1", policy.TCP, 9100, "")
+	res := Recommend(w.request("vote/db", "vote/redis", "vote/bare"))
+	if len(res.Policies) != 0 {
+		t.Errorf("got %v", res.Policies)
+	}
+	var got []string
+	for _, s := range res.Skipped {
+		got = append(got, s.Reason)
+	}
+	want := []string{
+		"its pods share no label that a selector could pick them by; give them one",
+		"the host's address is not known",
+		"vote/old has no pods any more, so no selector picks it",
+		"vote/bare has no label that a selector could pick it by; give its pods one",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestUnknownAddressIsNeverAnywhere(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	w.saw("192.0.2.1", "vote/vote", policy.TCP, 80, "")
+	w.flows[0].Source.Addr = netip.Addr{}
+	res := Recommend(w.request("vote/vote"))
+	if len(res.Policies) != 0 || len(res.Skipped) != 1 {
+		t.Errorf("policies %v, skipped %v", res.Policies, res.Skipped)
+	}
+}
+
+func TestUnseenWorkloads(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	if res := Recommend(w.request("vote/db")); len(res.Unseen) != 1 || len(res.Policies) != 0 {
+		t.Errorf("got %+v", res)
+	}
+}
+
+func TestWorkloadKindMayBeUnknown(t *testing.T) {
+	// Goldmane does not tell the kind of a workload.
+	w := voteWorld()
+	for i := range w.flows {
+		w.flows[i].Source.Workload.Kind, w.flows[i].Destination.Workload.Kind = "", ""
+	}
+	res := Recommend(w.request(voteTargets...))
+	if len(res.Policies) != 5 || res.Proof.Allowed != 9 || len(res.Proof.NotObserved) != 3 {
+		t.Errorf("%d policies, proof %+v", len(res.Policies), res.Proof)
+	}
+}
+
+func TestAggregate(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"10.0.0.1/32", "10.0.0.1/32"},
+		{"10.0.0.1/32 10.0.0.2/32", "10.0.0.1/32 10.0.0.2/32"}, // neighbours, but no net
+		{"10.0.0.3/32 10.0.0.2/32", "10.0.0.2/31"},
+		{"10.0.0.0/32 10.0.0.1/32 10.0.0.2/32 10.0.0.3/32 10.0.0.3/32", "10.0.0.0/30"},
+		{"0.0.0.0/32 255.255.255.255/32", "0.0.0.0/32 255.255.255.255/32"},
+		{"2001:db8::/128 2001:db8::1/128", "2001:db8::/127"},
+	} {
+		var nets []netip.Prefix
+		for _, s := range strings.Fields(c.in) {
+			nets = append(nets, netip.MustParsePrefix(s))
+		}
+		var got []string
+		for _, n := range aggregate(nets) {
+			got = append(got, n.String())
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: got %v, want %s", c.in, got, c.want)
+		}
+	}
+}
+
+func TestPickPrefersStableUsualLabels(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		own    selector.Labels
+		others []selector.Labels
+		want   string
+	}{
+		{"one is enough", selector.Labels{"app": "db", "role": "x"}, nil, "app == 'db'"},
+		{"the usual one that tells apart", selector.Labels{"app": "shop", "component": "db", "zone": "z"},
+			[]selector.Labels{{"app": "shop", "component": "web", "zone": "z"}}, "component == 'db'"},
+		{"two together", selector.Labels{"app": "shop", "component": "db"},
+			[]selector.Labels{{"app": "shop", "component": "web"}, {"app": "blog", "component": "db"}},
+			"app == 'shop' && component == 'db'"},
+		{"never by what changes", selector.Labels{"app": "db", "pod-template-hash": "1", "helm.sh/chart": "c-1"},
+			[]selector.Labels{{"app": "db2"}}, "app == 'db'"},
+		{"by what it lacks", selector.Labels{"app": "db"},
+			[]selector.Labels{{"app": "db", "canary": "yes"}}, "app == 'db' && !has(canary)"},
+	} {
+		w := &world{}
+		w.namespace("ns")
+		w.pod("ns", "own", c.own)
+		for i, o := range c.others {
+			w.pod("ns", "other-"+string(rune('a'+i)), o)
+		}
+		res := Recommend(w.request("ns/own"))
+		if len(res.Skipped) > 0 {
+			t.Errorf("%s: skipped %v", c.name, res.Skipped)
+		}
+		w.saw("ns/own", "198.51.100.1", policy.TCP, 443, "")
+		if got := quoted(find(t, Recommend(w.request("ns/own")), "own").Selector); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestWorkloadsThatLabelsCannotTellApartShareAPolicy(t *testing.T) {
+	w := &world{}
+	w.namespace("ns")
+	w.pod("ns", "a", app("x"))
+	w.pod("ns", "b", app("x"))
+	w.saw("ns/a", "198.51.100.1", policy.TCP, 443, "")
+	w.saw("ns/b", "198.51.100.2", policy.TCP, 80, "")
+	res := Recommend(w.request("ns/b"))
+	p := find(t, res, "a")
+	if len(p.Workloads) != 2 || len(p.Rules[policy.Egress]) != 2 || res.Proof.Allowed != 2 {
+		t.Errorf("got %s", p.YAML())
+	}
+}
+
+func TestNamesAreUniqueForKindsThatShareAName(t *testing.T) {
+	w := &world{}
+	w.namespace("ns")
+	w.pod("ns", "x", app("x"))
+	w.pod("ns", "x", app("y")).Workload.Kind = policy.KindStatefulSet
+	w.saw("ns/x", "198.51.100.1", policy.TCP, 443, "")
+	f := w.flows[0]
+	f.Source.Workload.Kind = policy.KindStatefulSet
+	w.flows = append(w.flows, f)
+	req := w.request("ns/x")
+	req.Targets = append(req.Targets, f.Source.Workload)
+	res := Recommend(req)
+	find(t, res, "x")
+	find(t, res, "x-recommended")
+}
+
+func TestModelAndScopeAgree(t *testing.T) {
+	// What is staged counts for a staged recommendation only.
+	w := voteWorld()
+	staged := find(t, Recommend(w.request("vote/redis")), "redis").Model()
+	staged.Kind, staged.StagedAction = policy.KindStagedNetworkPolicy, policy.StagedSet
+	w.policies(staged)
+	req := w.request("vote/redis")
+	if res := Recommend(req); len(res.Policies) != 1 || res.Policies[0].Name != "redis-recommended" {
+		t.Errorf("enforced: got %v, want another policy beside the staged one", res.Policies)
+	}
+	req.Staged = true
+	if res := Recommend(req); len(res.Policies) != 0 {
+		t.Errorf("staged: got %v, want none", res.Policies)
+	}
+	_ = tier.Pending()
+	_ = flow.PeerHost
+}
