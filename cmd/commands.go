@@ -12,6 +12,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		NewCmdVersion(f, nil),
 		inGroup(groupLook, NewCmdConnectivity(f, nil)),
 		inGroup(groupLook, NewCmdExplain(f, nil)),
+		inGroup(groupLook, NewCmdProbe(f, nil)),
 		inGroup(groupLab, NewCmdLab(f)),
 		NewCmdActor(f),
 	)

@@ -148,10 +148,7 @@ func Down(ctx context.Context, name string) error {
 			}
 		}
 	}
-	if err := os.RemoveAll(string(d)); err != nil {
-		return fmt.Errorf("remove what lab %q left: %w", name, err)
-	}
-	return nil
+	return d.remove()
 }
 
 // kill ends a node that does not listen. Its number is that of a living node,

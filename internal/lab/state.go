@@ -55,31 +55,22 @@ func CheckName(name string) error {
 	return nil
 }
 
-// base is the directory that holds all labs of this user. It is made if need
-// be, and refused if it is somebody else's.
-func base() (string, error) {
-	dir := os.Getenv("XDG_RUNTIME_DIR")
-	if dir != "" && ownedByUs(dir) {
-		dir = filepath.Join(dir, "netpol")
-	} else {
-		dir = filepath.Join(os.TempDir(), "netpol-"+strconv.Itoa(os.Getuid()))
+// base is the directory that holds all labs of this user, whether it exists or
+// not, and the one above it, which is ours too.
+func base() (above, labs string) {
+	above = filepath.Join(os.TempDir(), "netpol-"+strconv.Itoa(os.Getuid()))
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && ownedByUs(dir) {
+		above = filepath.Join(dir, "netpol")
 	}
-	if err := private(dir); err != nil {
-		return "", err
-	}
-	dir = filepath.Join(dir, "labs")
-	return dir, private(dir)
+	return above, filepath.Join(above, "labs")
 }
 
-// private makes a directory that only we can enter, or checks that it is one.
-// In a directory that everybody can write to somebody may have been first.
+// private checks that a directory is one that only we can enter. In a
+// directory that everybody can write to somebody else may have made it.
 func private(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make a directory for labs: %w", err)
-	}
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return fmt.Errorf("directory for labs: %w", err)
+		return err
 	}
 	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !ownedByUs(dir) {
 		return &Hint{
@@ -91,16 +82,43 @@ func private(dir string) error {
 	return nil
 }
 
+// makeDir makes a lab's directory and those above it, or finds them made.
+func (d Dir) makeDir() error {
+	above, labs := base()
+	for _, dir := range []string{above, labs, string(d)} {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make the lab's directory: %w", err)
+		}
+		if err := private(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes all that a lab left, and the directories above it if they are
+// empty now.
+func (d Dir) remove() error {
+	if err := os.RemoveAll(string(d)); err != nil {
+		return fmt.Errorf("remove what the lab left: %w", err)
+	}
+	above, labs := base()
+	if os.Remove(labs) == nil { // fails where there are other labs
+		_ = os.Remove(above)
+	}
+	return nil
+}
+
 // dirOf is the directory of a lab, whether it exists or not.
 func dirOf(name string) (Dir, error) {
 	if err := CheckName(name); err != nil {
 		return "", err
 	}
-	b, err := base()
-	if err != nil {
+	_, labs := base()
+	d := Dir(filepath.Join(labs, name))
+	if err := private(labs); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	d := Dir(filepath.Join(b, name))
 	// A unix socket's path has room for 107 bytes.
 	if len(d.AgentSocket()) > 107 {
 		return "", &Hint{
@@ -122,20 +140,23 @@ type Listed struct {
 
 // List finds this user's labs, sorted by name.
 func List() ([]Listed, error) {
-	b, err := base()
-	if err != nil {
-		return nil, err
+	_, labs := base()
+	out := []Listed{}
+	entries, err := os.ReadDir(labs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
 	}
-	entries, err := os.ReadDir(b)
+	if err == nil {
+		err = private(labs)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list labs: %w", err)
 	}
-	out := []Listed{}
 	for _, e := range entries {
 		if !e.IsDir() || !namePattern.MatchString(e.Name()) {
 			continue
 		}
-		d := Dir(filepath.Join(b, e.Name()))
+		d := Dir(filepath.Join(labs, e.Name()))
 		out = append(out, Listed{Name: e.Name(), Running: d.alive(), PID: d.pid(), Directory: string(d)})
 	}
 	slices.SortFunc(out, func(x, y Listed) int { return strings.Compare(x.Name, y.Name) })

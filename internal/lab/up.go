@@ -85,7 +85,7 @@ func (u *Up) Run(ctx context.Context) (*Client, error) {
 	}
 	l, err := u.launch(d, lock)
 	if err != nil {
-		return nil, errors.Join(err, lock.Close(), os.RemoveAll(string(d)))
+		return nil, errors.Join(err, lock.Close(), d.remove())
 	}
 	if err := l.await(ctx, d); err != nil {
 		return nil, err
@@ -96,8 +96,8 @@ func (u *Up) Run(ctx context.Context) (*Client, error) {
 // prepare writes the lab's directory, over what a lab that was killed left,
 // and returns the lock.
 func (u *Up) prepare(d Dir, planned *plan.Result) (*os.File, error) {
-	if err := os.Mkdir(string(d), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, fmt.Errorf("make the lab's directory: %w", err)
+	if err := d.makeDir(); err != nil {
+		return nil, err
 	}
 	lock, err := d.lock()
 	if errors.Is(err, errLocked) {
@@ -107,7 +107,7 @@ func (u *Up) prepare(d Dir, planned *plan.Result) (*os.File, error) {
 		return nil, err
 	}
 	if err := write(d, planned); err != nil {
-		return nil, errors.Join(err, lock.Close(), os.RemoveAll(string(d)))
+		return nil, errors.Join(err, lock.Close(), d.remove())
 	}
 	return lock, nil
 }
@@ -164,7 +164,7 @@ func (l *launched) await(ctx context.Context, d Dir) error {
 	if log := tail(d.path("logs/node.log"), 5); log != "" && ctx.Err() == nil && !errors.Is(err, ErrForbidden) {
 		err = fmt.Errorf("%w\n%s", err, log)
 	}
-	return errors.Join(err, os.RemoveAll(string(d)))
+	return errors.Join(err, d.remove())
 }
 
 // word reads the node's one line.

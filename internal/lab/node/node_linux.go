@@ -61,6 +61,7 @@ func (n *node) startAgent(ctx context.Context) error {
 		args: []string{
 			"agent", "--dir", d.Manifests(), "--node", n.plan.Node.Name,
 			"--socket", d.AgentSocket(), "--interface-prefix", plan.InterfacePrefix,
+			"--pod-cidr", plan.PodCIDR(false).String() + "," + plan.PodCIDR(true).String(),
 		},
 	}
 	conn, err := grpc.NewClient("unix:"+d.AgentSocket(),

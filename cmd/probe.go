@@ -1,0 +1,194 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/lab"
+	"github.com/netpol-project/netpol/internal/lab/probe"
+	"github.com/netpol-project/netpol/internal/output"
+)
+
+// ProbeOptions are what probe needs.
+type ProbeOptions struct {
+	Factory *cli.Factory
+	From    string
+	To      string
+	Ports   []string
+	Family  string
+	Expect  string
+	Timeout time.Duration
+	Format  output.Format
+}
+
+// probeReport is the JSON of probe.
+type probeReport struct {
+	output.Meta
+	probe.Report
+	// Differences are there with --expect only.
+	Differences []probe.Difference `json:"differences,omitempty"`
+}
+
+// NewCmdProbe is "netpol probe".
+func NewCmdProbe(f *cli.Factory, runF func(context.Context, *ProbeOptions) error) *cobra.Command {
+	opts := &ProbeOptions{Factory: f}
+	cmd := &cobra.Command{
+		Use:   "probe",
+		Short: "Try real connections between workloads and show what is blocked",
+		Long: `Try a real connection from every workload to every port that the others declare,
+from within the pods of a lab. A pair is
+
+  connected  the other side answered
+  closed     policies let it through, but nobody listens there
+  blocked    no answer, and the agent has a record that a policy denied it
+  error      anything else
+
+With -n, pairs of which one end is in the namespace; with -A, the cluster's own
+workloads too. The agent keeps these connections out of reports and
+recommendations.`,
+		Example: `  netpol probe
+  netpol probe --from wordpress --to vote/db --port 5432
+  netpol connectivity -o json > expected.json && netpol probe --expect expected.json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(cmd.Context(), opts)
+			}
+			return probeRun(cmd.Context(), opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.From, "from", "", "only from this workload (NAME or NAMESPACE/NAME)")
+	flags.StringVar(&opts.To, "to", "", "only to this workload (NAME or NAMESPACE/NAME)")
+	flags.StringSliceVar(&opts.Ports, "port", nil, "only these ports, such as 5432 or udp:53; with --to also undeclared ones")
+	flags.StringVar(&opts.Family, "family", "4", "addresses to use: 4, 6 or both")
+	flags.StringVar(&opts.Expect, "expect", "", "compare with a file (connectivity -o json or probe -o json), allow or deny; exit code 1 if a pair differs")
+	flags.DurationVar(&opts.Timeout, "timeout", 3*time.Second, "how long to wait for an answer or for a record of a denial")
+	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
+	return cmd
+}
+
+func probeRun(ctx context.Context, opts *ProbeOptions) error {
+	selection, err := opts.selection()
+	if err != nil {
+		return err
+	}
+	expectation, err := opts.expectation()
+	if err != nil {
+		return err
+	}
+	client, err := opts.Factory.Lab()
+	if err != nil {
+		return labError(err)
+	}
+	report, err := runProbe(ctx, client, selection, opts.Timeout)
+	if err != nil {
+		return err
+	}
+	doc := &probeReport{Meta: output.NewMeta("ProbeReport"), Report: *report}
+	if expectation != nil {
+		doc.Differences = expectation.Compare(doc.Report, narrowed(opts))
+	}
+	p := opts.Factory.IO.Printer()
+	if opts.Format.Structured() {
+		err = p.Object(opts.Format, doc)
+	} else {
+		err = printProbe(p, doc, opts)
+	}
+	if err != nil || expectation == nil {
+		return err
+	}
+	return cli.Answer(len(doc.Differences) == 0)
+}
+
+// selection reads the flags that say which pairs to try.
+func (o *ProbeOptions) selection() (probe.Selection, error) {
+	const try = "netpol probe --help"
+	s := probe.Selection{
+		Namespaces: o.Factory.Namespaces(), System: o.Factory.AllNamespaces(), From: o.From, To: o.To,
+	}
+	for _, text := range o.Ports {
+		port, err := probe.ParsePort(text)
+		if err != nil {
+			return s, cli.Usage(try, "--port: %v", err)
+		}
+		s.Ports = append(s.Ports, port)
+	}
+	switch o.Family {
+	case "4":
+		s.Families = []bool{false}
+	case "6":
+		s.Families = []bool{true}
+	case "both":
+		s.Families = []bool{false, true}
+	default:
+		return s, cli.Usage(try, "--family %q: expected 4, 6 or both", o.Family)
+	}
+	if o.Timeout < 10*time.Millisecond || o.Timeout > time.Minute {
+		return s, cli.Usage(try, "--timeout %s: expected 10ms to 1m", o.Timeout)
+	}
+	return s, nil
+}
+
+// narrowed says whether flags leave pairs out that an expectation may have;
+// families are told apart by their results.
+func narrowed(o *ProbeOptions) bool {
+	return o.From != "" || o.To != "" || len(o.Ports) > 0 || len(o.Factory.Namespaces()) > 0
+}
+
+// expectation reads --expect; nil if it is not given.
+func (o *ProbeOptions) expectation() (*probe.Expectation, error) {
+	var data []byte
+	var err error
+	switch o.Expect {
+	case "":
+		return nil, nil
+	case "allow", "deny":
+		return probe.ExpectAll(o.Expect), nil
+	case "-":
+		data, err = io.ReadAll(o.Factory.IO.In)
+	default:
+		data, err = os.ReadFile(o.Expect)
+	}
+	const try = "netpol connectivity -o json > expected.json && netpol probe --expect expected.json"
+	if err != nil {
+		return nil, &cli.Error{What: "--expect: " + err.Error(), Try: try, Err: err}
+	}
+	e, err := probe.ParseExpectation(data)
+	if err != nil {
+		return nil, &cli.Error{What: fmt.Sprintf("--expect %s: %v", o.Expect, err), Try: try, Err: err}
+	}
+	return e, nil
+}
+
+// runProbe makes the connections and returns what became of them.
+func runProbe(ctx context.Context, client *lab.Client, s probe.Selection, timeout time.Duration) (*probe.Report, error) {
+	status, err := client.Status(ctx)
+	if err != nil {
+		return nil, labError(err)
+	}
+	request, err := probe.Plan(status.Pods, s)
+	var unknown *probe.UnknownError
+	if errors.As(err, &unknown) {
+		return nil, cli.Unknown(unknown.What, unknown.Name, unknown.Known, "netpol lab status")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if request.Len() == 0 {
+		return nil, cli.Usage("netpol lab status", "there is no pair to try: no destination declares such a port")
+	}
+	reply, err := client.Probe(ctx, request.Lab(timeout))
+	if err != nil {
+		return nil, labError(err)
+	}
+	report := request.Collect(reply.Outcomes)
+	return &report, nil
+}

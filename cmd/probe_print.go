@@ -1,0 +1,232 @@
+package cmd
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netpol-project/netpol/internal/lab/probe"
+	"github.com/netpol-project/netpol/internal/lab/prober"
+	"github.com/netpol-project/netpol/internal/output"
+)
+
+// plainWidth is how wide a matrix may be in a pipe.
+const plainWidth = 100
+
+// printProbe is the matrix of pairs, or a line for each where more is asked
+// for, then what blocks and what differs.
+func printProbe(p *output.Printer, doc *probeReport, opts *ProbeOptions) error {
+	width := p.Width
+	if width == 0 {
+		width = plainWidth
+	}
+	var err error
+	if opts.Format == output.Text && opts.Family != "both" {
+		err = newMatrix(doc.Items).print(p, width)
+	} else {
+		err = printPairs(p, doc.Items)
+	}
+	if err != nil {
+		return err
+	}
+	p.Printf("\n%s\n", summary(doc.Summary))
+	if opts.Format == output.Text {
+		printDenials(p, doc.Items)
+	}
+	for _, it := range doc.Items {
+		if it.Result == prober.Error && opts.Format == output.Text {
+			p.Printf("error: %s → %s %s: %s\n", it.Source, it.Destination, portText(it), it.Error)
+		}
+	}
+	if len(doc.Differences) > 0 {
+		p.Heading(fmt.Sprintf("%d pairs are not as expected", len(doc.Differences)), false)
+		for _, d := range doc.Differences {
+			p.Printf("  %s: expected %s, but it is %s\n", d.Pair, d.Expected, d.Result)
+		}
+	} else if opts.Expect != "" {
+		p.Printf("every pair is as expected\n")
+	}
+	return nil
+}
+
+func summary(s probe.Summary) string {
+	parts := []string{fmt.Sprintf("%d pairs: %d connected", s.Pairs, s.Connected)}
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{s.Closed, "closed"}, {s.Blocked, "blocked"}, {s.Error, "error"}} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// printDenials tells what blocked, and how many pairs, in the order in which
+// they appear.
+func printDenials(p *output.Printer, items []probe.Item) {
+	counts := map[string]int{}
+	var order []string
+	for _, it := range items {
+		if it.DeniedBy == nil {
+			continue
+		}
+		by := denialText(it.DeniedBy)
+		if counts[by] == 0 {
+			order = append(order, by)
+		}
+		counts[by]++
+	}
+	for _, by := range order {
+		p.Printf("%d blocked by %s\n", counts[by], by)
+	}
+}
+
+func denialText(d *prober.Denial) string {
+	if d == nil {
+		return ""
+	}
+	return hitText(hitReport{Tier: d.Tier, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Rule: d.Rule}) +
+		" (" + strings.ToLower(d.Direction) + ")"
+}
+
+// printPairs is a line for each pair.
+func printPairs(p *output.Printer, items []probe.Item) error {
+	t := p.Table("FROM", "TO", "PORT", "RESULT", "WHY")
+	for _, it := range items {
+		why := it.Error
+		if it.DeniedBy != nil {
+			why = denialText(it.DeniedBy)
+		}
+		t.Row(it.Source, it.Destination, portText(it), output.Cell{Text: string(it.Result), Style: style(it.Result)}, why)
+	}
+	return t.Print()
+}
+
+func portText(it probe.Item) string {
+	s := fmt.Sprintf("%s/%d", it.Protocol, it.Port)
+	if it.Family == "IPv6" {
+		s += " (IPv6)"
+	}
+	return s
+}
+
+func style(r prober.Result) output.Style {
+	switch r {
+	case prober.Connected, prober.Closed:
+		return output.Good
+	case prober.Blocked:
+		return output.Bad
+	}
+	return output.Warn
+}
+
+// probeMatrix has a row for each source and a column for each destination and
+// port.
+type probeMatrix struct {
+	rows    []probe.Peer
+	columns []column
+	cells   map[cell]prober.Result
+}
+
+type column struct {
+	peer     probe.Peer
+	protocol string
+	port     uint16
+}
+
+type cell struct {
+	row    probe.Peer
+	column column
+}
+
+func newMatrix(items []probe.Item) *probeMatrix {
+	m := &probeMatrix{cells: map[cell]prober.Result{}}
+	rows, columns := map[probe.Peer]bool{}, map[column]bool{}
+	for _, it := range items {
+		c := column{it.Destination, it.Protocol, it.Port}
+		if !rows[it.Source] {
+			m.rows = append(m.rows, it.Source)
+		}
+		if !columns[c] {
+			m.columns = append(m.columns, c)
+		}
+		rows[it.Source], columns[c] = true, true
+		m.cells[cell{it.Source, c}] = it.Result
+	}
+	slices.SortFunc(m.columns, func(a, b column) int {
+		return cmp.Or(cmp.Compare(a.peer.Namespace, b.peer.Namespace), cmp.Compare(a.peer.Workload, b.peer.Workload),
+			cmp.Compare(a.port, b.port), cmp.Compare(a.protocol, b.protocol))
+	})
+	return m
+}
+
+func (c column) portText() string {
+	s := strconv.Itoa(int(c.port))
+	if c.protocol != "TCP" {
+		s += "/" + strings.ToLower(c.protocol)
+	}
+	return s
+}
+
+// resultWords are the results as a matrix has them.
+var resultWords = map[prober.Result]string{
+	prober.Connected: "yes", prober.Closed: "closed", prober.Blocked: "no", prober.Error: "error",
+}
+
+// print writes the matrix, in several parts if its columns are too many for
+// the width.
+func (m *probeMatrix) print(p *output.Printer, width int) error {
+	first := len("  to namespace")
+	for _, r := range m.rows {
+		first = max(first, len(r.String()))
+	}
+	for start := 0; start < len(m.columns); {
+		end, used := start, first
+		for end < len(m.columns) && (end == start || used+m.columns[end].width() <= width) {
+			used += m.columns[end].width()
+			end++
+		}
+		if start > 0 {
+			p.Printf("\n")
+		}
+		if err := m.part(p, m.columns[start:end]); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
+func (c column) width() int {
+	return 3 + max(len(c.peer.Workload), len(c.peer.Namespace), len(c.portText()), len("closed"))
+}
+
+func (m *probeMatrix) part(p *output.Printer, columns []column) error {
+	head := []string{"FROM"}
+	namespaces, ports := []any{faint("  to namespace")}, []any{faint("  to port")}
+	for _, c := range columns {
+		head = append(head, c.peer.Workload)
+		namespaces = append(namespaces, faint(c.peer.Namespace))
+		ports = append(ports, faint(c.portText()))
+	}
+	t := p.Table(head...)
+	t.Row(namespaces...)
+	t.Row(ports...)
+	for _, r := range m.rows {
+		row := []any{r.String()}
+		for _, c := range columns {
+			var text output.Cell
+			if result, tried := m.cells[cell{r, c}]; tried {
+				text = output.Cell{Text: resultWords[result], Style: style(result)}
+			}
+			row = append(row, text)
+		}
+		t.Row(row...)
+	}
+	return t.Print()
+}
+
+func faint(s string) output.Cell { return output.Cell{Text: s, Style: output.Faint} }

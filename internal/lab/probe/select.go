@@ -1,0 +1,238 @@
+// Package probe turns a lab's pods into the connections to try between them,
+// and what became of those into a report that can be compared with what was
+// expected.
+//
+// It is pure: package prober makes the connections.
+package probe
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/netpol-project/netpol/internal/lab"
+	"github.com/netpol-project/netpol/internal/lab/plan"
+	"github.com/netpol-project/netpol/internal/lab/prober"
+	"github.com/netpol-project/netpol/pkg/connectivity"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// Peer is one end of a pair.
+type Peer struct {
+	Namespace string `json:"namespace"`
+	Workload  string `json:"workload"`
+	Kind      string `json:"kind"`
+}
+
+// String is namespace/workload.
+func (p Peer) String() string { return p.Namespace + "/" + p.Workload }
+
+// Port is a protocol and a port. Protocol "" (in a Selection) is any.
+type Port struct {
+	Protocol string
+	Port     uint16
+}
+
+// ParsePort reads 5432, tcp:5432 or udp:53.
+func ParsePort(s string) (Port, error) {
+	proto, number, ok := strings.Cut(s, ":")
+	if !ok {
+		proto, number = "", s
+	}
+	proto = strings.ToUpper(proto)
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || n == 0 || proto != "" && proto != plan.TCP && proto != plan.UDP {
+		return Port{}, fmt.Errorf("port %q: expected a number from 1 to 65535, tcp:NUMBER or udp:NUMBER", s)
+	}
+	return Port{Protocol: proto, Port: uint16(n)}, nil
+}
+
+// Selection says which pairs to try.
+type Selection struct {
+	// Namespaces: one end at least is in one of them. Empty: both ends are in
+	// any but the cluster's own, and with System in those too. It is what
+	// connectivity means by -n and -A.
+	Namespaces []string
+	System     bool
+	// From and To are workloads, as namespace/workload or by name; empty: all.
+	From, To string
+	// Ports to try: of those that a destination declares, or, with To, any.
+	// Empty: all that are declared.
+	Ports []Port
+	// Families are which addresses to try, as Is6 says.
+	Families []bool
+}
+
+// UnknownError is a name in a Selection that nothing has.
+type UnknownError struct {
+	What, Name string
+	Known      []string
+}
+
+// Error names it.
+func (e *UnknownError) Error() string { return fmt.Sprintf("no %s %q", e.What, e.Name) }
+
+// pair is what one or more attempts are about: pods of the same workloads.
+type pair struct {
+	Source, Destination Peer
+	IPv6                bool
+	Port                Port
+}
+
+// Request is what to ask a lab, and what the answers will be about.
+type Request struct {
+	pairs []pair // by task ID
+	tasks map[string][]prober.Task
+}
+
+// Lab is the request as a lab takes it.
+func (r *Request) Lab(timeout time.Duration) lab.ProbeRequest {
+	return lab.ProbeRequest{Tasks: r.tasks, Timeout: timeout}
+}
+
+// Len is the number of attempts.
+func (r *Request) Len() int { return len(r.pairs) }
+
+// Plan lists the attempts that a selection asks for: from every pod of every
+// source to every pod of every destination, save itself.
+func Plan(pods []lab.PodStatus, s Selection) (*Request, error) {
+	if err := s.check(pods); err != nil {
+		return nil, err
+	}
+	r := &Request{tasks: map[string][]prober.Task{}}
+	for i := range pods {
+		for j := range pods {
+			if i != j && s.picks(&pods[i], &pods[j]) {
+				r.add(&pods[i], &pods[j], s)
+			}
+		}
+	}
+	return r, nil
+}
+
+// add puts the attempts between two pods on the list.
+func (r *Request) add(from, to *lab.PodStatus, s Selection) {
+	for _, v6 := range s.Families {
+		source, destination := addr(from, v6), addr(to, v6)
+		if !source.IsValid() || !destination.IsValid() {
+			continue
+		}
+		for _, p := range s.ports(to) {
+			task := prober.Task{
+				ID: len(r.pairs), Protocol: p.Protocol, Source: source,
+				Destination: netip.AddrPortFrom(destination, p.Port),
+			}
+			id := from.Namespace + "/" + from.Name
+			r.tasks[id] = append(r.tasks[id], task)
+			r.pairs = append(r.pairs, pair{Source: peer(from), Destination: peer(to), IPv6: v6, Port: p})
+		}
+	}
+}
+
+func addr(p *lab.PodStatus, v6 bool) netip.Addr {
+	for _, a := range p.Addrs {
+		if a.Is6() == v6 {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+func peer(p *lab.PodStatus) Peer {
+	return Peer{Namespace: p.Namespace, Workload: p.Workload.Name, Kind: p.Workload.Kind}
+}
+
+// picks says whether one pod is to connect to another. Workloads that are
+// named count wherever they are.
+func (s *Selection) picks(from, to *lab.PodStatus) bool {
+	if s.From != "" && !named(from, s.From) || s.To != "" && !named(to, s.To) {
+		return false
+	}
+	source, destination := workload(from), workload(to)
+	if len(s.Namespaces) == 0 {
+		switch {
+		case s.From != "" && s.To != "":
+			return true
+		case s.From != "":
+			source = destination
+		case s.To != "":
+			destination = source
+		}
+	}
+	return connectivity.InNamespaces(s.Namespaces, s.System)(source, destination)
+}
+
+func workload(p *lab.PodStatus) policy.Workload {
+	return policy.Workload{Kind: policy.Kind(p.Workload.Kind), Namespace: p.Namespace, Name: p.Workload.Name}
+}
+
+func named(p *lab.PodStatus, name string) bool {
+	return name == p.Workload.Name || name == p.Namespace+"/"+p.Workload.Name
+}
+
+// ports are the ports to try at a pod, sorted.
+func (s *Selection) ports(p *lab.PodStatus) []Port {
+	var out []Port
+	if s.To != "" && len(s.Ports) > 0 {
+		for _, want := range s.Ports {
+			if want.Protocol == "" {
+				want.Protocol = declared(p, want.Port)
+			}
+			out = append(out, want)
+		}
+	} else {
+		for _, d := range p.Ports {
+			if len(s.Ports) == 0 || slices.ContainsFunc(s.Ports, func(w Port) bool {
+				return w.Port == d.Port && (w.Protocol == "" || w.Protocol == d.Protocol)
+			}) {
+				out = append(out, Port{Protocol: d.Protocol, Port: d.Port})
+			}
+		}
+	}
+	slices.SortFunc(out, comparePorts)
+	return slices.Compact(out)
+}
+
+// declared is the protocol with which a pod declares a port, or TCP.
+func declared(p *lab.PodStatus, port uint16) string {
+	for _, d := range p.Ports {
+		if d.Port == port {
+			return d.Protocol
+		}
+	}
+	return plan.TCP
+}
+
+func comparePorts(a, b Port) int {
+	return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+}
+
+// check refuses names that nothing has.
+func (s *Selection) check(pods []lab.PodStatus) error {
+	var namespaces, workloads []string
+	for i := range pods {
+		namespaces = append(namespaces, pods[i].Namespace)
+		workloads = append(workloads, peer(&pods[i]).String(), pods[i].Workload.Name)
+	}
+	namespaces, workloads = unique(namespaces), unique(workloads)
+	for _, ns := range s.Namespaces {
+		if !slices.Contains(namespaces, ns) {
+			return &UnknownError{What: "namespace with pods", Name: ns, Known: namespaces}
+		}
+	}
+	for _, name := range []string{s.From, s.To} {
+		if name != "" && !slices.ContainsFunc(pods, func(p lab.PodStatus) bool { return named(&p, name) }) {
+			return &UnknownError{What: "workload", Name: name, Known: workloads}
+		}
+	}
+	return nil
+}
+
+func unique(s []string) []string {
+	slices.Sort(s)
+	return slices.Compact(s)
+}
