@@ -89,13 +89,15 @@ func TestPropertyEveryObservedFlowIsAllowedAndNothingElse(t *testing.T) {
 					{policy.TCP, 80}, {policy.TCP, 81}, {policy.TCP, 82}, {policy.TCP, 443}, {policy.UDP, 80},
 					{policy.UDP, 81}, {policy.UDP, 82}, {policy.UDP, 443}, {policy.ICMP, 0},
 				} {
-					got := m.Evaluate(tier.Enforced(), tier.Conn{
+					want := observed[Pair{src.Workload, dst.Workload, p.protocol, p.number}]
+					r := m.Evaluate(tier.Enforced(), tier.Conn{
 						Source: tier.Peer{Endpoint: src}, Destination: tier.Peer{Endpoint: dst},
 						Protocol: p.protocol, Port: p.number,
-					}).Allowed()
-					want := observed[Pair{src.Workload, dst.Workload, p.protocol, p.number}]
-					if want && !got || exact && got != want {
-						t.Fatalf("%s → %s %s/%d: allowed %v, observed %v", src.ID(), dst.ID(), p.protocol, p.number, got, want)
+					})
+					for _, v := range []*tier.Verdict{r.Egress, r.Ingress} {
+						if got := v.Action == policy.Allow; want && !got || exact && got != want {
+							t.Fatalf("%s → %s %s/%d: allowed %v, observed %v", src.ID(), dst.ID(), p.protocol, p.number, got, want)
+						}
 					}
 				}
 			}

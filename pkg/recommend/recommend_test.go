@@ -9,10 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/policy/selector"
-	"github.com/netpol-project/netpol/pkg/tier"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -409,6 +407,4 @@ func TestModelAndScopeAgree(t *testing.T) {
 	if res := Recommend(req); len(res.Policies) != 0 {
 		t.Errorf("staged: got %v, want none", res.Policies)
 	}
-	_ = tier.Pending()
-	_ = flow.PeerHost
 }
