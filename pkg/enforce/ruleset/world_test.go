@@ -125,7 +125,9 @@ func (w *world) snapshot() *policy.Snapshot {
 	return &s
 }
 
-func ifaceOf(id string) string { return "np" + strings.NewReplacer("/", "-").Replace(id)[:min(len(id), 12)] }
+func ifaceOf(id string) string {
+	return "np" + strings.NewReplacer("/", "-").Replace(id)[:min(len(id), 12)]
+}
 
 // input judges the world as it is now; prev is the model of the last input.
 func (w *world) input(prev *tier.Model) Input {
