@@ -26,6 +26,12 @@ type Dir struct {
 
 	mu    sync.Mutex
 	files []*file // sorted by path
+	// flat and fileFaults are the resources and faults of all files in their
+	// order, kept so that the change of one file need not copy the others'.
+	// flatOK says they are right.
+	flat       []policy.Resource
+	fileFaults policy.Faults
+	flatOK     bool
 	// stale says that snap is older than files.
 	stale  bool
 	rev    uint64
@@ -42,6 +48,7 @@ type file struct {
 	path      string // below the root, as it was given
 	stamp     stamp
 	resources []policy.Resource
+	from      int // index of the first in Dir.flat, if Dir.flatOK
 	faults    policy.Faults
 }
 
@@ -91,21 +98,27 @@ func (d *Dir) Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, er
 // state brings the snapshot up to date with the files. d.mu is held.
 func (d *Dir) state() State {
 	if d.stale {
-		n := 0
-		for _, f := range d.files {
-			n += len(f.resources)
-		}
-		all := make([]policy.Resource, 0, n)
-		var faults policy.Faults
-		for _, f := range d.files {
-			all = append(all, f.resources...)
-			faults = append(faults, f.faults...)
+		if !d.flatOK {
+			d.flatten()
 		}
 		d.rev++
-		snap, more := policy.NewSnapshot(d.rev, all, d.snap)
-		d.snap, d.faults, d.stale = snap, append(faults, more...), false
+		snap, more := policy.NewSnapshot(d.rev, d.flat, d.snap)
+		d.snap, d.faults, d.stale = snap, slices.Concat(d.fileFaults, more), false
 	}
 	return State{Snapshot: d.snap, Faults: d.faults}
+}
+
+// flatten puts the resources and faults of all files into one list each. d.mu
+// is held.
+func (d *Dir) flatten() {
+	d.flat, d.fileFaults = d.flat[:0], nil
+	for _, f := range d.files {
+		d.fileFaults = append(d.fileFaults, f.faults...)
+		f.from = len(d.flat)
+		d.flat = append(d.flat, f.resources...)
+	}
+	clear(d.flat[len(d.flat):cap(d.flat)])
+	d.flatOK = true
 }
 
 // Keys are all resources there are, also those with faults.

@@ -243,7 +243,7 @@ type indentation struct {
 
 var (
 	nestedKey = regexp.MustCompile(`(?m)^( +)[^ #\-\n]`)
-	listItem  = regexp.MustCompile(`(?m)^( *)[^ #\-\n][^\n]*:[ \t]*(?:#[^\n]*)?\n( *)- `)
+	listItem  = regexp.MustCompile(`(?m)^( *)[^ #\-\n][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- `)
 )
 
 // indentOf tells the style of a document from its first nested key and its

@@ -82,7 +82,7 @@ func (d *Dir) rescan() error {
 	for _, p := range paths {
 		for len(known) > 0 && known[0].path < p {
 			known = known[1:]
-			d.stale = true // gone
+			d.stale, d.flatOK = true, false // gone
 		}
 		old := &file{path: p}
 		if len(known) > 0 && known[0].path == p {
@@ -96,7 +96,7 @@ func (d *Dir) rescan() error {
 		files = append(files, old)
 	}
 	if len(known) > 0 {
-		d.stale = true
+		d.stale, d.flatOK = true, false
 	}
 	d.readAll(files, read)
 	d.files = slices.DeleteFunc(files, func(f *file) bool { return f == nil })
@@ -108,7 +108,7 @@ func (d *Dir) readAll(files []*file, at []int) {
 	if len(at) == 0 {
 		return
 	}
-	d.stale = true
+	d.stale, d.flatOK = true, false
 	var wg sync.WaitGroup
 	next := make(chan int, len(at))
 	for _, i := range at {

@@ -35,8 +35,14 @@ func (d *Dir) update(paths []string) {
 		switch {
 		case now != nil && known:
 			d.files[i], d.stale = now, true
+			if d.flatOK && len(now.resources) == len(old.resources) && len(now.faults)+len(old.faults) == 0 {
+				now.from = old.from
+				copy(d.flat[now.from:], now.resources)
+			} else {
+				d.flatOK = false
+			}
 		case now != nil:
-			d.files, d.stale = slices.Insert(d.files, i, now), true
+			d.files, d.stale, d.flatOK = slices.Insert(d.files, i, now), true, false
 		default:
 			d.drop(p)
 		}
@@ -49,5 +55,7 @@ func (d *Dir) drop(path string) {
 	d.files = slices.DeleteFunc(d.files, func(f *file) bool {
 		return f.path == path || strings.HasPrefix(f.path, path+string(filepath.Separator))
 	})
-	d.stale = d.stale || len(d.files) != before
+	if len(d.files) != before {
+		d.stale, d.flatOK = true, false
+	}
 }
