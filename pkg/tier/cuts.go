@@ -29,6 +29,7 @@ func (m *Model) cuts(w *walk, dir policy.Direction, q *question) Cuts {
 	var c Cuts
 tiers:
 	for gi := range w.groups {
+		passed := false // some protocols or ports leave the tier here
 		for _, pol := range w.groups[gi].policies {
 			for i := range pol.rules[dir] {
 				r := &pol.rules[dir][i]
@@ -37,17 +38,21 @@ tiers:
 				}
 				if r.protocol != 0 || r.notProtocol != 0 || len(r.ports)+len(r.notPorts) > 0 {
 					c.add(r)
+					passed = passed || r.action == policy.Pass
 					continue
 				}
 				switch r.action {
 				case policy.Pass:
 					continue tiers
 				case policy.Allow, policy.Deny:
+					if passed {
+						continue tiers
+					}
 					break tiers
 				}
 			}
 		}
-		if w.groups[gi].tier.DefaultAction != policy.Pass {
+		if w.groups[gi].tier.DefaultAction != policy.Pass && !passed {
 			break
 		}
 	}
