@@ -2,6 +2,7 @@ package policy
 
 import (
 	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -21,7 +22,10 @@ type Resource struct {
 // Decoder decodes documents and shares what is the same in them: strings and
 // sets of labels. It is safe for use by several goroutines; a source of
 // resources keeps one for as long as it lives.
-type Decoder struct{ shared interner }
+type Decoder struct {
+	shared  interner
+	parsers sync.Pool // of *fastParser
+}
 
 // NewDecoder returns a Decoder with nothing shared yet.
 func NewDecoder() *Decoder { return &Decoder{} }
@@ -45,8 +49,16 @@ func Decode(file string, data []byte) ([]Resource, Faults) {
 func (d *Decoder) Decode(file string, data []byte) ([]Resource, Faults) {
 	var out []Resource
 	var faults Faults
+	fast, _ := d.parsers.Get().(*fastParser)
+	if fast == nil {
+		fast = &fastParser{}
+	}
+	defer func() {
+		fast.in = "" // nothing of the document is kept
+		d.parsers.Put(fast)
+	}()
 	for _, c := range split(data) {
-		root, err := parse(c)
+		root, err := parse(c, fast)
 		if err != nil {
 			faults = append(faults, Fault{
 				Origin: Origin{File: file, Line: err.line, Column: err.col}, Reason: err.msg,

@@ -17,4 +17,7 @@ const (
 	EndOfTier = -1
 	// NoPolicy: no tier decided, so the endpoint is allowed (S9).
 	NoPolicy = -2
+	// Closed: refused before any policy was asked, because the packet was not
+	// from or to an address that is known (S31); Policy.Name says why.
+	Closed = -3
 )

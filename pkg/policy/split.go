@@ -63,7 +63,11 @@ func directives(data []byte) bool {
 }
 
 // parse reads one document into a tree; a document without content is null.
-func parse(c chunk) (*node, *syntaxError) {
+// The tree may lie in fast's memory.
+func parse(c chunk, fast *fastParser) (*node, *syntaxError) {
+	if root, ok := fast.parse(c.data, c.line); ok {
+		return root, nil
+	}
 	data := c.data
 	marked := isMarker(data, "---")
 	if marked {

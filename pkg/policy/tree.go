@@ -98,7 +98,7 @@ func (n *node) show() string {
 func shorten(s string) string {
 	const most = 120
 	if len(s) <= most {
-		return s
+		return strings.Clone(s) // an error holds nothing of the document
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
