@@ -10,10 +10,14 @@ import (
 func addCommands(root *cobra.Command, f *cli.Factory) {
 	root.AddCommand(
 		NewCmdVersion(f, nil),
+		inGroup(groupFlow, NewCmdReport(f, nil)),
+		inGroup(groupFlow, NewCmdRecommend(f, nil)),
+		inGroup(groupLook, NewCmdFlows(f, nil)),
 		inGroup(groupLook, NewCmdConnectivity(f, nil)),
 		inGroup(groupLook, NewCmdExplain(f, nil)),
 		inGroup(groupLook, NewCmdProbe(f, nil)),
 		inGroup(groupLab, NewCmdLab(f)),
+		inGroup(groupLab, NewCmdAgent(f, nil)),
 		NewCmdActor(f),
 	)
 }

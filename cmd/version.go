@@ -70,3 +70,11 @@ func versionRun(opts *VersionOptions) error {
 	p.Printf(", %s\n", report.Go)
 	return nil
 }
+
+// programVersion is the module's version, for status.
+func programVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}

@@ -55,8 +55,9 @@ type Stats struct {
 // Kernel is the table in the kernel. Its methods may be called from several
 // goroutines; they take turns.
 type Kernel struct {
-	opts  Options
-	owned bool
+	opts    Options
+	owned   bool
+	adopted bool
 
 	mu         sync.Mutex
 	conn       *nfnl.Conn
@@ -99,6 +100,9 @@ func Open(opts Options) (*Kernel, error) {
 
 // Owned tells whether the kernel keeps others from changing the table.
 func (k *Kernel) Owned() bool { return k.owned }
+
+// Adopted tells whether Open found the table of a former process.
+func (k *Kernel) Adopted() bool { return k.adopted }
 
 // MaxBatch is the largest batch in bytes that the kernel granted.
 func (k *Kernel) MaxBatch() int { return k.limit }

@@ -30,6 +30,7 @@ func (k *Kernel) takeTable() (owned bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	k.adopted = exists
 	switch {
 	case exists && flags&tableOwner != 0 && owner != k.conn.PortID():
 		return false, ErrInUse

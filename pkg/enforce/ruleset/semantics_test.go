@@ -101,7 +101,7 @@ func TestS11_CutComesBeforeEstablished(t *testing.T) {
 		}
 		i := slices.IndexFunc(r.Sets, func(s *Set) bool { return s.Name == "cut4" })
 		cut := *r.Sets[i]
-		key, _ := newTracer(&r, &p).key(cut.Fields)
+		key, _ := (&tracer{rules: &r, packet: &p}).key(cut.Fields)
 		cut.Elements = sorted(append(slices.Clone(cut.Elements), Element{Key: key}))
 		r.Sets[i] = &cut
 		if out := Trace(&r, p); out.Verdict != Drop {

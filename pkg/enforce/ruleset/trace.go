@@ -50,14 +50,14 @@ func Trace(r *Ruleset, p Packet) Outcome {
 	if p.State == 0 {
 		p.State = StateNew
 	}
-	t := newTracer(r, &p)
+	t := &tracer{packet: &p, rules: r}
 	hooks := []string{"prerouting", "forward"}
 	if p.ToHost {
 		hooks[1] = "input"
 	}
 	for _, hook := range hooks {
 		t.hook = hook
-		for _, c := range t.hooked(r, hook) {
+		for _, c := range t.hooked(hook) {
 			if t.run(c) == Drop {
 				t.out.Verdict = Drop
 				return t.out
@@ -71,22 +71,28 @@ func Trace(r *Ruleset, p Packet) Outcome {
 type tracer struct {
 	packet *Packet
 	hook   string
-	chains map[string]*Chain
-	sets   []*Set
+	rules  *Ruleset
 	out    Outcome
 }
 
-func newTracer(r *Ruleset, p *Packet) *tracer {
-	t := &tracer{packet: p, chains: make(map[string]*Chain, len(r.Chains)), sets: r.Sets}
-	for _, c := range r.Chains {
-		t.chains[c.Name] = c
+// chain finds a chain that is not a base chain; those follow the base chains,
+// sorted by name.
+func (t *tracer) chain(name string) *Chain {
+	base := 0
+	for base < len(t.rules.Chains) && t.rules.Chains[base].Hook != nil {
+		base++
 	}
-	return t
+	list := t.rules.Chains[base:]
+	i, ok := slices.BinarySearchFunc(list, name, func(c *Chain, name string) int { return strings.Compare(c.Name, name) })
+	if !ok {
+		return nil
+	}
+	return list[i]
 }
 
-func (t *tracer) hooked(r *Ruleset, hook string) []*Chain {
+func (t *tracer) hooked(hook string) []*Chain {
 	var list []*Chain
-	for _, c := range r.Chains {
+	for _, c := range t.rules.Chains {
 		if c.Hook != nil && c.Hook.Name == hook {
 			list = append(list, c)
 		}
@@ -116,9 +122,9 @@ func (t *tracer) run(c *Chain) VerdictKind {
 		case Return:
 			return None
 		case Goto:
-			return t.run(t.chains[v.Chain])
+			return t.run(t.chain(v.Chain))
 		case Jump:
-			if k := t.run(t.chains[v.Chain]); k != None {
+			if k := t.run(t.chain(v.Chain)); k != None {
 				return k
 			}
 		}
@@ -191,11 +197,11 @@ func (t *tracer) key(fields []Field) (string, bool) {
 }
 
 func (t *tracer) find(name string, key string) *Element {
-	i, ok := slices.BinarySearchFunc(t.sets, name, func(s *Set, name string) int { return strings.Compare(s.Name, name) })
+	i, ok := slices.BinarySearchFunc(t.rules.Sets, name, func(s *Set, name string) int { return strings.Compare(s.Name, name) })
 	if !ok {
 		return nil
 	}
-	s := t.sets[i]
+	s := t.rules.Sets[i]
 	if !s.Interval {
 		if j, ok := slices.BinarySearchFunc(s.Elements, Element{Key: key}, compareElements); ok {
 			return &s.Elements[j]

@@ -57,29 +57,32 @@ func Open(o Options) (*Conn, error) {
 	return &Conn{file: file, raw: raw, portID: portID}, nil
 }
 
-// socketIn makes the socket in a namespace, on a thread that is thrown away
-// if it had to go there.
-func socketIn(netns int) (int, error) {
-	const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+// socketIn makes the socket in a namespace.
+func socketIn(netns int) (fd int, err error) {
+	err = InNetNS(netns, func() (err error) {
+		const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+		fd, err = unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_NETFILTER)
+		return err
+	})
+	return fd, err
+}
+
+// InNetNS calls fn in the network namespace of a file descriptor, on a thread
+// that is thrown away; 0 is the current namespace.
+func InNetNS(netns int, fn func() error) error {
 	if netns == 0 {
-		return unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_NETFILTER)
+		return fn()
 	}
-	type result struct {
-		fd  int
-		err error
-	}
-	done := make(chan result, 1)
+	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread()
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-			done <- result{err: fmt.Errorf("enter namespace: %w", err)}
+			done <- fmt.Errorf("enter namespace: %w", err)
 			return
 		}
-		fd, err := unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_NETFILTER)
-		done <- result{fd, err}
+		done <- fn()
 	}()
-	r := <-done
-	return r.fd, r.err
+	return <-done
 }
 
 func (o Options) prepare(fd int) (portID uint32, err error) {

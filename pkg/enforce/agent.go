@@ -1,0 +1,169 @@
+// Package enforce is the agent: it turns the snapshot into the kernel's rules
+// and what the kernel saw into flows.
+//
+// It holds the loop that joins the pure packages (tier, ruleset) to the edges
+// (nft, collect, the node's routing); it decides nothing about a connection
+// itself.
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/enforce/collect"
+	"github.com/netpol-project/netpol/pkg/enforce/nft"
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// The nflog groups: refusals apart from Log rules, so that a flood of one
+// can't starve the other.
+const (
+	DenyGroup = 4711
+	LogGroup  = 4712
+)
+
+// Source is where the agent reads resources from.
+type Source interface {
+	// Watch sends the state at once and after every change.
+	Watch(ctx context.Context) (<-chan cluster.State, error)
+	// Reload returns when what was written before the call is in Snapshot.
+	Reload(ctx context.Context) error
+	Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error)
+}
+
+// Options say what an agent enforces and where.
+type Options struct {
+	Source Source
+	// Node is the name of the node; the pods on it are the agent's.
+	Node string
+	// InterfacePrefix is how the host's ends of pod interfaces begin.
+	InterfacePrefix string
+	// PodCIDRs are the addresses of this node's pods, known and unknown ones.
+	PodCIDRs []netip.Prefix
+	// KeepEstablished leaves live connections alone that a change forbids, as
+	// Calico's agent does; otherwise they are cut (S11).
+	KeepEstablished bool
+	// Socket is the unix socket that the agent answers on.
+	Socket string
+	// Version of the program, for status.
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Agent enforces policies on one node.
+type Agent struct {
+	opts   Options
+	kernel *nft.Kernel
+	conns  *collect.Conntrack
+	flows  *flow.Aggregator
+
+	history  history
+	live     *live
+	places   atomic.Pointer[places]
+	services atomic.Pointer[serviceIndex]
+	probes   *probes
+	refusals *refusals
+	counters counters
+
+	// states and syncs feed the programming loop.
+	syncs chan syncRequest
+	cuts  chan struct{}
+	// loose is on for a while after the first install on a node (S11).
+	loose atomic.Bool
+
+	// programmed is closed, and firstCommit set, when the first rules are in
+	// the kernel.
+	programmed  chan struct{}
+	firstCommit time.Time
+
+	ready    atomic.Bool
+	problems atomic.Pointer[[]string]
+}
+
+// counters are what the agent counts of itself.
+type counters struct {
+	disagreements, repairs, cut atomic.Uint64
+	lastProgram                 atomic.Int64 // nanoseconds
+}
+
+// looseFor is how long connections older than the agent may be picked up
+// after the first install.
+const looseFor = 2 * time.Minute
+
+// Run enforces until ctx ends. The rules stay in the kernel afterwards.
+func Run(ctx context.Context, opts Options) error {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	kernel, err := nft.Open(nft.Options{})
+	if err != nil {
+		return err
+	}
+	a := &Agent{
+		opts: opts, kernel: kernel, flows: flow.NewAggregator(opts.Now(), flow.DefaultLimits()),
+		live: newLive(), probes: newProbes(opts.Now), refusals: newRefusals(opts.Now),
+		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
+		programmed: make(chan struct{}),
+	}
+	a.loose.Store(!kernel.Adopted())
+	err = a.run(ctx)
+	if cerr := kernel.Close(); err == nil && cerr != nil {
+		err = cerr
+	}
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return nil
+	}
+	return err
+}
+
+func (a *Agent) run(ctx context.Context) error {
+	states, err := a.opts.Source.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("watch resources: %w", err)
+	}
+	if a.conns, err = collect.OpenConntrack(collect.Options{}); err != nil {
+		return err
+	}
+	defer a.conns.Close()
+	where, err := watchPlaces(ctx, a.opts.InterfacePrefix, func(err error) {
+		a.opts.Log.Warn("watching interfaces and routes", "error", err)
+	})
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.program(ctx, states, where) })
+	g.Go(func() error { return a.serve(ctx) })
+	g.Go(func() error { return a.observe(ctx) })
+	g.Go(func() error { return a.cutForbidden(ctx) })
+	return g.Wait()
+}
+
+// setProblems publishes what is wrong now.
+func (a *Agent) setProblems(faults policy.Faults, extra ...string) {
+	list := make([]string, 0, len(faults)+len(extra))
+	for _, f := range faults {
+		list = append(list, f.Error())
+	}
+	list = append(list, extra...)
+	a.problems.Store(&list)
+}
+
+// rulesetConfig is what the compiler needs to know beside the model.
+func (a *Agent) rulesetConfig() ruleset.Config {
+	return ruleset.Config{
+		InterfacePrefix: a.opts.InterfacePrefix, Node: a.opts.Node, LocalCIDRs: a.opts.PodCIDRs,
+		DenyGroup: DenyGroup, LogGroup: LogGroup, LooseTCP: a.loose.Load(),
+	}
+}

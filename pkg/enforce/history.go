@@ -1,0 +1,101 @@
+package enforce
+
+import (
+	"sync"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+)
+
+// revision is what was in the kernel from a moment on.
+type revision struct {
+	since    time.Time // when the kernel had it
+	model    *tier.Model
+	compiled *ruleset.Compiled
+}
+
+// historyLife is how long a revision is remembered after another replaced it:
+// longer than an event waits in a socket's buffer.
+const historyLife = 5 * time.Second
+
+// history knows which revision was in force when a packet was judged.
+type history struct {
+	mu   sync.RWMutex
+	list []revision // oldest first; the last is in force
+}
+
+func (h *history) add(r revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.list = append(h.list, r)
+	keep := 0
+	for keep < len(h.list)-1 && r.since.Sub(h.list[keep+1].since) > historyLife {
+		keep++
+	}
+	h.list = append([]revision(nil), h.list[keep:]...)
+}
+
+// latest is what is in force; ok is false before the first sync.
+func (h *history) latest() (r revision, ok bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if len(h.list) == 0 {
+		return revision{}, false
+	}
+	return h.list[len(h.list)-1], true
+}
+
+// at lists the revisions that may have judged a packet at t, most likely
+// first: the one in force, and its neighbours if they changed about then.
+func (h *history) at(t time.Time) []revision {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]revision, 0, 2)
+	for i := len(h.list) - 1; i >= 0; i-- {
+		r := h.list[i]
+		if i > 0 && r.since.After(t.Add(clockSlack)) {
+			continue
+		}
+		out = append(out, r)
+		if r.since.Before(t.Add(-clockSlack)) {
+			break
+		}
+	}
+	return out
+}
+
+// clockSlack covers what lies between a packet's verdict and its time stamp,
+// and between a commit and our noticing it.
+const clockSlack = 250 * time.Millisecond
+
+// judge gives the verdict that was in force at t and the one that is pending.
+// If observed is not nil, it returns the first revision whose verdict agrees
+// with it, and agreed tells whether one did.
+func (h *history) judge(t time.Time, ask func(*tier.Model) (enforced, pending tier.Verdict), observed func(tier.Verdict) bool) (enforced, pending tier.Verdict, agreed bool) {
+	for i, r := range h.at(t) {
+		e, p := ask(r.model)
+		if i == 0 {
+			enforced, pending = e, p
+		}
+		if observed(e) {
+			return e, p, true
+		}
+	}
+	return enforced, pending, false
+}
+
+// hitOf tells what a number in a log prefix stands for; numbers are never
+// used twice, so any revision that knows it will do.
+func (h *history) hitOf(id uint32) (policy.Hit, policy.Direction, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for i := len(h.list) - 1; i >= 0; i-- {
+		if hit, dir, ok := h.list[i].compiled.Hit(id); ok {
+			return hit, dir, true
+		}
+	}
+	return policy.Hit{}, 0, false
+}

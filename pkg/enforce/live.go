@@ -1,0 +1,117 @@
+package enforce
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/netpol-project/netpol/pkg/enforce/collect"
+	"github.com/netpol-project/netpol/pkg/flow"
+)
+
+// liveConn is a connection that is open, as the agent reported it.
+type liveConn struct {
+	conn    collect.Connection
+	tuple   tuple
+	reports []*flow.Key // one for each end that this node judges
+	// Names of the pods at the ends, "" where there is none: a connection
+	// whose end has become another pod, or none, is not judged again.
+	from, to string
+}
+
+// liveKey names a connection among those that are open.
+type liveKey struct {
+	id       uint32
+	protocol uint8
+	original collect.Tuple
+}
+
+func liveKeyOf(c *collect.Connection) liveKey { return liveKey{c.ID, c.Protocol, c.Original} }
+
+// live is the connections that are open now, by what conntrack
+// calls them. Keys are kept
+// once each, since many connections share one.
+type live struct {
+	mu   sync.Mutex
+	open map[liveKey]*liveConn
+	keys map[flow.Key]*flow.Key
+}
+
+func newLive() *live {
+	return &live{open: map[liveKey]*liveConn{}, keys: map[flow.Key]*flow.Key{}}
+}
+
+// maxLiveKeys bounds the keys that are kept for sharing; past it sharing
+// starts over, which costs memory and nothing else.
+const maxLiveKeys = 50_000
+
+func (l *live) share(k flow.Key) *flow.Key {
+	if p, ok := l.keys[k]; ok {
+		return p
+	}
+	if len(l.keys) >= maxLiveKeys {
+		clear(l.keys)
+	}
+	p := &k
+	l.keys[k] = p
+	return p
+}
+
+// add remembers a connection; false if it is known already (the kernel told
+// of it twice).
+func (l *live) add(c *liveConn, records []attributed) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := liveKeyOf(&c.conn)
+	if _, ok := l.open[k]; ok {
+		return false
+	}
+	for i := range records {
+		c.reports = append(c.reports, l.share(records[i].key))
+	}
+	l.open[k] = c
+	return true
+}
+
+// remove forgets a connection that ended and returns it.
+func (l *live) remove(k liveKey) (*liveConn, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, ok := l.open[k]
+	delete(l.open, k)
+	return c, ok
+}
+
+// list is a copy of the list; the entries are shared.
+func (l *live) list() []*liveConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*liveConn, 0, len(l.open))
+	for _, c := range l.open {
+		out = append(out, c)
+	}
+	return out
+}
+
+// update replaces what is reported of a connection, if it is still open, and
+// calls moved for each report that changed, while no end can be told.
+func (l *live) update(c *liveConn, records []attributed, moved func(before, after *flow.Key, ends flow.Ends)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[liveKeyOf(&c.conn)] != c {
+		return
+	}
+	for i := range c.reports {
+		before := c.reports[i]
+		j := slices.IndexFunc(records, func(r attributed) bool { return r.key.Direction == before.Direction })
+		if j < 0 {
+			continue
+		}
+		// A probe stays one, also after its registration has run out.
+		records[j].key.Probe = before.Probe
+		after := l.share(records[j].key)
+		if *after != *before {
+			c.reports[i] = after
+			moved(before, after, records[j].ends)
+		}
+	}
+}

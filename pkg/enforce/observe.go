@@ -1,0 +1,218 @@
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/netpol-project/netpol/pkg/enforce/collect"
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+const (
+	// attemptsKept bounds the refused attempts that are told apart from their
+	// retransmissions.
+	attemptsKept = 200_000
+	// settling is how long after the start a connection whose beginning was
+	// not seen counts as older than the agent.
+	settling = time.Second
+	// logLines bounds how many lines Log rules write in a second.
+	logLines = 50
+)
+
+// observe turns what the kernel saw into flows until ctx ends. It waits for
+// the first rules, since nothing is judged before.
+func (a *Agent) observe(ctx context.Context) error {
+	refused, err := collect.OpenLog(collect.Options{}, DenyGroup)
+	if err != nil {
+		return err
+	}
+	defer refused.Close()
+	logged, err := collect.OpenLog(collect.Options{}, LogGroup)
+	if err != nil {
+		return err
+	}
+	defer logged.Close()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.programmed:
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	start := a.opts.Now()
+	// Numbers in the logs of a former agent's rules are not ours.
+	ours := func(d *collect.Denied) bool { return !d.Time.Before(a.firstCommit) }
+	g.Go(func() error { return a.conns.Run(ctx, func(e collect.Event) { a.connection(&e, start) }) })
+	attempts := collect.NewAttempts(attemptsKept)
+	g.Go(func() error {
+		return refused.Run(ctx, func(d *collect.Denied) {
+			if ours(d) {
+				a.refused(d, attempts.First(d))
+			}
+		})
+	})
+	limit := rate.NewLimiter(logLines, logLines)
+	g.Go(func() error {
+		return logged.Run(ctx, func(d *collect.Denied) {
+			if ours(d) {
+				a.logRule(d, limit)
+			}
+		})
+	})
+	g.Go(func() error { a.noteLoss(ctx, refused); return nil })
+	return g.Wait()
+}
+
+// connection takes an event of conntrack: everything in it was allowed by
+// every hook that it passed.
+func (a *Agent) connection(e *collect.Event, start time.Time) {
+	if e.Kind == collect.Ended {
+		a.connectionEnded(e)
+		return
+	}
+	f := e.Forward()
+	c := &liveConn{conn: e.Connection, tuple: tuple{
+		protocol: policy.Protocol(e.Protocol), src: f.Src.Unmap(), dst: f.Dst.Unmap(), srcPort: f.SrcPort, dstPort: f.DstPort,
+	}}
+	if e.Original.Dst != e.Reply.Src || e.Original.DstPort != e.Reply.SrcPort {
+		c.tuple.dialled = netip.AddrPortFrom(e.Original.Dst.Unmap(), e.Original.DstPort)
+	}
+	records := a.attribute(&c.tuple, e.At)
+	if len(records) == 0 {
+		return // neither end is a pod of this node
+	}
+	r, _ := a.history.latest()
+	c.from, c.to = podName(r.model.Owner(c.tuple.src)), podName(r.model.Owner(c.tuple.dst))
+	if !a.live.add(c, records) {
+		return
+	}
+	older := e.Old && e.At.Sub(start) < settling
+	for i := range records {
+		rec := &records[i]
+		if older {
+			a.flows.Existing(rec.key, rec.ends, e.At)
+			continue
+		}
+		if !rec.agreed {
+			a.disagree("the kernel allowed what the model denies", &c.tuple, rec.key.Direction, rec.key.Enforced)
+		}
+		a.flows.Started(rec.key, rec.ends, e.At)
+	}
+}
+
+func (a *Agent) connectionEnded(e *collect.Event) {
+	c, ok := a.live.remove(liveKeyOf(&e.Connection))
+	if !ok {
+		return
+	}
+	for _, key := range c.reports {
+		n := flow.Counters{
+			PacketsOut: int64(e.Sent.Packets), BytesOut: int64(e.Sent.Bytes),
+			PacketsIn: int64(e.Received.Packets), BytesIn: int64(e.Received.Bytes),
+		}
+		if key.Direction == policy.Ingress { // seen from the other end
+			n.PacketsIn, n.PacketsOut, n.BytesIn, n.BytesOut = n.PacketsOut, n.PacketsIn, n.BytesOut, n.BytesIn
+		}
+		a.flows.Ended(*key, n, e.At)
+	}
+}
+
+// refused takes a packet that the kernel refused.
+func (a *Agent) refused(d *collect.Denied, first bool) {
+	id, ok := ruleset.ParseLogPrefix(d.Prefix)
+	if !ok {
+		return
+	}
+	t := tuple{protocol: policy.Protocol(d.Protocol), src: d.Src.Unmap(), dst: d.Dst.Unmap(), srcPort: d.SrcPort, dstPort: d.DstPort}
+	hit, dir, known := a.history.hitOf(id)
+	if !known {
+		name, ok := ruleset.Reserved(id)
+		if !ok {
+			return
+		}
+		hit, dir = policy.Hit{Policy: policy.Key{Name: name}, Rule: policy.Closed, Action: policy.Deny}, policy.Egress
+	}
+	rec, ok := a.attributeDenied(&t, d.Time, dir, hit)
+	if !ok {
+		return
+	}
+	n := flow.Counters{PacketsOut: 1}
+	if dir == policy.Ingress {
+		n = flow.Counters{PacketsIn: 1}
+	}
+	if !first {
+		a.flows.Again(rec.key, n, d.Time)
+		return
+	}
+	a.refusals.add(t.source(), refusal{at: d.Time, port: t.dstPort, direction: dir, hit: hit})
+	if known && !rec.agreed {
+		a.disagree("the kernel denied by another decision than the model", &t, dir, hit)
+	}
+	a.flows.Denied(rec.key, rec.ends, n, d.Time)
+}
+
+// disagree counts a difference between the kernel and the model, which is a
+// fault in netpol.
+func (a *Agent) disagree(what string, t *tuple, dir policy.Direction, hit policy.Hit) {
+	a.counters.disagreements.Add(1)
+	a.opts.Log.Error(what, "direction", dir.String(), "protocol", t.protocol.String(),
+		"source", netip.AddrPortFrom(t.src, t.srcPort).String(),
+		"destination", netip.AddrPortFrom(t.dst, t.dstPort).String(),
+		"tier", hit.Tier, "policy", hit.Policy.String(), "rule", hit.Rule)
+}
+
+// logRule writes the line of a Log rule (S7).
+func (a *Agent) logRule(d *collect.Denied, limit *rate.Limiter) {
+	id, ok := ruleset.ParseLogPrefix(d.Prefix)
+	if !ok || !limit.Allow() {
+		return
+	}
+	hit, dir, ok := a.history.hitOf(id)
+	if !ok {
+		return
+	}
+	a.opts.Log.Info("policy log", "direction", dir.String(), "tier", hit.Tier, "policy", hit.Policy.String(), "rule", hit.Rule,
+		"protocol", policy.Protocol(d.Protocol).String(),
+		"source", netip.AddrPortFrom(d.Src, d.SrcPort).String(), "destination", netip.AddrPortFrom(d.Dst, d.DstPort).String())
+}
+
+// noteLoss tells the flows what is missing in them.
+func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
+	var told uint64
+	var unknown bool
+	for ctx.Err() == nil {
+		pause(ctx, time.Second)
+		conns, denies := a.conns.Loss(), refused.Loss()
+		lost := conns.Lost + denies.Lost
+		more := conns.Unknown || denies.Unknown
+		if lost != told || more != unknown {
+			a.flows.Lost(int64(lost-told), more, a.opts.Now())
+			told, unknown = lost, more
+		}
+	}
+}
+
+// forget deletes the conntrack entries of connections that are cut.
+func (a *Agent) forget(ctx context.Context, conns []*liveConn) error {
+	var failed error
+	n := 0
+	for _, c := range conns {
+		if ctx.Err() != nil {
+			break
+		}
+		if _, err := a.conns.Delete(&c.conn); err != nil {
+			failed, n = err, n+1
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("%d conntrack entries not deleted", n), failed)
+}

@@ -1,0 +1,107 @@
+package enforce
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// source is the near end of a connection that netpol makes to test: nothing
+// that a workload can forge, since the prober has bound it already.
+type source struct {
+	protocol policy.Protocol
+	addr     netip.Addr
+	port     uint16
+}
+
+// maxProbeLife bounds how long a registration may mark connections.
+const maxProbeLife = 30 * time.Second
+
+// probes remembers which connections are netpol's own, so that they stay out
+// of reports and recommendations.
+type probes struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	until map[source]time.Time
+}
+
+func newProbes(now func() time.Time) *probes {
+	return &probes{now: now, until: map[source]time.Time{}}
+}
+
+func (p *probes) register(s source, life time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	for k, t := range p.until {
+		if now.After(t) {
+			delete(p.until, k)
+		}
+	}
+	p.until[s] = now.Add(min(life, maxProbeLife))
+}
+
+// has says whether a connection from s, first seen at t, is a probe.
+func (p *probes) has(s source, t time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, ok := p.until[s]
+	return ok && !t.After(until)
+}
+
+// refusal is a denied connection attempt, kept for a while so that a prober
+// can tell "blocked by policy" from "no answer".
+type refusal struct {
+	at        time.Time
+	port      uint16
+	direction policy.Direction
+	hit       policy.Hit
+}
+
+// maxRefusals and refusalLife bound what refusals remembers.
+const (
+	maxRefusals = 16384
+	refusalLife = time.Minute
+)
+
+// refusals are the latest denied attempts by their source. Memory is bounded:
+// when it is full the old half is dropped.
+type refusals struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	recent map[source]refusal
+	older  map[source]refusal
+}
+
+func newRefusals(now func() time.Time) *refusals {
+	return &refusals{now: now, recent: map[source]refusal{}}
+}
+
+func (r *refusals) add(s source, what refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.recent) >= maxRefusals/2 {
+		r.older, r.recent = r.recent, map[source]refusal{}
+	}
+	r.recent[s] = what
+}
+
+// find returns the refusal of a connection from s. port is the destination
+// port as the client knows it; translation may have changed it, so it is not
+// compared when the source port alone is telling (it was bound for the test).
+func (r *refusals) find(s source) (refusal, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	what, ok := r.recent[s]
+	if !ok {
+		what, ok = r.older[s]
+	}
+	if ok && r.now().Sub(what.at) > refusalLife {
+		return refusal{}, false
+	}
+	return what, ok
+}

@@ -1,0 +1,172 @@
+package enforce
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/enforce/nft"
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// syncRequest asks the programming loop to reload and program now.
+type syncRequest struct{ done chan error }
+
+// retryAfter is how long a refused ruleset waits before it is tried again.
+const retryAfter = time.Second
+
+// program is the loop that keeps the kernel at the latest snapshot. It alone
+// writes the rules, so that revisions are in order.
+func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where <-chan *places) error {
+	removed := a.watchKernel(ctx)
+	loose := time.NewTimer(looseFor)
+	defer loose.Stop()
+	var retry <-chan time.Time
+	var state cluster.State
+	for {
+		var answer chan error
+		repair := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case s, ok := <-states:
+			if !ok {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("the watch of resources ended")
+			}
+			state = s
+		case p := <-where:
+			a.places.Store(p)
+		case <-removed:
+			repair = true
+		case <-retry:
+		case <-loose.C:
+			if !a.loose.Swap(false) {
+				continue
+			}
+		case r := <-a.syncs:
+			answer = r.done
+			s, err := a.reload(ctx)
+			if err != nil {
+				answer <- err
+				continue
+			}
+			state = s
+		}
+		retry = nil
+		err := a.bring(ctx, state, repair)
+		if err != nil {
+			a.opts.Log.Error("rules not programmed; the former ones stay in force", "error", err)
+			retry = time.After(retryAfter)
+		}
+		if answer != nil {
+			answer <- err
+		}
+	}
+}
+
+// reload reads what was written until now.
+func (a *Agent) reload(ctx context.Context) (cluster.State, error) {
+	if err := a.opts.Source.Reload(ctx); err != nil {
+		return cluster.State{}, err
+	}
+	snap, faults, err := a.opts.Source.Snapshot(ctx)
+	return cluster.State{Snapshot: snap, Faults: faults}, err
+}
+
+// bring programs one state. S31: before there is a snapshot and the node's
+// routing is known, nothing is touched.
+func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) error {
+	if state.Snapshot == nil || a.places.Load() == nil {
+		return nil
+	}
+	start := time.Now()
+	prev, had := a.history.latest()
+	next := revision{}
+	if had && prev.model.Snapshot() == state.Snapshot {
+		next.model = prev.model
+	} else {
+		next.model = tier.New(state.Snapshot, prev.model)
+	}
+	local, problems := a.localEndpoints(next.model)
+	var err error
+	next.compiled, err = ruleset.Compile(ruleset.Input{
+		Model: next.model, Scope: tier.Enforced(), Local: local, Config: a.rulesetConfig(),
+	}, prev.compiled)
+	if err == nil {
+		if repair {
+			err = a.kernel.Resync(ctx, next.compiled.Ruleset)
+		} else {
+			err = a.kernel.Apply(ctx, next.compiled.Ruleset)
+		}
+	}
+	if err != nil {
+		a.setProblems(state.Faults, append(problems, "rules not programmed: "+err.Error())...)
+		return err
+	}
+	if !a.services.Load().of(state.Snapshot.Services) {
+		a.services.Store(indexServices(state.Snapshot.Services))
+	}
+	next.since = a.opts.Now()
+	a.history.add(next)
+	a.setProblems(state.Faults, problems...)
+	a.counters.lastProgram.Store(int64(time.Since(start)))
+	if !had {
+		a.firstCommit = next.since
+		close(a.programmed)
+	}
+	a.ready.Store(true)
+	if had && next.model != prev.model && !a.opts.KeepEstablished {
+		select {
+		case a.cuts <- struct{}{}:
+		default: // a pass is due already
+		}
+	}
+	return nil
+}
+
+// localEndpoints are this node's pods that have an interface. A pod without a
+// route is not reachable yet; its address stays closed (S31).
+func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems []string) {
+	p := a.places.Load()
+	for _, ep := range m.Snapshot().Endpoints {
+		if ep.Node != a.opts.Node {
+			continue
+		}
+		for _, addr := range ep.Addrs {
+			if name, ok := p.interfaces[addr]; ok {
+				local = append(local, ruleset.Local{Endpoint: ep, Interface: name})
+				break
+			}
+		}
+	}
+	for _, name := range p.bridged {
+		problems = append(problems, fmt.Sprintf("interface %s is a port of a bridge: its traffic does not pass the forward hook, so it is not enforced", name))
+	}
+	return local, problems
+}
+
+// watchKernel signals when somebody else removed or changed our table.
+func (a *Agent) watchKernel(ctx context.Context) <-chan struct{} {
+	out := make(chan struct{}, 1)
+	go func() {
+		for ctx.Err() == nil {
+			err := a.kernel.Watch(ctx, func(nft.Event) {
+				a.counters.repairs.Add(1)
+				select {
+				case out <- struct{}{}:
+				default:
+				}
+			})
+			if err != nil && ctx.Err() == nil {
+				a.opts.Log.Warn("watching the kernel's rules", "error", err)
+				pause(ctx, time.Second)
+			}
+		}
+	}()
+	return out
+}
