@@ -96,7 +96,9 @@ func isForbidden(err error) bool {
 
 // forbidden explains what on this machine forbids namespaces, and how to
 // allow them.
-func forbidden(err error) error {
+func forbidden(err error) error { return explain(err, sysctl, os.Geteuid() == 0) }
+
+func explain(err error, read func(setting string) string, root bool) error {
 	h := &Hint{
 		What: fmt.Sprintf("this machine does not allow the namespaces that a lab is made of (%v)", err),
 		Err:  errors.Join(ErrForbidden, err),
@@ -111,11 +113,14 @@ func forbidden(err error) error {
 		{"kernel.unprivileged_userns_clone", "0", "1", false},
 		{"kernel.apparmor_restrict_unprivileged_userns", "1", "0", false},
 	} {
-		if !s.rootToo && os.Geteuid() == 0 || sysctl(s.name) != s.bad {
+		if !s.rootToo && root || read(s.name) != s.bad {
 			continue
 		}
 		h.What = fmt.Sprintf("this machine does not allow the namespaces that a lab is made of: %s is %s", s.name, s.bad)
-		h.Try = fmt.Sprintf("sudo sysctl -w %s=%s, or run it as root", s.name, s.good)
+		h.Try = fmt.Sprintf("sudo sysctl -w %s=%s", s.name, s.good)
+		if !root {
+			h.Try += ", or run it as root"
+		}
 		return h
 	}
 	return h

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/netpol-project/netpol/internal/lab/plan"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // Up starts a lab.
@@ -75,6 +76,9 @@ func (u *Up) Run(ctx context.Context) (*Client, error) {
 	if d.alive() {
 		return nil, running(u.Name)
 	}
+	if err := validate(u.Files); err != nil {
+		return nil, err
+	}
 	planned, err := plan.Build(u.Files, plan.Options{IPv6: u.IPv6, Created: u.Now.UTC().Format(time.RFC3339)})
 	if err != nil {
 		return nil, fmt.Errorf("the manifests can't be run:\n%w", err)
@@ -91,6 +95,17 @@ func (u *Up) Run(ctx context.Context) (*Client, error) {
 		return nil, err
 	}
 	return newClient(u.Name, d), nil
+}
+
+// validate finds what is wrong in manifests before anything is started or
+// written. The error is policy.Faults.
+func validate(files []plan.File) error {
+	var all policy.Faults
+	for _, f := range files {
+		_, faults := policy.Decode(f.Given, f.Data)
+		all = append(all, faults...)
+	}
+	return all.Err()
 }
 
 // prepare writes the lab's directory, over what a lab that was killed left,

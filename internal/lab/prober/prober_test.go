@@ -1,0 +1,194 @@
+package prober
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeAgent denies connections to some ports and remembers what it was told.
+type fakeAgent struct {
+	mu         sync.Mutex
+	denied     map[uint16]*Denial
+	registered map[netip.AddrPort]string
+	refuse     error
+}
+
+func (f *fakeAgent) Register(_ context.Context, protocol string, source netip.AddrPort) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.registered == nil {
+		f.registered = map[netip.AddrPort]string{}
+	}
+	f.registered[source] = protocol
+	return f.refuse
+}
+
+func (f *fakeAgent) Denied(_ context.Context, protocol string, source, destination netip.AddrPort) (*Denial, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.registered[source] != protocol {
+		return nil, errors.New("asked about a connection that was not registered")
+	}
+	return f.denied[destination.Port()], nil
+}
+
+func (f *fakeAgent) knows(a net.Addr) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.registered[netip.MustParseAddrPort(a.String())]
+	return ok
+}
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+func task(id int, protocol string, port int) Task {
+	return Task{ID: id, Protocol: protocol, Source: loopback, Destination: netip.AddrPortFrom(loopback, uint16(port))}
+}
+
+// listen opens a TCP port; accepted gets each client's address.
+func listen(t *testing.T) (port int, accepted chan net.Addr) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	accepted = make(chan net.Addr, 10)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c.RemoteAddr()
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port, accepted
+}
+
+// udp opens a UDP port that answers, or says nothing.
+func udp(t *testing.T, answers bool) int {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	go func() {
+		buf := make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if answers {
+				_, _ = c.WriteTo(buf[:n], from)
+			}
+		}
+	}()
+	return c.LocalAddr().(*net.UDPAddr).Port
+}
+
+// closedPort is a port on which nobody listens.
+func closedPort(t *testing.T, network string) int {
+	t.Helper()
+	if network == "udp" {
+		c, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return c.LocalAddr().(*net.UDPAddr).Port
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func TestResults(t *testing.T) {
+	open, _ := listen(t)
+	silent, denied := udp(t, false), udp(t, false)
+	agent := &fakeAgent{denied: map[uint16]*Denial{
+		uint16(denied): {Direction: "Ingress", Tier: "default", Name: "deny"},
+		// A record for what was answered all the same must not count.
+		uint16(open): {Direction: "Ingress"},
+	}}
+	tasks := []Task{
+		task(0, "TCP", open),
+		task(1, "TCP", closedPort(t, "tcp")),
+		task(2, "UDP", udp(t, true)),
+		task(3, "UDP", closedPort(t, "udp")),
+		task(4, "UDP", denied),
+		task(5, "UDP", silent),
+	}
+	want := []Result{Connected, Closed, Connected, Closed, Blocked, Error}
+	start := time.Now()
+	for i, o := range Run(t.Context(), agent, tasks, time.Second) {
+		if o.ID != i || o.Result != want[i] {
+			t.Errorf("task %d: %+v, want %s", i, o, want[i])
+		}
+		if (o.Denial != nil) != (o.Result == Blocked) {
+			t.Errorf("task %d: %s with denial %v", i, o.Result, o.Denial)
+		}
+		if o.Result == Blocked && o.Took > 500*time.Millisecond {
+			t.Errorf("task %d: it took %s to see a denial that was on record at once", i, o.Took)
+		}
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("all of it took %s: the tasks did not run side by side", took)
+	}
+}
+
+func TestRegistersBeforeItConnects(t *testing.T) {
+	port, accepted := listen(t)
+	agent := &fakeAgent{}
+	if out := Run(t.Context(), agent, []Task{task(0, "TCP", port)}, time.Second); out[0].Result != Connected {
+		t.Fatalf("%+v", out[0])
+	}
+	if client := <-accepted; !agent.knows(client) {
+		t.Errorf("a connection came from %s, which was not registered", client)
+	}
+}
+
+func TestDoesNotConnectUnregistered(t *testing.T) {
+	port, accepted := listen(t)
+	agent := &fakeAgent{refuse: errors.New("no")}
+	if out := Run(t.Context(), agent, []Task{task(0, "TCP", port)}, time.Second); out[0].Result != Error || out[0].Error != "no" {
+		t.Errorf("%+v, want the agent's error", out[0])
+	}
+	select {
+	case client := <-accepted:
+		t.Errorf("it connected from %s all the same", client)
+	default:
+	}
+}
+
+func TestMainSpeaksJSON(t *testing.T) {
+	port, _ := listen(t)
+	in, err := json.Marshal(Input{Timeout: time.Second, Tasks: []Task{task(7, "TCP", port)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := Main(t.Context(), bytes.NewReader(in), &out); err != nil {
+		t.Fatal(err)
+	}
+	var outcomes []Outcome
+	if err := json.Unmarshal(out.Bytes(), &outcomes); err != nil || len(outcomes) != 1 || outcomes[0].ID != 7 || outcomes[0].Result != Connected {
+		t.Errorf("%s, %v", out.Bytes(), err)
+	}
+	if err := Main(t.Context(), bytes.NewReader([]byte("x")), &out); err == nil {
+		t.Error("no error for bad input")
+	}
+}
