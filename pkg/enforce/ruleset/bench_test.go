@@ -1,0 +1,118 @@
+package ruleset
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// cluster is 10 000 pods in 100 namespaces with 1 000 labellings, 110 of them
+// on this node, and n policies, ten for each labelling's app, each allowing a
+// port from another app.
+func cluster(pods, policies int) *world {
+	w := newWorld()
+	for ns := range 100 {
+		w.namespace(fmt.Sprintf("ns%02d", ns))
+	}
+	for i := range pods {
+		id := fmt.Sprintf("ns%02d/pod-%05d", i%100, i)
+		addr := fmt.Sprintf("10.%d.%d.%d fd00::%x", i>>14+1, i>>6&0xff, i&63, i+1)
+		labels := []string{fmt.Sprintf("app=a%d", i/100%10)}
+		if i%90 == 0 {
+			w.pod(id, addr, labels...)
+		} else {
+			w.remote(id, addr, labels...)
+		}
+	}
+	for i := range policies {
+		ns, app := fmt.Sprintf("ns%02d", i%100), i/100%10
+		w.policy(ns, fmt.Sprintf("p%d", i), fmt.Sprintf("app == 'a%d'", app), policy.Ingress,
+			from(policy.Allow, fmt.Sprintf("app == 'a%d'", (app+3)%10), policy.TCP, single(uint16(1000+i))))
+	}
+	return w
+}
+
+// crowd is one pod that n policies select, each allowing one peer one port.
+func crowd(n int) *world {
+	w := newWorld()
+	w.namespace("a")
+	w.pod("a/x", "10.0.0.2 fd00::2", "app=x")
+	for i := range n {
+		w.remote(fmt.Sprintf("a/peer-%05d", i), fmt.Sprintf("10.1.%d.%d fd00::1:%x", i/250, i%250+1, i), fmt.Sprintf("peer=p%d", i))
+		p := w.policy("a", fmt.Sprintf("p%05d", i), "app == 'x'", policy.Ingress, from(policy.Allow, fmt.Sprintf("peer == 'p%d'", i), policy.TCP, single(uint16(i+1))))
+		p.Order = float64(i)
+	}
+	return w
+}
+
+func mustCompile(tb testing.TB, in Input, prev *Compiled) *Compiled {
+	c, err := Compile(in, prev)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func BenchmarkCompile(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		w    *world
+	}{{"10000pods-1000policies", cluster(10000, 1000)}, {"1pod-5000policies", crowd(5000)}} {
+		b.Run(c.name, func(b *testing.B) {
+			in := c.w.input(nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				mustCompile(b, in, nil)
+			}
+		})
+	}
+}
+
+// follow measures what one change costs, the model apart.
+func follow(b *testing.B, w *world, change func(i int)) {
+	in := w.input(nil)
+	c := mustCompile(b, in, nil)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		change(i)
+		snap := w.snapshot()
+		in.Model = tier.New(snap, in.Model)
+		in.Model.Profile(in.Scope, policy.Ingress, snap.Endpoints[0]) // the view is the model's cost
+		b.StartTimer()
+		c = mustCompile(b, in, c)
+	}
+}
+
+func BenchmarkFollow(b *testing.B) {
+	b.Run("pod-10000pods-1000policies", func(b *testing.B) {
+		w := cluster(10000, 1000)
+		n := len(w.snap.Endpoints)
+		follow(b, w, func(i int) {
+			w.snap.Endpoints = w.snap.Endpoints[:n]
+			if i%2 == 0 {
+				w.remote(fmt.Sprintf("ns%02d/new%d", i%100, i), "10.200.0.1 fd00:1::1", fmt.Sprintf("app=a%d", i%10))
+			}
+		})
+	})
+	b.Run("policy-10000pods-1000policies", func(b *testing.B) {
+		w := cluster(10000, 1000)
+		follow(b, w, func(i int) { w.editPolicy(0, i) })
+	})
+	b.Run("policy-1pod-5000policies", func(b *testing.B) {
+		w := crowd(5000)
+		follow(b, w, func(i int) { w.editPolicy(2500, i) })
+	})
+}
+
+// editPolicy changes the port of a policy's rule.
+func (w *world) editPolicy(n, i int) {
+	p := *w.snap.Policies[n]
+	r := p.Rules[policy.Ingress][0]
+	r.Destination.Ports = []policy.PortRange{single(uint16(20000 + i%20000))}
+	p.Rules[policy.Ingress] = []policy.Rule{r}
+	w.snap.Policies[n] = &p
+}
