@@ -20,6 +20,10 @@ type Proof struct {
 	// NotObserved are workloads and ports that are allowed too though no flow
 	// was seen: what the policies are wider than the evidence.
 	NotObserved []Pair
+	// Breaks are observed flows, at any workload, that are allowed now and that
+	// the policies alone would refuse, default-deny or not: what enforcing them
+	// would break.
+	Breaks []Blocked
 }
 
 // Blocked is an observed flow that would not be allowed.
@@ -44,7 +48,8 @@ func prove(req *Request, policies []*Policy, targets []*target, wanted []wantedF
 		replaced[p.Key] = true
 		replaced[p.Drop] = true
 	}
-	m := tier.New(withPolicies(req, targets, added, func(k policy.Key) bool { return replaced[k] }), nil)
+	drop := func(k policy.Key) bool { return replaced[k] }
+	m := tier.New(withPolicies(req, targets, added, drop), nil)
 	rp := replay.New(m)
 	proof := Proof{Observed: len(wanted)}
 	for _, w := range wanted {
@@ -55,7 +60,31 @@ func prove(req *Request, policies []*Policy, targets []*target, wanted []wantedF
 		proof.Allowed++
 	}
 	proof.NotObserved = notObserved(rp, m, req, targets, wanted)
+	proof.Breaks = breaks(req, replay.New(tier.New(withPolicies(req, nil, added, drop), nil)))
 	return proof
+}
+
+// breaks are the flows that are allowed now and refused by then.
+func breaks(req *Request, then *replay.Replay) []Blocked {
+	var out []Blocked
+	now := replay.New(req.Model)
+	observed := flow.Merge(req.Flows)
+	for i := range observed {
+		o := &observed[i]
+		for _, c := range now.Pairs(o) {
+			v := then.Judge(req.scope(), o, c)
+			if v.Allowed() || !now.Judge(req.scope(), o, c).Allowed() {
+				continue
+			}
+			by := v.Denied[policy.Egress]
+			if by == nil {
+				by = v.Denied[policy.Ingress]
+			}
+			out = append(out, Blocked{Flow: o, By: *by})
+			break
+		}
+	}
+	return out
 }
 
 // refusal is what refuses w at a target's end, nil if nothing does.

@@ -274,6 +274,20 @@ func TestWhatNoRuleCanSayIsSkipped(t *testing.T) {
 	}
 }
 
+func TestProofTellsWhatEnforcingWouldBreak(t *testing.T) {
+	// db's flow from a pod without labels can't be written down; the policy for
+	// what can be closes db, and the other flow with it.
+	w := voteWorld()
+	w.flows = nil
+	w.pod("vote", "bare", nil)
+	w.saw("vote/worker", "vote/db", policy.TCP, 5432, "")
+	w.saw("vote/bare", "vote/db", policy.TCP, 5432, "")
+	res := Recommend(w.request("vote/db"))
+	if b := res.Proof.Breaks; len(b) != 1 || b[0].Flow.Source.Workload.Name != "bare" || b[0].By.Policy.Name != "db" {
+		t.Errorf("breaks %+v, want bare → db", b)
+	}
+}
+
 func TestUnknownAddressIsNeverAnywhere(t *testing.T) {
 	w := voteWorld()
 	w.flows = nil

@@ -1,0 +1,166 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// evidence is what commands that look at flows start from.
+type evidence struct {
+	model    *tier.Model
+	flows    []flow.Flow
+	coverage flow.Coverage
+}
+
+// gather reads the policies of the present and the flows that the filter picks.
+// namespaces are those that the filter speaks of.
+func gather(ctx context.Context, f *cli.Factory, filter flow.Filter) (*evidence, error) {
+	m, err := loadModel(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := knownNamespaces(m.Snapshot(), filter.Namespaces); err != nil {
+		return nil, err
+	}
+	source, err := f.Flows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	flows, coverage, err := source.List(ctx, filter)
+	if err != nil {
+		return nil, flowsError(err)
+	}
+	return &evidence{model: m, flows: flows, coverage: coverage}, nil
+}
+
+// flowsError is an error of the flow source as users see it.
+func flowsError(err error) error {
+	if code := cli.Code(err); code == cli.ExitInterrupted {
+		return err
+	}
+	return &cli.Error{What: "the agent's flows can't be read", Where: []string{err.Error()}, Try: "netpol lab status", Err: err}
+}
+
+// namespacesOf are the namespaces asked for, none for all.
+func namespacesOf(f *cli.Factory) ([]string, error) {
+	ns := f.Namespaces()
+	if len(ns) > 0 && f.AllNamespaces() {
+		return nil, cli.Usage("", "-n and -A can't be given together")
+	}
+	return ns, nil
+}
+
+// parseSince reads --since: how long ago (90s, 10m, 2h, 7d) or a moment in
+// RFC 3339. Empty is the zero time.
+func parseSince(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		return at, nil
+	}
+	d, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); err != nil && ok {
+		var n int
+		if n, err = strconv.Atoi(days); err == nil && n <= 36500 {
+			d = time.Duration(n) * 24 * time.Hour
+		}
+	}
+	if err != nil || d <= 0 {
+		return time.Time{}, cli.Usage("--since 10m", "--since %q: expected how long ago (90s, 10m, 2h, 7d) or a time such as %s", s, now.UTC().Format(time.RFC3339))
+	}
+	return now.Add(-d), nil
+}
+
+// sinceHelp is the help of --since.
+const sinceHelp = "only what was seen since: how long ago (10m, 2h, 7d) or a time (RFC 3339); default: all there is"
+
+// parsePort reads --port.
+func parsePort(s string) (uint16, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n == 0 {
+		return 0, cli.Usage("", "--port %q: expected a number from 1 to 65535", s)
+	}
+	return uint16(n), nil
+}
+
+// coverageReport is a flow.Coverage in JSON.
+type coverageReport struct {
+	From        time.Time `json:"from"`
+	To          time.Time `json:"to"`
+	Lost        int64     `json:"lost"`
+	LostUnknown bool      `json:"lostUnknown"`
+	Evicted     int64     `json:"evicted"`
+}
+
+func newCoverageReport(c flow.Coverage) coverageReport {
+	return coverageReport{
+		From: c.From.UTC().Truncate(time.Second), To: c.To.UTC().Truncate(time.Second),
+		Lost: c.Lost, LostUnknown: c.LostUnknown, Evicted: c.Evicted,
+	}
+}
+
+// text is the window in words, and what is missing of it.
+func (c coverageReport) text() string {
+	out := fmt.Sprintf("seen from %s to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
+	switch {
+	case c.LostUnknown:
+		out += fmt.Sprintf("; at least %d connections were lost, so every number is a lower bound", c.Lost)
+	case c.Lost > 0:
+		out += fmt.Sprintf("; %d connections more were lost", c.Lost)
+	}
+	if c.Evicted > 0 {
+		out += fmt.Sprintf("; %d flows more were dropped to stay within bounds", c.Evicted)
+	}
+	return out
+}
+
+// stagedPolicy finds the staged policy that a user names: a name, or Kind/name
+// where a name alone means several.
+func stagedPolicy(s *policy.Snapshot, name string, namespaces []string) (*policy.Policy, error) {
+	kind, bare, withKind := strings.Cut(name, "/")
+	if !withKind {
+		bare = name
+	}
+	var found []*policy.Policy
+	var known []string
+	enforced := false
+	for _, p := range s.Policies {
+		if p.Namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, p.Namespace) {
+			continue
+		}
+		if !p.Kind.Staged() {
+			enforced = enforced || p.Name == bare
+			continue
+		}
+		if p.Name == bare && (!withKind || strings.EqualFold(kind, string(p.Kind))) {
+			found = append(found, p)
+		}
+		known = append(known, p.Name)
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		e := &cli.Error{What: fmt.Sprintf("%q is more than one staged policy", name), Try: "name one by Kind/" + bare + ", with -n for its namespace"}
+		for _, p := range found {
+			e.Where = append(e.Where, p.Key.String())
+		}
+		return nil, e
+	case enforced:
+		return nil, &cli.Error{What: fmt.Sprintf("%q is enforced, and nothing of that name is staged", bare), Try: "netpol get policies"}
+	}
+	return nil, cli.Unknown("staged policy", name, known, "netpol get policies")
+}

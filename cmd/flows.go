@@ -1,0 +1,277 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/stage"
+)
+
+// FlowsOptions are what flows needs.
+type FlowsOptions struct {
+	Factory  *cli.Factory
+	From     string
+	To       string
+	Workload string
+	Port     string
+	Protocol string
+	Verdict  string
+	Since    string
+	Follow   bool
+	Probes   bool
+	Format   output.Format
+}
+
+// flowsReport is the JSON of flows; with --follow there is a flowItem a line.
+type flowsReport struct {
+	output.Meta
+	Coverage coverageReport `json:"coverage"`
+	Summary  flowsSummary   `json:"summary"`
+	Items    []flowItem     `json:"items"`
+}
+
+type flowsSummary struct {
+	Flows       int   `json:"flows"`
+	Connections int64 `json:"connections"` // of both ends, as each reports
+}
+
+// flowItem is one flow as one end reports it.
+type flowItem struct {
+	Source         stage.Peer `json:"source"`
+	Destination    stage.Peer `json:"destination"`
+	Protocol       string     `json:"protocol"`
+	Port           uint16     `json:"port"`
+	Service        string     `json:"service"`
+	Direction      string     `json:"direction"`
+	Verdict        string     `json:"verdict"` // allow or deny
+	By             *hitReport `json:"by,omitempty"`
+	PendingVerdict string     `json:"pendingVerdict"`
+	PendingBy      *hitReport `json:"pendingBy,omitempty"`
+	Connections    int64      `json:"connections"`
+	Completed      int64      `json:"completed"`
+	Live           int64      `json:"live"`
+	PacketsIn      int64      `json:"packetsIn"`
+	PacketsOut     int64      `json:"packetsOut"`
+	BytesIn        int64      `json:"bytesIn"`
+	BytesOut       int64      `json:"bytesOut"`
+	FirstSeen      time.Time  `json:"firstSeen"`
+	LastSeen       time.Time  `json:"lastSeen"`
+	Probe          bool       `json:"probe,omitempty"`
+}
+
+// NewCmdFlows is "netpol flows".
+func NewCmdFlows(f *cli.Factory, runF func(*FlowsOptions) error) *cobra.Command {
+	opts := &FlowsOptions{Factory: f}
+	cmd := &cobra.Command{
+		Use:   "flows",
+		Short: "Show the connections that were seen, and what was decided about them",
+		Long: `Show the connections that were seen, summed up by source, destination, port and
+verdict. A connection between two pods shows twice: as the source's egress and
+as the destination's ingress. The pending verdict is what would be decided if
+every staged policy were enforced.
+
+With --follow, what comes in is shown as it comes, until Ctrl-C.`,
+		Example: `  netpol flows --ns vote
+  netpol flows --to vote/db --verdict deny --since 10m
+  netpol flows --follow -o json`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if runF != nil {
+				return runF(opts)
+			}
+			return flowsRun(cmd.Context(), opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.From, "from", "", "only from this workload (NAME or NAMESPACE/NAME), node or address")
+	flags.StringVar(&opts.To, "to", "", "only to this workload (NAME or NAMESPACE/NAME), node or address")
+	flags.StringVar(&opts.Workload, "workload", "", "only from or to this workload (NAME or NAMESPACE/NAME)")
+	flags.StringVar(&opts.Port, "port", "", "only to this port")
+	flags.StringVar(&opts.Protocol, "protocol", "", "only this protocol: TCP, UDP, ICMP, … or a number")
+	flags.StringVar(&opts.Verdict, "verdict", "", "only what was decided so: allow or deny")
+	flags.StringVar(&opts.Since, "since", "", sinceHelp)
+	flags.BoolVarP(&opts.Follow, "follow", "f", false, "show what comes in as it comes")
+	flags.BoolVar(&opts.Probes, "include-probes", false, "netpol's own test connections too")
+	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
+	return cmd
+}
+
+// filter reads the flags.
+func (o *FlowsOptions) filter() (flow.Filter, error) {
+	const try = "netpol flows --help"
+	out := flow.Filter{From: o.From, To: o.To, Workload: o.Workload, IncludeProbes: o.Probes}
+	var err error
+	if out.Namespaces, err = namespacesOf(o.Factory); err != nil {
+		return out, err
+	}
+	if out.Since, err = parseSince(o.Since, o.Factory.Now()); err != nil {
+		return out, err
+	}
+	if out.Port, err = parsePort(o.Port); err != nil {
+		return out, err
+	}
+	if o.Protocol != "" {
+		p, ok := flow.ParseProtocol(o.Protocol)
+		if !ok {
+			return out, cli.Usage(try, "--protocol %q: expected TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite or a number from 1 to 255", o.Protocol)
+		}
+		out.Protocol = p
+	}
+	if o.Verdict != "" {
+		a, ok := flow.ParseAction(o.Verdict)
+		if !ok {
+			return out, cli.Usage(try, "--verdict %q: expected allow or deny", o.Verdict)
+		}
+		out.Action = a
+	}
+	return out, nil
+}
+
+func flowsRun(ctx context.Context, opts *FlowsOptions) error {
+	filter, err := opts.filter()
+	if err != nil {
+		return err
+	}
+	ev, err := gather(ctx, opts.Factory, filter)
+	if err != nil {
+		return err
+	}
+	if opts.Follow {
+		return followFlows(ctx, opts, filter)
+	}
+	doc := flowsReport{Meta: output.NewMeta("FlowList"), Coverage: newCoverageReport(ev.coverage), Items: []flowItem{}}
+	for i := range ev.flows {
+		doc.Items = append(doc.Items, newFlowItem(&ev.flows[i]))
+		doc.Summary.Connections += ev.flows[i].Connections
+	}
+	doc.Summary.Flows = len(doc.Items)
+	p := opts.Factory.IO.Printer()
+	if opts.Format.Structured() {
+		return p.Object(opts.Format, doc)
+	}
+	if err := printFlows(p, &doc, opts); err != nil {
+		return err
+	}
+	opts.Factory.IO.ErrPrinter().Printf("%s, %s\n", count(int64(doc.Summary.Flows), "flow"), doc.Coverage.text())
+	return nil
+}
+
+func newFlowItem(f *flow.Flow) flowItem {
+	it := flowItem{
+		Source: stage.NewPeer(f.Source), Destination: stage.NewPeer(f.Destination),
+		Protocol: f.Protocol.String(), Port: f.Port, Service: f.ServiceString(), Direction: f.Direction.String(),
+		Verdict: verdictWord(f.Enforced), PendingVerdict: verdictWord(f.Pending),
+		Connections: f.Connections, Completed: f.Completed, Live: f.Live,
+		PacketsIn: f.PacketsIn, PacketsOut: f.PacketsOut, BytesIn: f.BytesIn, BytesOut: f.BytesOut,
+		FirstSeen: f.FirstSeen.UTC().Truncate(time.Second), LastSeen: f.LastSeen.UTC().Truncate(time.Second), Probe: f.Probe,
+	}
+	if f.Enforced.Rule != policy.NoPolicy {
+		by := newHitReport(f.Enforced, f.Direction)
+		it.By = &by
+	}
+	if f.Pending.Rule != policy.NoPolicy {
+		by := newHitReport(f.Pending, f.Direction)
+		it.PendingBy = &by
+	}
+	return it
+}
+
+func verdictWord(h policy.Hit) string {
+	if h.Action == policy.Deny {
+		return "deny"
+	}
+	return "allow"
+}
+
+// verdictText is the verdict, and the pending one where it differs.
+func (it *flowItem) verdictText() string {
+	if it.PendingVerdict != it.Verdict {
+		return it.Verdict + ", then " + it.PendingVerdict
+	}
+	return it.Verdict
+}
+
+// byText is what decided, of the pending verdict where it differs.
+func (it *flowItem) byText() string {
+	out := "no policy"
+	if it.By != nil {
+		out = hitText(*it.By)
+	}
+	if it.PendingVerdict != it.Verdict && it.PendingBy != nil {
+		out += "; then " + hitText(*it.PendingBy)
+	}
+	return out
+}
+
+func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
+	now := opts.Factory.Now()
+	columns := []string{"SEEN", "FROM", "TO", "PORT", "DIRECTION", "CONNS", "VERDICT"}
+	if opts.Format == output.Wide {
+		columns = []string{"FIRST SEEN", "LAST SEEN", "FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "LIVE", "BYTES IN", "BYTES OUT", "VERDICT", "BY"}
+	}
+	t := p.Table(columns...)
+	for i := range doc.Items {
+		it := &doc.Items[i]
+		port := portText(it.Protocol, it.Port)
+		conns := output.Count(it.Connections, doc.Coverage.LostUnknown)
+		verdict := output.Judged(it.Verdict == "allow", it.verdictText())
+		if opts.Format == output.Wide {
+			t.Row(output.Time(it.FirstSeen), output.Time(it.LastSeen), it.Source, it.Destination, port, it.Service,
+				it.Direction, conns, it.Live, it.BytesIn, it.BytesOut, verdict, it.byText())
+			continue
+		}
+		t.Row(output.Ago(it.LastSeen, now), it.Source, it.Destination, port, it.Direction, conns, verdict)
+	}
+	return t.Print()
+}
+
+// followFlows prints each flow as it gains connections: JSON a line each, or
+// columns of a fixed width.
+func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) error {
+	source, err := opts.Factory.Flows(ctx)
+	if err != nil {
+		return err
+	}
+	p := opts.Factory.IO.Printer()
+	enc := json.NewEncoder(opts.Factory.IO.Out)
+	enc.SetEscapeHTML(false)
+	err = source.Follow(ctx, filter, func(f flow.Flow) error {
+		it := newFlowItem(&f)
+		switch opts.Format {
+		case output.JSON:
+			return enc.Encode(it)
+		case output.YAML:
+			p.Printf("---\n")
+			return p.Object(opts.Format, it)
+		}
+		if f.Connections == 0 {
+			return nil // an end of a connection, or its counters: nothing new to read
+		}
+		p.Line(followLine(&it, opts.Format == output.Wide)...)
+		return nil
+	})
+	if err != nil {
+		return flowsError(err)
+	}
+	return nil
+}
+
+func followLine(it *flowItem, wide bool) []output.Cell {
+	line := []output.Cell{
+		{Text: it.LastSeen.Format("15:04:05")},
+		{Text: fmt.Sprintf("%-24s %-24s %-9s %-7s %4d", it.Source, it.Destination, portText(it.Protocol, it.Port), it.Direction, it.Connections)},
+		output.Judged(it.Verdict == "allow", it.verdictText()),
+	}
+	if wide {
+		line = append(line, output.Cell{Text: it.Service}, output.Cell{Text: it.byText(), Style: output.Faint})
+	}
+	return line
+}

@@ -1,0 +1,258 @@
+package cmd
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/recommend"
+	"github.com/netpol-project/netpol/pkg/stage"
+)
+
+// RecommendOptions are what recommend needs.
+type RecommendOptions struct {
+	Factory       *cli.Factory
+	Workloads     []string
+	Since         string
+	Tier          string
+	Stage         bool
+	Enforce       bool
+	Force         bool
+	IncludeDenied bool
+	Format        output.Format
+	// FormatGiven: -o was typed, so that what is written is printed too.
+	FormatGiven bool
+}
+
+// NewCmdRecommend is "netpol recommend".
+func NewCmdRecommend(f *cli.Factory, runF func(*RecommendOptions) error) *cobra.Command {
+	opts := &RecommendOptions{Factory: f}
+	cmd := &cobra.Command{
+		Use:   "recommend",
+		Short: "Write the policies that allow what was seen, and nothing else",
+		Long: `Write for each workload the narrowest policy that allows the traffic that was
+seen, with the evidence as comments. Only what no policy's rules allow yet is
+written; a policy that recommend wrote before is extended, others are never
+touched. DNS is allowed over UDP and TCP. What comes from a pod's own node needs
+no rule.
+
+A policy has both types, Ingress and Egress: what was not seen is refused, also
+for a workload that was never seen to connect anywhere. Flows that are refused
+now are left out, unless --include-denied is given.
+
+The policies are printed; --stage writes them as staged ones, --enforce puts
+them in force. On stderr is what the model proves of them: whether every flow
+that was seen is allowed beside a default-deny, and what else is.`,
+		Example: `  netpol recommend --ns vote
+  netpol recommend --ns vote --workload redis --enforce
+  netpol recommend -A --since 7d --stage`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.FormatGiven = cmd.Flags().Changed("output")
+			if runF != nil {
+				return runF(opts)
+			}
+			return recommendRun(cmd.Context(), opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&opts.Workloads, "workload", nil, "only for this workload (NAME or NAMESPACE/NAME)")
+	flags.StringVar(&opts.Since, "since", "", sinceHelp)
+	flags.StringVar(&opts.Tier, "tier", "default", "tier of the new policies")
+	flags.BoolVar(&opts.Stage, "stage", false, "write staged policies")
+	flags.BoolVar(&opts.Enforce, "enforce", false, "put the policies in force")
+	flags.BoolVar(&opts.Force, "force", false, "with --enforce: even if they would block a flow that was seen")
+	flags.BoolVar(&opts.IncludeDenied, "include-denied", false, "recommend flows too that are refused now")
+	output.AddFlag(flags, &opts.Format, output.YAML, output.JSON, output.Text, output.Wide)
+	return cmd
+}
+
+func recommendRun(ctx context.Context, opts *RecommendOptions) error {
+	f := opts.Factory
+	switch {
+	case opts.Stage && opts.Enforce:
+		return cli.Usage("", "--stage and --enforce can't be given together")
+	case opts.Force && !opts.Enforce:
+		return cli.Usage("", "--force is for --enforce only")
+	}
+	namespaces, err := namespacesOf(f)
+	if err != nil {
+		return err
+	}
+	since, err := parseSince(opts.Since, f.Now())
+	if err != nil {
+		return err
+	}
+	// All flows, not only those of the targets: the proof looks at what else
+	// the policies would break.
+	ev, err := gather(ctx, f, flow.Filter{Since: since})
+	if err != nil {
+		return err
+	}
+	req, err := recommendRequest(ctx, opts, ev, namespaces)
+	if err != nil {
+		return err
+	}
+	res := recommend.Recommend(*req)
+	changes, objects, err := recommendChanges(ctx, f, res)
+	if err != nil {
+		return err
+	}
+	if opts.Enforce && !opts.Force && len(res.Proof.Breaks) > 0 {
+		return refuseBreaks(res)
+	}
+	if opts.Stage || opts.Enforce {
+		if err := writeRecommended(ctx, opts, changes); err != nil {
+			return err
+		}
+	}
+	if opts.FormatGiven || !opts.Stage && !opts.Enforce {
+		if err := printRecommended(opts, res, objects, newCoverageReport(ev.coverage)); err != nil {
+			return err
+		}
+	}
+	printProof(f.IO.ErrPrinter(), res, newCoverageReport(ev.coverage))
+	return nil
+}
+
+// recommendRequest reads the flags and what is there already.
+func recommendRequest(ctx context.Context, opts *RecommendOptions, ev *evidence, namespaces []string) (*recommend.Request, error) {
+	snap := ev.model.Snapshot()
+	if err := knownNamespaces(snap, namespaces); err != nil {
+		return nil, err
+	}
+	tiers := []string{"default"}
+	for _, t := range snap.Tiers {
+		tiers = append(tiers, t.Name)
+	}
+	if !slices.Contains(tiers, opts.Tier) {
+		return nil, cli.Unknown("tier", opts.Tier, tiers, "netpol tier list")
+	}
+	targets, err := recommendTargets(opts, snap, namespaces)
+	if err != nil {
+		return nil, err
+	}
+	mine, err := recommendedBefore(ctx, opts.Factory)
+	if err != nil {
+		return nil, err
+	}
+	return &recommend.Request{
+		Model: ev.model, Flows: ev.flows, Targets: targets, Tier: opts.Tier, Staged: !opts.Enforce,
+		IncludeDenied: opts.IncludeDenied, Mine: func(k policy.Key) bool { return mine[k] },
+	}, nil
+}
+
+// recommendTargets are the workloads asked for: those named, or all of the
+// namespaces, or with -A all but the cluster's own.
+func recommendTargets(opts *RecommendOptions, snap *policy.Snapshot, namespaces []string) ([]policy.Workload, error) {
+	f := opts.Factory
+	if len(namespaces) == 0 && !f.AllNamespaces() && len(opts.Workloads) == 0 {
+		return nil, cli.Usage("netpol recommend --ns NAMESPACE", "which workloads? Give a namespace (--ns), a workload (--workload) or -A")
+	}
+	var all []policy.Workload
+	var known []string
+	for _, ep := range snap.Endpoints {
+		w := ep.Workload
+		inScope := slices.Contains(namespaces, w.Namespace) ||
+			len(namespaces) == 0 && (len(opts.Workloads) > 0 || !slices.Contains(stage.Exempt(), w.Namespace))
+		if inScope && !slices.Contains(all, w) {
+			all = append(all, w)
+			known = append(known, w.Name, w.String())
+		}
+	}
+	if len(opts.Workloads) == 0 {
+		return all, nil
+	}
+	var out []policy.Workload
+	for _, name := range opts.Workloads {
+		n := len(out)
+		for _, w := range all {
+			if w.String() == name || w.Name == name {
+				out = append(out, w)
+			}
+		}
+		if len(out) == n {
+			return nil, cli.Unknown("workload", name, known, "netpol connectivity"+flagsOf(namespaces))
+		}
+	}
+	return out, nil
+}
+
+// recommendedBefore are the policies that recommend wrote: they carry its
+// annotation.
+func recommendedBefore(ctx context.Context, f *cli.Factory) (map[policy.Key]bool, error) {
+	store, err := f.Store()
+	if err != nil {
+		return nil, err
+	}
+	out := map[policy.Key]bool{}
+	for _, kind := range []policy.Kind{policy.KindNetworkPolicy, policy.KindStagedNetworkPolicy} {
+		objects, err := store.List(ctx, kind, "")
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range objects {
+			if o.GetAnnotations()[recommend.Annotation] == "true" {
+				out[policy.Key{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}] = true
+			}
+		}
+	}
+	return out, nil
+}
+
+// recommendChanges are the edits, and the objects one for each policy.
+func recommendChanges(ctx context.Context, f *cli.Factory, res *recommend.Result) ([]cluster.Change, []*unstructured.Unstructured, error) {
+	store, err := f.Store()
+	if err != nil {
+		return nil, nil, err
+	}
+	var changes []cluster.Change
+	var objects []*unstructured.Unstructured
+	for _, p := range res.Policies {
+		var base *unstructured.Unstructured
+		if p.Base != nil {
+			if base, err = store.Get(ctx, p.Base.Key); err != nil {
+				return nil, nil, err
+			}
+		}
+		object, err := p.Object(base)
+		if err != nil {
+			return nil, nil, err
+		}
+		objects = append(objects, object)
+		// A policy that somebody else makes meanwhile is not overwritten.
+		fresh := p.Base == nil || p.Base.Key != p.Key
+		changes = append(changes, cluster.Change{Object: object, IfAbsent: fresh})
+		if p.Drop != (policy.Key{}) {
+			changes = append(changes, cluster.Change{Delete: p.Drop})
+		}
+	}
+	return changes, objects, nil
+}
+
+func refuseBreaks(res *recommend.Result) error {
+	var where []string
+	for _, b := range res.Proof.Breaks {
+		where = append(where, flowText(b.Flow)+", by "+hitText(newHitReport(b.By, policy.Egress)))
+	}
+	for _, s := range res.Skipped {
+		if s.Flow != nil {
+			where = append(where, "no rule for "+flowText(s.Flow)+": "+s.Reason)
+		}
+	}
+	return cli.Refuse("enforcing the recommendation would block "+count(int64(len(res.Proof.Breaks)), "flow")+" that was seen",
+		where, "netpol recommend … --stage, then look at netpol report; or --force")
+}
+
+// flowText is a flow on one line.
+func flowText(o *flow.Observed) string {
+	return o.Source.String() + " → " + o.Destination.String() + " " + strings.ToLower(portText(o.Protocol.String(), o.Port))
+}

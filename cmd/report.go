@@ -1,0 +1,267 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/stage"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// ReportOptions are what report needs.
+type ReportOptions struct {
+	Factory  *cli.Factory
+	Policy   string // empty: all staged policies together
+	Pending  bool
+	Since    string
+	ExitCode bool
+	Format   output.Format
+}
+
+// impactReport is the JSON of report.
+type impactReport struct {
+	output.Meta
+	// Scope is "policy" (one staged policy alone) or "pending" (all of them).
+	Scope      string         `json:"scope"`
+	Policies   []policyReport `json:"policies"`
+	Namespaces []string       `json:"namespaces"` // empty: all
+	Coverage   coverageReport `json:"coverage"`
+	*stage.Report
+}
+
+// policyReport names a policy in JSON.
+type policyReport struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Tier      string `json:"tier"`
+}
+
+// NewCmdReport is "netpol report".
+func NewCmdReport(f *cli.Factory, runF func(*ReportOptions) error) *cobra.Command {
+	opts := &ReportOptions{Factory: f}
+	cmd := &cobra.Command{
+		Use:   "report [POLICY]",
+		Short: "Show what staged policies would block of the traffic that was seen",
+		Long: `Show every flow that was seen and that a staged policy would block: all staged
+policies together, or one alone if it is named.
+
+A flow is who connects to whom by which protocol and port, and counts once,
+though both ends report it. It is judged by the policies, pods and labels of
+the present: it would be blocked if it is allowed now and would not be then.
+Flows that are refused already are not listed. Connections are those that
+began, or were open, in the time that is covered; netpol's own probes do not
+count.`,
+		Example: `  netpol report
+  netpol report default-deny --ns vote --since 10m
+  netpol report default-deny --exit-code -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				opts.Policy = args[0]
+			}
+			if runF != nil {
+				return runF(opts)
+			}
+			return reportRun(cmd.Context(), opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&opts.Pending, "pending", false, "all staged policies together (the default if no policy is named)")
+	flags.StringVar(&opts.Since, "since", "", sinceHelp)
+	flags.BoolVar(&opts.ExitCode, "exit-code", false, "exit code 1 if anything would be blocked")
+	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
+	return cmd
+}
+
+func reportRun(ctx context.Context, opts *ReportOptions) error {
+	f := opts.Factory
+	if opts.Policy != "" && opts.Pending {
+		return cli.Usage("netpol report "+opts.Policy, "a policy's name and --pending can't be given together")
+	}
+	namespaces, err := namespacesOf(f)
+	if err != nil {
+		return err
+	}
+	since, err := parseSince(opts.Since, f.Now())
+	if err != nil {
+		return err
+	}
+	ev, err := gather(ctx, f, flow.Filter{Namespaces: namespaces, Since: since})
+	if err != nil {
+		return err
+	}
+	doc := &impactReport{
+		Meta: output.NewMeta("Report"), Scope: "pending",
+		Policies: []policyReport{}, Namespaces: namespaces, Coverage: newCoverageReport(ev.coverage),
+	}
+	if doc.Namespaces == nil {
+		doc.Namespaces = []string{}
+	}
+	scope := tier.Pending()
+	if opts.Policy != "" {
+		p, err := stagedPolicy(ev.model.Snapshot(), opts.Policy, namespaces)
+		if err != nil {
+			return err
+		}
+		scope, doc.Scope, doc.Policies = tier.Only(p.Key), "policy", []policyReport{newPolicyReport(p)}
+	} else {
+		for _, p := range ev.model.Snapshot().Policies {
+			if p.Kind.Staged() && p.StagedAction != policy.StagedIgnore {
+				doc.Policies = append(doc.Policies, newPolicyReport(p))
+			}
+		}
+	}
+	doc.Report = stage.Impact(ev.model, ev.flows, scope)
+	p := f.IO.Printer()
+	if opts.Format.Structured() {
+		err = p.Object(opts.Format, doc)
+	} else {
+		err = printImpact(p, doc, opts)
+	}
+	if err != nil || !opts.ExitCode {
+		return err
+	}
+	return cli.Answer(doc.Summary.Flows.WouldBlock == 0)
+}
+
+func newPolicyReport(p *policy.Policy) policyReport {
+	return policyReport{Kind: string(p.Kind), Namespace: p.Namespace, Name: p.Name, Tier: p.Tier}
+}
+
+// subject is what the report is about.
+func (r *impactReport) subject() string {
+	names := make([]string, len(r.Policies))
+	for i, p := range r.Policies {
+		names[i] = p.Name
+		if p.Namespace != "" {
+			names[i] = p.Namespace + "/" + p.Name
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "Nothing is staged"
+	case r.Scope == "policy":
+		return "If " + names[0] + " (" + r.Policies[0].Kind + ") alone were enforced"
+	case len(names) == 1:
+		return "If the one staged policy, " + names[0] + ", were enforced"
+	case len(names) <= 4:
+		return "If all staged policies (" + strings.Join(names, ", ") + ") were enforced"
+	}
+	return fmt.Sprintf("If all %d staged policies were enforced", len(names))
+}
+
+func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error {
+	flows, connections := r.Summary.Flows, r.Summary.Connections
+	p.Heading(fmt.Sprintf("%s: %d of %s would be blocked", r.subject(), flows.WouldBlock, count(flows.Observed, "flow")), true)
+	p.Printf("%s of %s, %s", output.Count(connections.WouldBlock, r.Coverage.LostUnknown),
+		count(connections.Observed, "connection"), r.Coverage.text())
+	if len(r.Namespaces) > 0 {
+		p.Printf(", namespace %s", strings.Join(r.Namespaces, ", "))
+	}
+	p.Printf("\n")
+	for _, list := range []struct {
+		title string
+		items []stage.Item
+		by    string
+	}{
+		{"", r.Items, "BLOCKED BY"},
+		{"Would be allowed, and is refused now", r.WouldAllow, "REFUSED BY"},
+		{"Can't be judged", r.Gone, "WHY"},
+	} {
+		if len(list.items) == 0 {
+			continue
+		}
+		p.Heading(list.title, list.title == "")
+		if err := printItems(p, list.items, list.by, opts); err != nil {
+			return err
+		}
+	}
+	if flows.WouldBlock > 0 {
+		opts.Factory.IO.ErrPrinter().Printf("try: netpol recommend%s\n", flagsOf(r.Namespaces))
+	}
+	return nil
+}
+
+// flagsOf are the namespaces as flags.
+func flagsOf(namespaces []string) string {
+	if len(namespaces) == 0 {
+		return " -A"
+	}
+	return " --ns " + strings.Join(namespaces, ",")
+}
+
+func printItems(p *output.Printer, items []stage.Item, by string, opts *ReportOptions) error {
+	now := opts.Factory.Now()
+	columns := []string{"FROM", "TO", "PORT", "CONNS", "SEEN", by}
+	if opts.Format == output.Wide {
+		columns = []string{"FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "FIRST SEEN", "LAST SEEN", by}
+	}
+	t := p.Table(columns...)
+	for i := range items {
+		it := &items[i]
+		port := portText(it.Protocol, it.Port)
+		if opts.Format == output.Wide {
+			t.Row(it.Source, it.Destination, port, it.Service, it.Direction, it.Connections,
+				output.Time(it.FirstSeen), output.Time(it.LastSeen), itemBy(it, true))
+			continue
+		}
+		t.Row(it.Source, it.Destination, port, it.Connections, output.Ago(it.LastSeen, now), itemBy(it, false))
+	}
+	return t.Print()
+}
+
+// itemBy is what refuses a flow, on one line.
+func itemBy(it *stage.Item, long bool) string {
+	if it.BlockedBy == nil {
+		return it.Reason
+	}
+	out := it.Direction + " " + byText(*it.BlockedBy, long)
+	if it.AlsoBlockedBy != nil {
+		out += ", " + it.AlsoBlockedBy.Direction + " too"
+		if long {
+			out = it.Direction + " " + byText(*it.BlockedBy, long) + "; " + it.AlsoBlockedBy.Direction + " " + byText(it.AlsoBlockedBy.By, long)
+		}
+	}
+	if it.PodPairs != nil {
+		out += fmt.Sprintf(" (%d of %d pairs of pods)", it.PodPairs.Affected, it.PodPairs.All)
+	}
+	return out
+}
+
+// byText is tier/policy and the rule, or the end of the tier.
+func byText(b stage.By, long bool) string {
+	name := b.Name
+	if b.Namespace != "" {
+		name = b.Namespace + "/" + name
+	}
+	if long {
+		name = b.Kind + " " + name
+	}
+	if b.Rule < 0 {
+		return b.Tier + ": " + name + ", end of tier"
+	}
+	return fmt.Sprintf("%s: %s, rule %d", b.Tier, name, b.Rule)
+}
+
+// portText is protocol/port, the protocol alone where it has no ports.
+func portText(protocol string, port uint16) string {
+	if port == 0 {
+		return protocol
+	}
+	return fmt.Sprintf("%s/%d", protocol, port)
+}
+
+func count(n int64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
