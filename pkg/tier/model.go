@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -28,8 +29,10 @@ type Model struct {
 	policies []*compiled // as snap.Policies
 	tiers    []*policy.Tier
 
-	mu    sync.Mutex
-	views map[Scope]*view
+	// enforced is the view that nearly every question asks for.
+	enforced atomic.Pointer[view]
+	mu       sync.Mutex
+	views    map[Scope]*view
 	// The model that this one was made from, for views not yet asked for; its
 	// own predecessor is cut off so that old models can be collected.
 	prev                          *Model

@@ -36,6 +36,11 @@ type group struct {
 
 // view returns the model under a scope, made when first asked for.
 func (m *Model) view(scope Scope) *view {
+	if scope.mode == scopeEnforced {
+		if v := m.enforced.Load(); v != nil {
+			return v
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if v, ok := m.views[scope]; ok {
@@ -46,6 +51,9 @@ func (m *Model) view(scope Scope) *view {
 		v = m.newView(scope)
 	}
 	m.views[scope] = v
+	if scope.mode == scopeEnforced {
+		m.enforced.Store(v)
+	}
 	return v
 }
 
