@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ type Conn struct {
 	file   *os.File
 	raw    syscall.RawConn
 	portID uint32
+	closed atomic.Bool
 }
 
 // Open opens a socket.
@@ -182,7 +184,7 @@ func (c *Conn) Send(b []byte) error {
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if werr != nil {
-		return werr
+		return c.fault(werr)
 	}
 	return err
 }
@@ -197,7 +199,7 @@ func (c *Conn) Receive(buf []byte) (int, error) {
 		return !errors.Is(err, unix.EAGAIN)
 	})
 	if rerr != nil {
-		return 0, rerr
+		return 0, c.fault(rerr)
 	}
 	return n, err
 }
@@ -207,9 +209,17 @@ func (c *Conn) TryReceive(buf []byte) (int, error) {
 	var n int
 	var err error
 	if cerr := c.raw.Control(func(fd uintptr) { n, err = recv(int(fd), buf) }); cerr != nil {
-		return 0, cerr
+		return 0, c.fault(cerr)
 	}
 	return n, err
+}
+
+// fault gives what a raw connection says after Close its usual name.
+func (c *Conn) fault(err error) error {
+	if c.closed.Load() {
+		return os.ErrClosed
+	}
+	return err
 }
 
 func recv(fd int, buf []byte) (int, error) {
@@ -225,4 +235,7 @@ func recv(fd int, buf []byte) (int, error) {
 func (c *Conn) Interrupt() { _ = c.file.SetReadDeadline(time.Unix(1, 0)) }
 
 // Close closes the socket.
-func (c *Conn) Close() error { return c.file.Close() }
+func (c *Conn) Close() error {
+	c.closed.Store(true)
+	return c.file.Close()
+}

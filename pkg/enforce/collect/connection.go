@@ -1,0 +1,89 @@
+// Package collect tells what the kernel saw: connections that began and ended
+// (conntrack) and packets that were refused or logged (nflog), with what was
+// lost on the way.
+//
+// It does not know pods, policies or flows; addresses and numbers are all
+// that it speaks of.
+package collect
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Tuple is one direction of a connection. Ports are 0 where the protocol has
+// none.
+type Tuple struct {
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16
+}
+
+// Counters count one direction. They are 0 while accounting is off.
+type Counters struct {
+	Packets, Bytes uint64
+}
+
+// Connection is an entry of conntrack.
+type Connection struct {
+	// ID is the kernel's; together with the protocol and Original it names the
+	// connection among those that live.
+	ID       uint32
+	Protocol uint8
+	// Original is as the first packet came in, before any translation; Reply
+	// is what answers look like, so it shows what was translated.
+	Original, Reply Tuple
+	// Sent is what travelled in the direction of Original, Received in that of
+	// Reply.
+	Sent, Received Counters
+	// Start and End are when it was first seen and when it was gone; zero is
+	// not known or not yet.
+	Start, End time.Time
+	Mark       uint32
+	Zone       uint16
+	// Replied: the other side has answered.
+	Replied bool
+	// ICMP messages have an identifier, type and code in place of ports.
+	ICMPID             uint16
+	ICMPType, ICMPCode uint8
+}
+
+// Forward is the connection as the forward hook judges it: after the
+// destination was translated, before the source is.
+func (c *Connection) Forward() Tuple {
+	return Tuple{
+		Src: c.Original.Src, SrcPort: c.Original.SrcPort,
+		Dst: c.Reply.Src, DstPort: c.Reply.SrcPort,
+	}
+}
+
+// EventKind is what happened to a connection.
+type EventKind uint8
+
+// The kinds of events. Every connection starts once and ends once.
+const (
+	Started EventKind = iota + 1
+	Ended
+)
+
+// Event is something that happened to a connection.
+type Event struct {
+	Kind EventKind
+	// Old: it was there before collecting began, or its beginning was missed
+	// and it was found in the table or learnt of at its end; when it began is
+	// not known.
+	Old bool
+	// At is when the event was read.
+	At time.Time
+	Connection
+}
+
+// Loss says what was not seen, or not at once.
+type Loss struct {
+	// Lost messages whose content is gone.
+	Lost uint64
+	// Unknown: more were lost, how many can't be known.
+	Unknown bool
+	// Late messages did not fit into the buffer at first; the kernel offered
+	// them again, so nothing is missing.
+	Late uint64
+}

@@ -1,0 +1,144 @@
+package collect
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netpol-project/netpol/pkg/enforce/internal/nfnl"
+)
+
+const (
+	// sweepEvery is how often the table is listed while there are connections
+	// whose end the kernel will not tell.
+	sweepEvery = 10 * time.Second
+	// pollEvery is how often where the kernel tells nothing.
+	pollEvery = time.Second
+	// relistAfter is how soon the table is listed after an overrun.
+	relistAfter = 300 * time.Millisecond
+)
+
+// teller turns messages into events that tell each connection once.
+type teller struct {
+	c      *Conntrack
+	mirror *mirror
+	each   func(Event)
+}
+
+func (t *teller) run(ctx context.Context, q <-chan chunk) error {
+	// Events have been kept since OpenConntrack, so what changes during this
+	// listing is not missed.
+	if err := t.list(ctx, true); err != nil {
+		return err
+	}
+	close(t.c.ready)
+	sweep := time.NewTicker(t.c.sweep)
+	defer sweep.Stop()
+	var relist <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case ch, ok := <-q:
+			if !ok {
+				return nil
+			}
+			if ch.overrun && relist == nil {
+				relist = time.After(relistAfter)
+			}
+			t.chunk(&ch)
+			continue
+		case <-relist:
+			relist = nil
+			if err := t.list(ctx, t.c.poll); err != nil {
+				return err
+			}
+		case <-sweep.C:
+			if err := t.look(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (t *teller) chunk(ch *chunk) {
+	for rest := ch.messages; len(rest) > 0; {
+		m, next, err := nfnl.Next(rest)
+		if err != nil {
+			t.c.unknown.Store(true)
+			return
+		}
+		rest = next
+		if m.Type>>8 != unix.NFNL_SUBSYS_CTNETLINK {
+			continue
+		}
+		conn, ok := decode(m.Body)
+		if !ok {
+			continue
+		}
+		switch m.Type & 0xff {
+		case ctNew:
+			t.began(&conn, ch.at)
+		case ctDelete:
+			t.ended(&conn, ch.at)
+		}
+	}
+}
+
+func (t *teller) began(conn *Connection, at time.Time) {
+	if !t.mirror.began(conn) {
+		return
+	}
+	if conn.Start.IsZero() {
+		conn.Start = at
+	}
+	t.each(Event{Kind: Started, At: at, Connection: *conn})
+}
+
+func (t *teller) ended(conn *Connection, at time.Time) {
+	known, again := t.mirror.ended(conn, at)
+	if again {
+		return
+	}
+	if conn.End.IsZero() {
+		conn.End = at
+	}
+	if !known {
+		first := *conn
+		first.Sent, first.Received, first.End = Counters{}, Counters{}, time.Time{}
+		t.each(Event{Kind: Started, Old: true, At: at, Connection: first})
+	}
+	t.each(Event{Kind: Ended, At: at, Connection: *conn})
+}
+
+// list reads the table: what is new in it began unheard.
+func (t *teller) list(ctx context.Context, silent bool) error {
+	at := time.Now()
+	err := t.c.table.dump(ctx, func(conn *Connection) {
+		if t.mirror.listed(conn, silent) {
+			t.each(Event{Kind: Started, Old: true, At: at, Connection: *conn})
+		}
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// look finds out which of the connections ended whose end nobody tells.
+func (t *teller) look(ctx context.Context) error {
+	if t.mirror.old == 0 && !t.c.poll {
+		return nil
+	}
+	t.mirror.round++
+	if err := t.list(ctx, t.c.poll); err != nil || ctx.Err() != nil {
+		return err
+	}
+	at := time.Now()
+	for _, conn := range t.mirror.vanished(at) {
+		conn.End = at
+		t.each(Event{Kind: Ended, At: at, Connection: conn})
+	}
+	return nil
+}
