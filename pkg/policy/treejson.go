@@ -17,8 +17,7 @@ func parseJSON(data []byte, line int) (*node, *syntaxError) {
 	if err := p.value(root, 0); err != nil {
 		return nil, p.fail(err)
 	}
-	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
-		p.advance(int(p.dec.InputOffset()))
+	if _, err := p.token(); !errors.Is(err, io.EOF) {
 		return nil, &syntaxError{p.line, p.column(), "JSON: more text follows the value"}
 	}
 	return root, duplicateKey(root)

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,8 +18,8 @@ const (
 // parseYAML reads one document with the whole of YAML. line is the number of
 // its first line. A document without content gives a null node.
 func parseYAML(data []byte, line int) (*node, *syntaxError) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	doc, err := readYAML(data)
+	if err != nil {
 		return nil, locate(data, line, err)
 	}
 	if len(doc.Content) == 0 {
@@ -29,6 +31,26 @@ func parseYAML(data []byte, line int) (*node, *syntaxError) {
 		return nil, err
 	}
 	return root, duplicateKey(root)
+}
+
+// readYAML reads one document; it is an error if anything comes after it.
+func readYAML(data []byte) (doc yaml.Node, err error) {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	err = dec.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return yaml.Node{}, nil
+	}
+	if err != nil {
+		return doc, err
+	}
+	var more yaml.Node
+	switch err = dec.Decode(&more); {
+	case errors.Is(err, io.EOF):
+		return doc, nil
+	case err != nil:
+		return doc, err
+	}
+	return doc, errors.New("more text follows the document")
 }
 
 type yamlConverter struct {
@@ -144,8 +166,8 @@ func locate(data []byte, base int, err error) *syntaxError {
 	}
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	fails := func(n int) bool {
-		var doc yaml.Node
-		return yaml.Unmarshal(bytes.Join(lines[:n], nil), &doc) != nil
+		_, err := readYAML(bytes.Join(lines[:n], nil))
+		return err != nil
 	}
 	good, bad := 0, len(lines)
 	for bad-good > 1 {
