@@ -51,7 +51,7 @@ func (a *answers) get(id answerID) *answer { return a.list[id-1] }
 
 // judge asks the model for every protocol and port interval of one peer.
 func (a *answers) judge(q *question, d *decisions, peer tier.Peer) answerID {
-	pair := q.model.Pair(q.scope, q.dir, q.local, peer)
+	pair := q.pair(peer)
 	ask := func(p policy.Protocol, port uint16) decision {
 		v := pair.Judge(p, port)
 		return d.of(&v, q.dir)
@@ -138,4 +138,26 @@ type question struct {
 	scope tier.Scope
 	dir   policy.Direction
 	local tier.Peer
+	// many is shared by the questions about one profile: asking about many
+	// peers is worth an index of the rules by peer.
+	many *many
+}
+
+// many counts peers asked about and has the index once they are many.
+type many struct {
+	asked int
+	pairs *tier.Pairs
+}
+
+// enoughPeers is when the index pays.
+const enoughPeers = 16
+
+func (q *question) pair(peer tier.Peer) *tier.Pair {
+	if q.many.asked++; q.many.asked < enoughPeers {
+		return q.model.Pair(q.scope, q.dir, q.local, peer)
+	}
+	if q.many.pairs == nil {
+		q.many.pairs = q.model.Pairs(q.scope, q.dir, q.local.Endpoint)
+	}
+	return q.many.pairs.With(q.local, peer)
 }

@@ -166,6 +166,7 @@ func (st *state) refresh(in *Input, p *profile, c *changes) {
 	if !p.unchanged {
 		p.comment = p.describe(in)
 	}
+	var m many
 	for f := range families {
 		l := p.having(f)
 		if l == nil {
@@ -174,7 +175,7 @@ func (st *state) refresh(in *Input, p *profile, c *changes) {
 		}
 		a := &asker{shared: &st.shared, index: st.index, question: question{
 			model: in.Model, scope: in.Scope, dir: p.dir,
-			local: tier.Peer{Endpoint: l.ep, Addr: l.addrs[f]},
+			local: tier.Peer{Endpoint: l.ep, Addr: l.addrs[f]}, many: &m,
 		}}
 		t := p.tables[f]
 		if t == nil {

@@ -339,3 +339,36 @@ func checkShared(t *rapid.T, old, now *Ruleset) {
 		}
 	}
 }
+
+// The index of rules by peer, which only large worlds use, changes nothing.
+func TestPairsIsPair(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		m := tier.New(w.snapshot(), nil)
+		peers := []tier.Peer{{Addr: netip.MustParseAddr("192.0.2.1")}, {Addr: netip.MustParseAddr("2001:db8::1")}}
+		for _, ep := range w.snap.Endpoints {
+			for _, a := range ep.Addrs {
+				peers = append(peers, m.Peer(a))
+			}
+		}
+		for _, ep := range w.snap.Endpoints {
+			for _, dir := range []policy.Direction{policy.Ingress, policy.Egress} {
+				pairs := m.Pairs(tier.Enforced(), dir, ep)
+				for _, peer := range peers {
+					local := tier.Peer{Endpoint: ep}
+					one, all := m.Pair(tier.Enforced(), dir, local, peer), pairs.With(local, peer)
+					if a, b := fmt.Sprint(one.Cuts()), fmt.Sprint(all.Cuts()); a != b {
+						t.Fatalf("%s %s %v: cuts %s, by the index %s", ep.ID(), dir, peer, a, b)
+					}
+					for _, proto := range someProtocols[1:] {
+						for _, port := range []uint16{0, 80, 85, 1024} {
+							if a, b := fmt.Sprint(one.Judge(proto, port)), fmt.Sprint(all.Judge(proto, port)); a != b {
+								t.Fatalf("%s %s %v %v %d: %s, by the index %s", ep.ID(), dir, peer, proto, port, a, b)
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
