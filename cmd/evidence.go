@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,19 +15,24 @@ import (
 
 // evidence is what commands that look at flows start from.
 type evidence struct {
+	*world
 	model    *tier.Model
 	flows    []flow.Flow
 	coverage flow.Coverage
 }
 
 // gather reads the policies of the present and the flows that the filter picks.
-// namespaces are those that the filter speaks of.
+// Faults in resources are told on stderr, since the answer may depend on what
+// is missing.
 func gather(ctx context.Context, f *cli.Factory, filter flow.Filter) (*evidence, error) {
-	m, err := loadModel(ctx, f)
+	w, faults, err := loadWorld(ctx, f.Store)
 	if err != nil {
 		return nil, err
 	}
-	if err := knownNamespaces(m.Snapshot(), filter.Namespaces); err != nil {
+	for _, fault := range faults {
+		f.IO.ErrPrinter().Printf("warning: %s\n", fault.Error())
+	}
+	if err := w.namespaces(filter.Namespaces); err != nil {
 		return nil, err
 	}
 	source, err := f.Flows(ctx)
@@ -39,7 +43,7 @@ func gather(ctx context.Context, f *cli.Factory, filter flow.Filter) (*evidence,
 	if err != nil {
 		return nil, flowsError(err)
 	}
-	return &evidence{model: m, flows: flows, coverage: coverage}, nil
+	return &evidence{world: w, model: tier.New(w.snap, nil), flows: flows, coverage: coverage}, nil
 }
 
 // flowsError is an error of the flow source as users see it.
@@ -127,40 +131,27 @@ func (c coverageReport) text() string {
 	return out
 }
 
-// stagedPolicy finds the staged policy that a user names: a name, or Kind/name
-// where a name alone means several.
-func stagedPolicy(s *policy.Snapshot, name string, namespaces []string) (*policy.Policy, error) {
-	kind, bare, withKind := strings.Cut(name, "/")
-	if !withKind {
-		bare = name
+// stagedPolicy finds the staged policy that a user names: NAME or
+// NAMESPACE/NAME.
+func (ev *evidence) stagedPolicy(arg string, namespaces []string) (*policy.Policy, error) {
+	namespace := ""
+	if len(namespaces) == 1 {
+		namespace = namespaces[0]
 	}
-	var found []*policy.Policy
-	var known []string
-	enforced := false
-	for _, p := range s.Policies {
-		if p.Namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, p.Namespace) {
-			continue
+	key, err := ev.find("staged policy", stagedKinds, arg, namespace)
+	if err != nil {
+		if enforced, e := ev.find("policy", enforcedKinds, arg, namespace); e == nil {
+			return nil, &cli.Error{
+				What: fmt.Sprintf("%s is enforced, and nothing of that name is staged", enforced),
+				Try:  "netpol get policies", Err: err,
+			}
 		}
-		if !p.Kind.Staged() {
-			enforced = enforced || p.Name == bare
-			continue
-		}
-		if p.Name == bare && (!withKind || strings.EqualFold(kind, string(p.Kind))) {
-			found = append(found, p)
-		}
-		known = append(known, p.Name)
+		return nil, err
 	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		e := &cli.Error{What: fmt.Sprintf("%q is more than one staged policy", name), Try: "name one by Kind/" + bare + ", with -n for its namespace"}
-		for _, p := range found {
-			e.Where = append(e.Where, p.Key.String())
+	for _, p := range ev.snap.Policies {
+		if p.Key == key {
+			return p, nil
 		}
-		return nil, e
-	case enforced:
-		return nil, &cli.Error{What: fmt.Sprintf("%q is enforced, and nothing of that name is staged", bare), Try: "netpol get policies"}
 	}
-	return nil, cli.Unknown("staged policy", name, known, "netpol get policies")
+	return nil, &cli.Error{What: fmt.Sprintf("%s has faults, so nothing can be said of it", key), Try: "netpol get policies"}
 }

@@ -160,7 +160,7 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	if err := printFlows(p, &doc, opts); err != nil {
 		return err
 	}
-	opts.Factory.IO.ErrPrinter().Printf("%s, %s\n", count(int64(doc.Summary.Flows), "flow"), doc.Coverage.text())
+	opts.Factory.IO.ErrPrinter().Printf("%s, %s\n", plural(doc.Summary.Flows, "flow"), doc.Coverage.text())
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/recommend"
 	"github.com/netpol-project/netpol/pkg/stage"
+	"github.com/netpol-project/netpol/pkg/tier"
 )
 
 // RecommendOptions are what recommend needs.
@@ -27,8 +28,9 @@ type RecommendOptions struct {
 	Enforce       bool
 	Force         bool
 	IncludeDenied bool
+	DryRun        dryRun
 	Format        output.Format
-	// FormatGiven: -o was typed, so that what is written is printed too.
+	// FormatGiven: -o was typed; else what is written is told in words.
 	FormatGiven bool
 }
 
@@ -71,6 +73,7 @@ that was seen is allowed beside a default-deny, and what else is.`,
 	flags.BoolVar(&opts.Enforce, "enforce", false, "put the policies in force")
 	flags.BoolVar(&opts.Force, "force", false, "with --enforce: even if they would block a flow that was seen")
 	flags.BoolVar(&opts.IncludeDenied, "include-denied", false, "recommend flows too that are refused now")
+	opts.DryRun.addTo(cmd)
 	output.AddFlag(flags, &opts.Format, output.YAML, output.JSON, output.Text, output.Wide)
 	return cmd
 }
@@ -80,6 +83,8 @@ func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 	switch {
 	case opts.Stage && opts.Enforce:
 		return cli.Usage("", "--stage and --enforce can't be given together")
+	case bool(opts.DryRun) && !opts.Stage && !opts.Enforce:
+		return cli.Usage("", "--dry-run is for --stage and --enforce; without them nothing is written anyway")
 	case opts.Force && !opts.Enforce:
 		return cli.Usage("", "--force is for --enforce only")
 	}
@@ -102,7 +107,7 @@ func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 		return err
 	}
 	res := recommend.Recommend(*req)
-	changes, objects, err := recommendChanges(ctx, f, res)
+	changes, objects, err := recommendChanges(ctx, ev.store, res)
 	if err != nil {
 		return err
 	}
@@ -110,37 +115,60 @@ func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 		return refuseBreaks(res)
 	}
 	if opts.Stage || opts.Enforce {
-		if err := writeRecommended(ctx, opts, changes); err != nil {
-			return err
+		err = writeRecommended(ctx, opts, res, changes)
+	} else {
+		err = printRecommended(opts, res, objects, newCoverageReport(ev.coverage))
+	}
+	if err != nil {
+		return err
+	}
+	printProof(opts, res, newCoverageReport(ev.coverage))
+	return nil
+}
+
+// writeRecommended makes the edits and returns when they are in force.
+func writeRecommended(ctx context.Context, opts *RecommendOptions, res *recommend.Result, changes []cluster.Change) error {
+	edit := newEditOptions(opts.Factory)
+	edit.DryRun, edit.Format = opts.DryRun, output.Text
+	if opts.FormatGiven && opts.Format.Structured() {
+		edit.Format = opts.Format
+	}
+	words := map[policy.Key]string{}
+	for _, p := range res.Policies {
+		words[p.Key] = "staged"
+		if opts.Enforce {
+			words[p.Key] = "enforced"
+		}
+		if p.Base != nil {
+			words[p.Key] += " with more rules"
+		}
+		if p.Drop != (policy.Key{}) {
+			words[p.Drop] = silent
 		}
 	}
-	if opts.FormatGiven || !opts.Stage && !opts.Enforce {
-		if err := printRecommended(opts, res, objects, newCoverageReport(ev.coverage)); err != nil {
-			return err
-		}
+	if err := edit.change(ctx, changes, words); err != nil {
+		return err
 	}
-	printProof(f.IO.ErrPrinter(), res, newCoverageReport(ev.coverage))
+	edit.notEnforced()
 	return nil
 }
 
 // recommendRequest reads the flags and what is there already.
 func recommendRequest(ctx context.Context, opts *RecommendOptions, ev *evidence, namespaces []string) (*recommend.Request, error) {
-	snap := ev.model.Snapshot()
-	if err := knownNamespaces(snap, namespaces); err != nil {
+	snap := ev.snap
+	if err := ev.namespaces(namespaces); err != nil {
 		return nil, err
 	}
-	tiers := []string{"default"}
-	for _, t := range snap.Tiers {
-		tiers = append(tiers, t.Name)
-	}
-	if !slices.Contains(tiers, opts.Tier) {
-		return nil, cli.Unknown("tier", opts.Tier, tiers, "netpol tier list")
+	if opts.Tier != tier.DefaultTier {
+		if _, err := ev.tier(opts.Tier); err != nil {
+			return nil, err
+		}
 	}
 	targets, err := recommendTargets(opts, snap, namespaces)
 	if err != nil {
 		return nil, err
 	}
-	mine, err := recommendedBefore(ctx, opts.Factory)
+	mine, err := recommendedBefore(ctx, ev.store)
 	if err != nil {
 		return nil, err
 	}
@@ -188,11 +216,7 @@ func recommendTargets(opts *RecommendOptions, snap *policy.Snapshot, namespaces 
 
 // recommendedBefore are the policies that recommend wrote: they carry its
 // annotation.
-func recommendedBefore(ctx context.Context, f *cli.Factory) (map[policy.Key]bool, error) {
-	store, err := f.Store()
-	if err != nil {
-		return nil, err
-	}
+func recommendedBefore(ctx context.Context, store cluster.Store) (map[policy.Key]bool, error) {
 	out := map[policy.Key]bool{}
 	for _, kind := range []policy.Kind{policy.KindNetworkPolicy, policy.KindStagedNetworkPolicy} {
 		objects, err := store.List(ctx, kind, "")
@@ -209,18 +233,15 @@ func recommendedBefore(ctx context.Context, f *cli.Factory) (map[policy.Key]bool
 }
 
 // recommendChanges are the edits, and the objects one for each policy.
-func recommendChanges(ctx context.Context, f *cli.Factory, res *recommend.Result) ([]cluster.Change, []*unstructured.Unstructured, error) {
-	store, err := f.Store()
-	if err != nil {
-		return nil, nil, err
-	}
+func recommendChanges(ctx context.Context, store cluster.Store, res *recommend.Result) ([]cluster.Change, []*unstructured.Unstructured, error) {
 	var changes []cluster.Change
 	var objects []*unstructured.Unstructured
 	for _, p := range res.Policies {
 		var base *unstructured.Unstructured
 		if p.Base != nil {
+			var err error
 			if base, err = store.Get(ctx, p.Base.Key); err != nil {
-				return nil, nil, err
+				return nil, nil, changeError(err)
 			}
 		}
 		object, err := p.Object(base)
@@ -248,7 +269,7 @@ func refuseBreaks(res *recommend.Result) error {
 			where = append(where, "no rule for "+flowText(s.Flow)+": "+s.Reason)
 		}
 	}
-	return cli.Refuse("enforcing the recommendation would block "+count(int64(len(res.Proof.Breaks)), "flow")+" that was seen",
+	return cli.Refuse("enforcing the recommendation would block "+plural(len(res.Proof.Breaks), "flow")+" that was seen",
 		where, "netpol recommend … --stage, then look at netpol report; or --force")
 }
 

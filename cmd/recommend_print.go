@@ -1,16 +1,13 @@
 package cmd
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
-	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
-	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/recommend"
 )
@@ -56,40 +53,6 @@ type recommendSkip struct {
 	Flow     string `json:"flow,omitempty"`
 	Workload string `json:"workload,omitempty"`
 	Reason   string `json:"reason"`
-}
-
-// writeRecommended makes the edits and waits until they are in force.
-func writeRecommended(ctx context.Context, opts *RecommendOptions, changes []cluster.Change) error {
-	f := opts.Factory
-	p := f.IO.Printer()
-	if len(changes) == 0 {
-		return nil
-	}
-	store, err := f.Store()
-	if err != nil {
-		return err
-	}
-	results, err := store.Change(ctx, changes, false)
-	if err != nil {
-		return err
-	}
-	if !opts.FormatGiven {
-		for _, r := range results {
-			name := strings.ToLower(string(r.Key.Kind)) + " " + r.Key.Namespace + "/" + r.Key.Name
-			p.Printf("%s %s\n", name, r.Outcome)
-		}
-	}
-	if f.Offline() {
-		return nil
-	}
-	agent, err := f.Agent(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := agent.Sync(ctx, &agentpb.SyncRequest{}); err != nil {
-		return flowsError(err)
-	}
-	return nil
 }
 
 func printRecommended(opts *RecommendOptions, res *recommend.Result, objects []*unstructured.Unstructured, coverage coverageReport) error {
@@ -185,18 +148,23 @@ func blockedTexts(list []recommend.Blocked) []string {
 }
 
 // printProof says on stderr what the policies do and what they leave out.
-func printProof(p *output.Printer, res *recommend.Result, coverage coverageReport) {
+func printProof(opts *RecommendOptions, res *recommend.Result, coverage coverageReport) {
+	p := opts.Factory.IO.ErrPrinter()
+	counted := "staged ones counted"
+	if opts.Enforce {
+		counted = "enforced ones"
+	}
 	if len(res.Policies) == 0 {
 		p.Printf("nothing to recommend: ")
 		if len(res.Covered) > 0 {
-			p.Printf("policies allow already what was seen of %s\n", workloadNames(res.Covered))
+			p.Printf("policies (%s) allow already what was seen of %s\n", counted, workloadNames(res.Covered))
 		} else {
 			p.Printf("no flow of these workloads was %s\n", coverage.text())
 		}
 	}
 	proof := res.Proof
-	p.Printf("proof: beside a default-deny, %d of %s that %s seen would be allowed", proof.Allowed, count(int64(proof.Observed), "flow"), wereWas(proof.Observed))
-	p.Printf(", and %s of workloads that were not seen\n", count(int64(len(proof.NotObserved)), "connection"))
+	p.Printf("proof: beside a default-deny, %d of %s that %s seen would be allowed", proof.Allowed, plural(proof.Observed, "flow"), wereWas(proof.Observed))
+	p.Printf(", and %s of workloads that were not seen\n", plural(len(proof.NotObserved), "connection"))
 	for i, n := range proof.NotObserved {
 		if i == shownPairs {
 			p.Printf("  … and %d more (-o json lists all)\n", len(proof.NotObserved)-i)

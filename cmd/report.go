@@ -107,13 +107,13 @@ func reportRun(ctx context.Context, opts *ReportOptions) error {
 	}
 	scope := tier.Pending()
 	if opts.Policy != "" {
-		p, err := stagedPolicy(ev.model.Snapshot(), opts.Policy, namespaces)
+		p, err := ev.stagedPolicy(opts.Policy, namespaces)
 		if err != nil {
 			return err
 		}
 		scope, doc.Scope, doc.Policies = tier.Only(p.Key), "policy", []policyReport{newPolicyReport(p)}
 	} else {
-		for _, p := range ev.model.Snapshot().Policies {
+		for _, p := range ev.snap.Policies {
 			if p.Kind.Staged() && p.StagedAction != policy.StagedIgnore {
 				doc.Policies = append(doc.Policies, newPolicyReport(p))
 			}
@@ -160,9 +160,9 @@ func (r *impactReport) subject() string {
 
 func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error {
 	flows, connections := r.Summary.Flows, r.Summary.Connections
-	p.Heading(fmt.Sprintf("%s: %d of %s would be blocked", r.subject(), flows.WouldBlock, count(flows.Observed, "flow")), true)
+	p.Heading(fmt.Sprintf("%s: %d of %s would be blocked", r.subject(), flows.WouldBlock, plural(int(flows.Observed), "flow")), true)
 	p.Printf("%s of %s, %s", output.Count(connections.WouldBlock, r.Coverage.LostUnknown),
-		count(connections.Observed, "connection"), r.Coverage.text())
+		plural(int(connections.Observed), "connection"), r.Coverage.text())
 	if len(r.Namespaces) > 0 {
 		p.Printf(", namespace %s", strings.Join(r.Namespaces, ", "))
 	}
@@ -257,11 +257,4 @@ func portText(protocol string, port uint16) string {
 		return protocol
 	}
 	return fmt.Sprintf("%s/%d", protocol, port)
-}
-
-func count(n int64, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }

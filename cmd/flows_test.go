@@ -1,0 +1,106 @@
+package cmd
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFlowsTable(t *testing.T) {
+	b := newBench(t).sawVote()
+	out, errs := b.must(0, "flows", "--ns", "wordpress")
+	want := `SEEN   FROM                  TO                PORT       DIRECTION   CONNS   VERDICT
+21m    wordpress/wordpress   wordpress/mysql   TCP/3306   Ingress     10      allow
+21m    wordpress/wordpress   wordpress/mysql   TCP/3306   Egress      10      allow
+`
+	if out != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+	contains(t, errs, "2 flows, seen from 2026-03-01T11:00:00Z to 2026-03-01T12:00:00Z")
+}
+
+func TestFlowsFilters(t *testing.T) {
+	b := newBench(t).sawVote()
+	for _, c := range []struct {
+		args string
+		want int
+	}{
+		{"", 18},
+		{"-A", 18},
+		{"--ns vote", 16},
+		{"--from vote/worker --protocol tcp", 4},
+		{"--to db --port 5432", 4},
+		{"--workload mysql", 2},
+		{"--from 192.0.2.10", 2},
+		{"--verdict deny", 0},
+		{"--since 25m", 18},
+		{"--since 5m", 0},
+	} {
+		out, _ := b.must(0, append([]string{"flows", "-o", "json"}, strings.Fields(c.args)...)...)
+		var doc struct {
+			Kind    string
+			Summary struct{ Flows int }
+			Items   []json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(out), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if doc.Kind != "FlowList" || doc.Summary.Flows != c.want || len(doc.Items) != c.want {
+			t.Errorf("flows %s: %d flows, want %d", c.args, doc.Summary.Flows, c.want)
+		}
+	}
+}
+
+func TestFlowsBadFlags(t *testing.T) {
+	b := newBench(t)
+	for args, want := range map[string]string{
+		"--port 70000":     "expected a number from 1 to 65535",
+		"--port 0":         "expected a number from 1 to 65535",
+		"--protocol tpc":   "expected TCP",
+		"--verdict maybe":  "expected allow or deny",
+		"--since tomorrow": "expected how long ago",
+		"--since -5m":      "expected how long ago",
+		"--ns vot":         `did you mean "vote"?`,
+		"--ns vote -A":     "can't be given together",
+	} {
+		_, errs := b.must(2, append([]string{"flows"}, strings.Fields(args)...)...)
+		contains(t, errs, want)
+	}
+}
+
+func TestFlowsFollowPrintsALineEach(t *testing.T) {
+	b := newBench(t).sawVote()
+	out, _ := b.must(130, "flows", "-f", "--ns", "wordpress", "-o", "json")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("got %d lines, want 2:\n%s", len(lines), out)
+	}
+	var item struct {
+		Source      struct{ Namespace, Workload, Kind string }
+		Verdict     string
+		Connections int
+	}
+	if err := json.Unmarshal([]byte(lines[0]), &item); err != nil {
+		t.Fatal(err)
+	}
+	if item.Source.Workload != "wordpress" || item.Source.Kind != "Deployment" || item.Verdict != "allow" || item.Connections != 10 {
+		t.Errorf("got %+v", item)
+	}
+	out, _ = b.must(130, "flows", "-f", "--ns", "wordpress")
+	contains(t, out, "11:39:00 wordpress/wordpress      wordpress/mysql          TCP/3306  Ingress   10 allow\n")
+}
+
+func TestParseSince(t *testing.T) {
+	for in, want := range map[string]time.Time{
+		"":                     {},
+		"90s":                  testNow.Add(-90 * time.Second),
+		"1h30m":                testNow.Add(-90 * time.Minute),
+		"7d":                   testNow.Add(-7 * 24 * time.Hour),
+		"2026-02-28T00:00:00Z": time.Date(2026, 2, 28, 0, 0, 0, 0, time.UTC),
+	} {
+		if got, err := parseSince(in, testNow); err != nil || !got.Equal(want) {
+			t.Errorf("%q: got %v, %v; want %v", in, got, err, want)
+		}
+	}
+}
