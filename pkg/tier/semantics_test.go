@@ -74,7 +74,7 @@ func TestS3_TypesUnset(t *testing.T) {
 	)
 }
 
-func TestS4_KubernetesNetworkPolicy(t *testing.T) {
+func TestS4_KubernetesOrderPortsTypes(t *testing.T) {
 	db := "podSelector: {matchLabels: {app: db}}"
 	check(t,
 		scenario{name: "order 1000 in tier default", resources: []string{
@@ -118,6 +118,12 @@ func TestS4_KubernetesNetworkPolicy(t *testing.T) {
 			"out red/web > red/db tcp/80": "Allow default/red.k:0",
 			"out red/web > red/db tcp/81": "Deny default/red.k:end",
 		}},
+	)
+}
+
+func TestS4_KubernetesPeers(t *testing.T) {
+	db := "podSelector: {matchLabels: {app: db}}"
+	check(t,
 		scenario{name: "empty namespaceSelector is every namespace, and addresses are in none", resources: []string{
 			kubernetes("red", "k", "{"+db+", ingress: [{from: [{namespaceSelector: {}}]}]}"),
 		}, want: map[string]string{

@@ -1,0 +1,232 @@
+package prove
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+var directions = []policy.Direction{policy.Ingress, policy.Egress}
+
+// TestIdentityContract: endpoints of one identity are alike to every selector,
+// so where no net tells their addresses apart either they get the same answer
+// as subject and as peer.
+func TestIdentityContract(t *testing.T) {
+	shared := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := Worlds().Draw(t, "world")
+		w.twins(t)
+		views := w.views(drawServices(t)[:2])
+		s, nets := newSubject(t, w, nil), w.nets()
+		w.pairs(func(a, b End) {
+			if a.Pod == b.Pod || !sameNets(nets, a.Addr, b.Addr) || s.identity(a) != s.identity(b) {
+				return
+			}
+			shared++
+			for _, v := range views {
+				for _, dir := range directions {
+					s.alikePeers(t, v, dir, a, b)
+					s.alikeSubjects(t, v, dir, a, b)
+				}
+			}
+		})
+	})
+	if shared == 0 {
+		t.Error("no two pods had one identity")
+	}
+}
+
+// TestProfileContract: endpoints of one profile get the same answer for the
+// same peer, whatever their own addresses and labels are.
+func TestProfileContract(t *testing.T) {
+	shared := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := Worlds().Draw(t, "world")
+		w.twins(t)
+		views := w.views(drawServices(t)[:2])
+		s := newSubject(t, w, nil)
+		w.pairs(func(a, b End) {
+			for _, v := range views {
+				for _, dir := range directions {
+					if a.Pod != b.Pod && s.profile(v.same, dir, a) == s.profile(v.same, dir, b) {
+						shared++
+						s.alikeSubjects(t, v, dir, a, b)
+					}
+				}
+			}
+		})
+		for _, e := range w.PodEnds() {
+			s.emptyProfile(t, e)
+		}
+	})
+	if shared == 0 {
+		t.Error("no two pods had one profile")
+	}
+}
+
+// TestProfileAcrossModels: an equal key in the next model means that nothing
+// changed for addresses outside the cluster, to which no label speaks.
+func TestProfileAcrossModels(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		before := Worlds().Draw(t, "world")
+		after := Edited(before).Draw(t, "edited")
+		services := drawServices(t)
+		old := newSubject(t, before, nil)
+		s := newSubject(t, after, old)
+		for _, a := range before.PodEnds() {
+			for _, b := range after.PodEnds() {
+				for _, dir := range directions {
+					if !a.Addr.IsValid() || a.Addr != b.Addr || old.profile(tier.Enforced(), dir, a) != s.profile(tier.Enforced(), dir, b) {
+						continue
+					}
+					x := Packet{Direction: dir, Local: a}
+					y := Packet{Direction: dir, Local: b}
+					sameOutside(t, before, after, [2]Packet{x, y}, services)
+				}
+			}
+		}
+	})
+}
+
+// sameOutside fails where the oracle judges addresses outside the cluster
+// differently before and after an edit that left the profile as it was.
+func sameOutside(t *rapid.T, before, after *World, c [2]Packet, services [][2]int) {
+	for _, out := range Outside {
+		if out.Is4() != c[0].Local.Addr.Is4() {
+			continue
+		}
+		for _, v := range services {
+			for i := range c {
+				c[i].Peer, c[i].Protocol, c[i].Port = End{Addr: out}, v[0], v[1]
+			}
+			if p, q := before.Judge(Scope{}, c[0]), after.Judge(Scope{}, c[1]); !sameAnswer(p, q) {
+				t.Fatalf("profile key unchanged, but before %+v\nand after %+v\n%s\n\nBefore the edit:\n%s",
+					p, q, after.describe(Scope{}, c[1]), before.Manifests())
+			}
+		}
+	}
+}
+
+// TestCutsContract: between two neighbouring cuts the answer is the same.
+func TestCutsContract(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := Worlds().Draw(t, "world")
+		s := newSubject(t, w, nil)
+		ends := w.PodEnds()
+		if len(ends) == 0 {
+			return
+		}
+		local := pick(gen{t}, ends)
+		for _, v := range w.scopes() {
+			for _, peer := range w.Ends() {
+				if !local.Meets(peer) {
+					continue
+				}
+				for _, dir := range directions {
+					s.checkCuts(t, v, Packet{Direction: dir, Local: local, Peer: peer})
+				}
+			}
+		}
+	})
+}
+
+// checkCuts asks the oracle about every protocol and port that could matter.
+func (s *subject) checkCuts(t *rapid.T, v scopePair, c Packet) {
+	cuts := s.model.Cuts(v.same, c.Direction, s.peer(c.Local), s.peer(c.Peer))
+	if !slices.IsSorted(cuts.Protocols) {
+		t.Fatalf("protocols are not sorted: %v\n%s", cuts.Protocols, s.describe(v.scope, c))
+	}
+	type first struct {
+		at     Packet
+		answer Answer
+	}
+	cells := map[[2]int]first{}
+	for _, c.Protocol = range Protocols {
+		for _, c.Port = range Ports {
+			got, in := s.Judge(v.scope, c), cell(cuts, c)
+			if _, seen := cells[in]; !seen {
+				cells[in] = first{c, got}
+			}
+			if f := cells[in]; !sameAnswer(f.answer, got) {
+				t.Fatalf("no cut between %d/%d: %+v\n and %d/%d: %+v\ncuts %+v\n%s",
+					f.at.Protocol, f.at.Port, f.answer, c.Protocol, c.Port, got, cuts, s.describe(v.scope, c))
+			}
+		}
+	}
+}
+
+// cell numbers the place between cuts that a packet falls into.
+func cell(cuts tier.Cuts, c Packet) [2]int {
+	proto := policy.Protocol(c.Protocol)
+	if !slices.Contains(cuts.Protocols, proto) {
+		return [2]int{}
+	}
+	interval := 0
+	for _, from := range cuts.Ports[proto] {
+		if int(from) <= c.Port {
+			interval++
+		}
+	}
+	return [2]int{c.Protocol, interval}
+}
+
+// TestNetsContract: addresses of one family that lie in the same of the nets
+// are judged alike.
+func TestNetsContract(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := Worlds().Draw(t, "world")
+		views := w.views(drawServices(t))
+		s := newSubject(t, w, nil)
+		for _, v := range views {
+			for _, local := range w.PodEnds() {
+				for _, dir := range directions {
+					nets := s.model.Nets(v.same, dir, s.peer(local).Endpoint)
+					if !slices.IsSortedFunc(nets, netip.Prefix.Compare) || len(slices.Compact(slices.Clone(nets))) != len(nets) {
+						t.Fatalf("nets are not sorted or not distinct: %v\n%s", nets, w.Manifests())
+					}
+					s.alikeOutside(t, v, Packet{Direction: dir, Local: local}, nets)
+				}
+			}
+		}
+	})
+}
+
+// alikeOutside compares every two addresses outside the cluster that lie in
+// the same nets.
+func (s *subject) alikeOutside(t *rapid.T, v view, c Packet, nets []netip.Prefix) {
+	for i, a := range Outside {
+		for _, b := range Outside[:i] {
+			x, y := c, c
+			x.Peer, y.Peer = End{Addr: a}, End{Addr: b}
+			if a.Is4() == b.Is4() && c.Local.Meets(x.Peer) && !s.owned(a) && !s.owned(b) && sameNets(nets, a, b) {
+				s.alike(t, v, x, y)
+			}
+		}
+	}
+}
+
+// TestOwnerContract: an address is its pod's, and a pod on the host network or
+// finished owns none (S12).
+func TestOwnerContract(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := Worlds().Draw(t, "world")
+		s := newSubject(t, w, nil)
+		for _, p := range w.Pods {
+			for _, a := range p.Addrs {
+				if got := s.model.Owner(a); got != s.ends[p.ID()] {
+					t.Fatalf("owner of %s is %+v\n%s", a, got, w.Manifests())
+				}
+			}
+		}
+		for _, a := range Outside {
+			if got := s.model.Owner(a); got != nil && !w.owned(a) {
+				t.Fatalf("owner of %s is %s\n%s", a, got.ID(), w.Manifests())
+			}
+		}
+	})
+}
