@@ -74,9 +74,9 @@ func NewCmdFlows(f *cli.Factory, runF func(*FlowsOptions) error) *cobra.Command 
 		Use:   "flows",
 		Short: "Show the connections that were seen, and what was decided about them",
 		Long: `Show the connections that were seen, summed up by source, destination, port and
-verdict. A connection between two pods shows twice: as the source's egress and
-as the destination's ingress. The pending verdict is what would be decided if
-every staged policy were enforced.
+verdict. A connection between two pods shows twice: as the source's egress (out)
+and as the destination's ingress (in). "allow→deny" is allowed now, and would be
+denied if every staged policy were enforced.
 
 With --follow, what comes in is shown as it comes, until Ctrl-C.`,
 		Example: `  netpol flows --ns vote
@@ -191,12 +191,13 @@ func verdictWord(h policy.Hit) string {
 	return "allow"
 }
 
-// verdictText is the verdict, and the pending one where it differs.
-func (it *flowItem) verdictText() string {
+// verdictCell is the verdict, and after an arrow the pending one where it
+// differs.
+func (it *flowItem) verdictCell() output.Cell {
 	if it.PendingVerdict != it.Verdict {
-		return it.Verdict + ", then " + it.PendingVerdict
+		return output.Cell{Text: it.Verdict + "→" + it.PendingVerdict, Style: output.Warn}
 	}
-	return it.Verdict
+	return output.Judged(it.Verdict == "allow", it.Verdict)
 }
 
 // byText is what decided, of the pending verdict where it differs.
@@ -211,9 +212,17 @@ func (it *flowItem) byText() string {
 	return out
 }
 
+// shortDirection is out for Egress and in for Ingress: the end that reports.
+func shortDirection(d string) string {
+	if d == policy.Egress.String() {
+		return "out"
+	}
+	return "in"
+}
+
 func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
 	now := opts.Factory.Now()
-	columns := []string{"SEEN", "FROM", "TO", "PORT", "DIRECTION", "CONNS", "VERDICT"}
+	columns := []string{"SEEN", "FROM", "TO", "PORT", "DIR", "CONNS", "VERDICT"}
 	if opts.Format == output.Wide {
 		columns = []string{"FIRST SEEN", "LAST SEEN", "FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "LIVE", "BYTES IN", "BYTES OUT", "VERDICT", "BY"}
 	}
@@ -222,13 +231,13 @@ func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
 		it := &doc.Items[i]
 		port := portText(it.Protocol, it.Port)
 		conns := output.Count(it.Connections, doc.Coverage.LostUnknown)
-		verdict := output.Judged(it.Verdict == "allow", it.verdictText())
+		verdict := it.verdictCell()
 		if opts.Format == output.Wide {
 			t.Row(output.Time(it.FirstSeen), output.Time(it.LastSeen), it.Source, it.Destination, port, it.Service,
 				it.Direction, conns, it.Live, it.BytesIn, it.BytesOut, verdict, it.byText())
 			continue
 		}
-		t.Row(output.Ago(it.LastSeen, now), it.Source, it.Destination, port, it.Direction, conns, verdict)
+		t.Row(output.Ago(it.LastSeen, now), it.Source, it.Destination, port, shortDirection(it.Direction), conns, verdict)
 	}
 	return t.Print()
 }
@@ -267,8 +276,8 @@ func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) er
 func followLine(it *flowItem, wide bool) []output.Cell {
 	line := []output.Cell{
 		{Text: it.LastSeen.Format("15:04:05")},
-		{Text: fmt.Sprintf("%-24s %-24s %-9s %-7s %4d", it.Source, it.Destination, portText(it.Protocol, it.Port), it.Direction, it.Connections)},
-		output.Judged(it.Verdict == "allow", it.verdictText()),
+		{Text: fmt.Sprintf("%-24s %-24s %-9s %-3s %4d", it.Source, it.Destination, portText(it.Protocol, it.Port), shortDirection(it.Direction), it.Connections)},
+		it.verdictCell(),
 	}
 	if wide {
 		line = append(line, output.Cell{Text: it.Service}, output.Cell{Text: it.byText(), Style: output.Faint})

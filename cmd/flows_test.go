@@ -10,9 +10,9 @@ import (
 func TestFlowsTable(t *testing.T) {
 	b := newBench(t).sawVote()
 	out, errs := b.must(0, "flows", "--ns", "wordpress")
-	want := `SEEN   FROM                  TO                PORT       DIRECTION   CONNS   VERDICT
-21m    wordpress/wordpress   wordpress/mysql   TCP/3306   Ingress     10      allow
-21m    wordpress/wordpress   wordpress/mysql   TCP/3306   Egress      10      allow
+	want := `SEEN   FROM                  TO                PORT       DIR   CONNS   VERDICT
+21m    wordpress/wordpress   wordpress/mysql   TCP/3306   out   10      allow
+21m    wordpress/wordpress   wordpress/mysql   TCP/3306   in    10      allow
 `
 	if out != want {
 		t.Errorf("got\n%s\nwant\n%s", out, want)
@@ -88,7 +88,7 @@ func TestFlowsFollowPrintsALineEach(t *testing.T) {
 		t.Errorf("got %+v", item)
 	}
 	out, _ = b.must(130, "flows", "-f", "--ns", "wordpress")
-	contains(t, out, "11:39:00 wordpress/wordpress      wordpress/mysql          TCP/3306  Ingress   10 allow\n")
+	contains(t, out, "11:39:00 wordpress/wordpress      wordpress/mysql          TCP/3306  out   10 allow\n")
 }
 
 func TestParseSince(t *testing.T) {

@@ -3,7 +3,9 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -204,30 +206,67 @@ func printItems(p *output.Printer, items []stage.Item, by string, opts *ReportOp
 	if opts.Format == output.Wide {
 		columns = []string{"FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "FIRST SEEN", "LAST SEEN", by}
 	}
+	notes := footnotes{on: p.Width > 0 && opts.Format != output.Wide}
 	t := p.Table(columns...)
 	for i := range items {
 		it := &items[i]
 		port := portText(it.Protocol, it.Port)
 		if opts.Format == output.Wide {
 			t.Row(it.Source, it.Destination, port, it.Service, it.Direction, it.Connections,
-				output.Time(it.FirstSeen), output.Time(it.LastSeen), itemBy(it, true))
+				output.Time(it.FirstSeen), output.Time(it.LastSeen), itemBy(it, &notes))
 			continue
 		}
-		t.Row(it.Source, it.Destination, port, it.Connections, output.Ago(it.LastSeen, now), itemBy(it, false))
+		t.Row(it.Source, it.Destination, port, it.Connections, seenText(it, now), itemBy(it, &notes))
 	}
-	return t.Print()
+	if err := t.Print(); err != nil {
+		return err
+	}
+	for i, text := range notes.texts {
+		p.Printf("[%d] %s\n", i+1, text)
+	}
+	return nil
 }
 
-// itemBy is what refuses a flow, on one line.
-func itemBy(it *stage.Item, long bool) string {
+// seenText is how long ago a flow was first and last seen.
+func seenText(it *stage.Item, now time.Time) string {
+	first, last := output.Ago(it.FirstSeen, now), output.Ago(it.LastSeen, now)
+	if first == last {
+		return first
+	}
+	return first + "-" + last
+}
+
+// footnotes put long texts that many rows share below the table, where columns
+// are scarce: on a terminal.
+type footnotes struct {
+	on    bool
+	texts []string
+}
+
+// mark is the text, or the number of its footnote.
+func (n *footnotes) mark(text string) string {
+	if !n.on {
+		return text
+	}
+	i := slices.Index(n.texts, text)
+	if i < 0 {
+		i = len(n.texts)
+		n.texts = append(n.texts, text)
+	}
+	return fmt.Sprintf("[%d]", i+1)
+}
+
+// itemBy is what refuses a flow, at which end.
+func itemBy(it *stage.Item, notes *footnotes) string {
 	if it.BlockedBy == nil {
 		return it.Reason
 	}
-	out := it.Direction + " " + byText(*it.BlockedBy, long)
-	if it.AlsoBlockedBy != nil {
-		out += ", " + it.AlsoBlockedBy.Direction + " too"
-		if long {
-			out = it.Direction + " " + byText(*it.BlockedBy, long) + "; " + it.AlsoBlockedBy.Direction + " " + byText(it.AlsoBlockedBy.By, long)
+	out := it.Direction + " " + notes.mark(byText(*it.BlockedBy))
+	if also := it.AlsoBlockedBy; also != nil {
+		if also.By == *it.BlockedBy {
+			out = "both ends " + notes.mark(byText(also.By))
+		} else {
+			out += ", " + also.Direction + " " + notes.mark(byText(also.By))
 		}
 	}
 	if it.PodPairs != nil {
@@ -237,14 +276,12 @@ func itemBy(it *stage.Item, long bool) string {
 }
 
 // byText is tier/policy and the rule, or the end of the tier.
-func byText(b stage.By, long bool) string {
+func byText(b stage.By) string {
 	name := b.Name
 	if b.Namespace != "" {
 		name = b.Namespace + "/" + name
 	}
-	if long {
-		name = b.Kind + " " + name
-	}
+	name = b.Kind + " " + name
 	if b.Rule < 0 {
 		return b.Tier + ": " + name + ", end of tier"
 	}

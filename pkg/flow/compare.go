@@ -15,7 +15,7 @@ func Compare(a, b Key) int {
 		ComparePeers(a.Destination, b.Destination),
 		cmp.Compare(a.Protocol, b.Protocol),
 		cmp.Compare(a.Port, b.Port),
-		cmp.Compare(a.Direction, b.Direction),
+		cmp.Compare(b.Direction, a.Direction), // the source's end first
 		strings.Compare(a.ServiceNamespace, b.ServiceNamespace),
 		strings.Compare(a.ServiceName, b.ServiceName),
 		strings.Compare(a.ServicePortName, b.ServicePortName),
