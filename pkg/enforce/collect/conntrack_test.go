@@ -102,6 +102,10 @@ func TestBurstIsCountedExactly(t *testing.T) {
 				w.burst(t, c.connections)
 				took := time.Since(start)
 				r.await(t, "all connections", func(e []Event) bool { return count(e, Started) >= c.connections })
+				fill, err := ct.Fill()
+				if err != nil || fill.Entries < uint32(c.connections) || fill.Max < fill.Entries {
+					t.Errorf("fill %+v, %v", fill, err)
+				}
 				var all []Connection
 				if err := ct.Dump(t.Context(), func(c *Connection) { all = append(all, *c) }); err != nil {
 					t.Fatal(err)

@@ -61,8 +61,9 @@ type Kernel struct {
 
 	mu         sync.Mutex
 	conn       *nfnl.Conn
-	limit      int // bytes of a batch
-	programmed *ruleset.Ruleset
+	limit      int              // bytes of a batch
+	programmed *ruleset.Ruleset // the last that the kernel took
+	uncertain  bool             // and may have lost since
 	names      names
 	stats      Stats
 	answer     []byte
@@ -143,7 +144,7 @@ func (k *Kernel) Apply(ctx context.Context, rs *ruleset.Ruleset) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	defer k.clock(time.Now())
-	if k.programmed == nil {
+	if k.programmed == nil || k.uncertain {
 		return k.resync(ctx, rs)
 	}
 	if err := ctx.Err(); err != nil {

@@ -115,9 +115,7 @@ func TestMatchesOnIPv6Packets(t *testing.T) {
 					Name: "s6", Fields: []ruleset.Field{ruleset.SAddr6, ruleset.DPort}, Interval: true,
 					Elements: []ruleset.Element{{Key: a6("fd01::") + p2(port), KeyEnd: a6("fd01::ffff") + p2(port)}},
 				}))
-				if got := w.connects(t, server6, port); got != c.pass {
-					t.Errorf("got through %v, want %v", got, c.pass)
-				}
+				w.wantTo(t, server6, port, c.pass)
 			})
 		}
 	})
@@ -176,8 +174,9 @@ func TestElementDiffs(t *testing.T) {
 				} {
 					apply(t, k, step.rs)
 					for j, want := range step.want {
-						if got := w.connects(t, server4, uint16(8080+j)); got != want {
-							t.Errorf("step %d port %d: got through %v, want %v", i, 8080+j, got, want)
+						w.want(t, uint16(8080+j), want)
+						if t.Failed() {
+							t.Fatalf("in step %d", i)
 						}
 					}
 				}
@@ -212,8 +211,9 @@ func TestIntervalsThatShrinkAndGrow(t *testing.T) {
 					pass = pass || bounds[j] <= port && port <= bounds[j+1]
 				}
 				apply(t, k, rules([]*ruleset.Chain{base}, &ruleset.Set{Name: name, Fields: fields, Interval: true, Elements: elements}))
-				if got := w.connects(t, server4, port); got != pass {
-					t.Errorf("%d fields, step %d %v: got through %v, want %v", len(fields), i, bounds, got, pass)
+				w.want(t, port, pass)
+				if t.Failed() {
+					t.Fatalf("%d fields, step %d %v", len(fields), i, bounds)
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/netnstest"
 	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
@@ -21,6 +22,10 @@ func TestReadableByNft(t *testing.T) {
 		w := newWorld(t)
 		k := w.open(t, Options{})
 		apply(t, k, everything())
+		cut := a4(client4) + a4(server4) + b1(6) + p2(40000) + p2(port)
+		if err := k.AddCut("cut4", []string{cut}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
 		list := func(args ...string) (out []byte) {
 			w.router.Must(t, func() (err error) {
 				out, err = exec.Command(nft, args...).CombinedOutput()
@@ -38,7 +43,7 @@ func TestReadableByNft(t *testing.T) {
 			"10.1.0.2 . tcp . 8080 : accept", "\"np-a\" . 10.1.0.2 : goto profile",
 			"10.0.0.0/16 . tcp . 8000-9000 : goto profile",
 			"log prefix \"netpol:7\" group 5 snaplen 128 queue-threshold 1",
-			"tcp flags syn / fin,syn,rst,ack", "flags timeout", "ct packets 0 return", "notrack",
+			"tcp flags syn / fin,syn,rst,ack", "flags timeout", "ct packets 0 return", "10.1.0.2 . 10.2.0.2 . tcp . 40000 . 8080 timeout 1h", "notrack",
 			"icmpv6 type", "ip6 hoplimit 255",
 		} {
 			if !strings.Contains(text, want) {

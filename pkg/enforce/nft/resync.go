@@ -26,7 +26,7 @@ type layout struct{ flags, keyType, keyLen uint32 }
 // new part; what is left of the old part is removed.
 func (k *Kernel) resync(ctx context.Context, rs *ruleset.Ruleset) error {
 	k.stats.Resyncs++
-	k.programmed = nil
+	k.uncertain = true
 	if err := k.createTable(k.tableFlags()); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (k *Kernel) resync(ctx context.Context, rs *ruleset.Ruleset) error {
 		k.discard(old)
 		return err
 	}
-	k.programmed, k.names = rs, r.names
+	k.programmed, k.names, k.uncertain = rs, r.names, false
 	return nil
 }
 
