@@ -4,23 +4,37 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// assemble puts the ruleset together from the profiles and the fixed parts.
+// parts are the chains and sets beside the profiles' own, kept from one
+// compilation to the next as long as what they are made from is the same.
+type parts struct {
+	cfg    *Config
+	chains []*Chain
+	sets   []*Set
+
+	locals  []*local
+	open    [2][]*local
+	podSets []*Set
+
+	dispatch  [2]*Chain
+	leadingTo [2]string
+
+	ranges map[policy.PortRange]*Set
+}
+
+// assemble puts the ruleset together.
 func (st *state) assemble(in *Input, locals []*local, open [2][]*local) *Ruleset {
-	chains := append(baseChains(&in.Config), sharedChains(&in.Config)...)
-	chains = append(chains, st.dispatch(&in.Config, "to-pod", 0), st.dispatch(&in.Config, "from-pod", 1))
-	sets := append(fixedSets(&in.Config), podSets(locals, open)...)
+	st.configure(&in.Config)
+	st.place(locals, open)
+	chains, sets := slices.Clone(st.parts.chains), append(slices.Clone(st.parts.sets), st.parts.podSets...)
+	used, ranges := map[decision]bool{}, map[policy.PortRange]*Set{}
 	for dir := range st.profiles {
+		chains = append(chains, st.leadTo(&in.Config, dir))
 		for _, p := range st.profiles[dir] {
 			sets = append(sets, p.podSets()...)
-		}
-	}
-	chains, sets = st.keep(chains, sets)
-
-	used := map[decision]bool{}
-	for dir := range st.profiles {
-		for _, p := range st.profiles[dir] {
 			for _, t := range p.tables {
 				if t == nil {
 					continue
@@ -29,28 +43,84 @@ func (st *state) assemble(in *Input, locals []*local, open [2][]*local) *Ruleset
 				for _, d := range t.out.decisions {
 					used[d] = true
 				}
+				for _, r := range t.out.ranges {
+					ranges[r] = st.rangeSet(r)
+				}
 			}
 		}
 	}
+	st.parts.ranges = ranges
+	sets = append(sets, slices.Collect(maps.Values(ranges))...)
 	chains = append(chains, st.refusalChains(in, used)...)
 	sortChains(chains)
 	slices.SortFunc(sets, func(a, b *Set) int { return strings.Compare(a.Name, b.Name) })
 	return &Ruleset{Chains: chains, Sets: sets}
 }
 
-// keep takes over last time's fixed chains and sets where they say the same.
-func (st *state) keep(chains []*Chain, sets []*Set) ([]*Chain, []*Set) {
-	oldChains, oldSets := st.chains, st.sets
-	st.chains, st.sets = make(map[string]*Chain, len(chains)), make(map[string]*Set, len(sets))
-	for i, c := range chains {
-		chains[i] = keepChain(oldChains[c.Name], c)
-		st.chains[c.Name] = chains[i]
+// configure makes what depends on the configuration alone.
+func (st *state) configure(cfg *Config) {
+	if st.parts.cfg != nil && st.parts.cfg.equal(cfg) {
+		return
 	}
-	for i, s := range sets {
-		sets[i] = keepSet(oldSets[s.Name], s)
-		st.sets[s.Name] = sets[i]
+	st.parts.leadingTo = [2]string{}
+	st.parts.cfg = cfg.clone()
+	st.parts.chains = keepAll(st.parts.chains, append(baseChains(cfg), sharedChains(cfg)...),
+		func(c *Chain) string { return c.Name }, keepChain)
+	st.parts.sets = keepAll(st.parts.sets, fixedSets(cfg), (*Set).name, keepSet)
+}
+
+// place makes the sets that say which pods there are.
+func (st *state) place(locals []*local, open [2][]*local) {
+	p := &st.parts
+	if p.podSets != nil && slices.EqualFunc(p.locals, locals, sameLocal) &&
+		slices.EqualFunc(p.open[0], open[0], sameLocal) && slices.EqualFunc(p.open[1], open[1], sameLocal) {
+		return
 	}
-	return chains, sets
+	p.locals, p.open = locals, open
+	p.podSets = keepAll(p.podSets, podSets(locals, open), (*Set).name, keepSet)
+}
+
+func (s *Set) name() string { return s.Name }
+
+// keepAll takes over what says the same from last time.
+func keepAll[T any](old, now []*T, name func(*T) string, keep func(old, now *T) *T) []*T {
+	byName := make(map[string]*T, len(old))
+	for _, o := range old {
+		byName[name(o)] = o
+	}
+	for i, n := range now {
+		now[i] = keep(byName[name(n)], n)
+	}
+	return now
+}
+
+// leadTo is the chain that leads to the profiles of a direction.
+func (st *state) leadTo(cfg *Config, dir int) *Chain {
+	var names strings.Builder
+	for _, p := range st.profiles[dir] {
+		for _, t := range p.tables {
+			if t != nil {
+				names.WriteString(p.name + t.fam.suffix + " ")
+			}
+		}
+	}
+	names.WriteString(".")
+	p := &st.parts
+	if p.leadingTo[dir] != names.String() {
+		p.leadingTo[dir] = names.String()
+		c := st.dispatch(cfg, [2]string{"to-pod", "from-pod"}[dir], dir)
+		p.dispatch[dir] = keepChain(p.dispatch[dir], c)
+	}
+	return p.dispatch[dir]
+}
+
+// rangeSet is the set with one range of ports.
+func (st *state) rangeSet(r policy.PortRange) *Set {
+	if s := st.parts.ranges[r]; s != nil {
+		return s
+	}
+	e := Element{Key: portElements(r.Min)[0].Key, KeyEnd: portElements(r.Max)[0].Key}
+	return &Set{Name: portSet(r), Fields: []Field{DPort}, Interval: true, Elements: []Element{e}}
 }
 
 // refusalChains are the chains of the decisions in use, each once: one that
@@ -137,12 +207,17 @@ func memberSet(name string, f *family, dir int, list []*local, comment string) *
 	return s
 }
 
+// podSets are the sets by which the profile's pods are found.
 func (p *profile) podSets() []*Set {
-	var out []*Set
+	if p.settled {
+		return p.pods
+	}
+	var sets []*Set
 	for _, t := range p.tables {
 		if t != nil {
-			out = append(out, memberSet(p.podSet(t.fam), t.fam, int(p.dir), p.members, ""))
+			sets = append(sets, memberSet(p.podSet(t.fam), t.fam, int(p.dir), p.members, ""))
 		}
 	}
-	return out
+	p.pods, p.settled = keepAll(p.pods, sets, (*Set).name, keepSet), true
+	return p.pods
 }

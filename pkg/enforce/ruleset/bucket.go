@@ -25,7 +25,16 @@ type bucket struct {
 	stage stage
 	level level
 	dec   decision
+	// Known peers' ranges of ports go into a set of addresses for each range,
+	// which is here: sets of plain addresses take a new pod in microseconds, a
+	// set of boxes copies itself.
+	proto  policy.Protocol
+	lo, hi uint16
 }
+
+// ranged says whether the bucket is for one range of ports, so that only
+// addresses are left for its elements.
+func (b *bucket) ranged() bool { return b.stage == stagePeers && b.level == levelRange }
 
 // words are the names of sets by stage and level; empty where there is none.
 var words = [...][4]string{
@@ -35,7 +44,9 @@ var words = [...][4]string{
 }
 
 // interval says whether the elements are boxes.
-func (b *bucket) interval() bool { return b.stage == stageNets || b.level == levelRange }
+func (b *bucket) interval() bool {
+	return b.stage == stageNets || b.stage == stageRest && b.level == levelRange
+}
 
 // fields are what the set's key is made of; peer is the field with the peer's
 // address. A port is never without its protocol in the key: th dport of ICMP
@@ -43,6 +54,9 @@ func (b *bucket) interval() bool { return b.stage == stageNets || b.level == lev
 // fragment that has no ports the load fails and the kernel goes on with the
 // next rule; conntrack reassembles packets before any chain of ours sees them.
 func (b *bucket) fields(peer Field) []Field {
+	if b.ranged() {
+		return []Field{peer}
+	}
 	var f []Field
 	if b.stage != stageRest {
 		f = append(f, peer)
@@ -65,21 +79,27 @@ type raw struct {
 	width  int
 }
 
-func (l load) raw(b bucket) *raw {
-	r := l[b]
+func (l *load) raw(b bucket) *raw {
+	if *l == nil {
+		*l = load{}
+	}
+	r := (*l)[b]
 	if r == nil {
 		r = &raw{}
-		l[b] = r
+		(*l)[b] = r
 	}
 	return r
 }
 
 // add puts the elements of a plan for the addresses lo to hi into their
 // buckets. Addresses are invalid in stageRest.
-func (l load) add(s stage, lo, hi netip.Addr, p plan) {
+func (l *load) add(s stage, lo, hi netip.Addr, p plan) {
 	for i := range p {
 		it := &p[i]
-		b := bucket{s, it.level, it.dec}
+		b := bucket{stage: s, level: it.level, dec: it.dec}
+		if b.ranged() {
+			b.proto, b.lo, b.hi = it.proto, it.lo, it.hi
+		}
 		if s == stageNets && it.level == levelPort {
 			b.level = levelRange
 		}
@@ -99,13 +119,20 @@ func packKey(k []byte, b bucket, a netip.Addr, p policy.Protocol, port uint16) [
 	if b.stage != stageRest {
 		k = append(k, a.AsSlice()...)
 	}
-	if b.level <= levelProto {
-		k = append(k, byte(p), 0, 0, 0)
+	if b.ranged() {
+		return k
 	}
-	if b.level <= levelRange {
-		k = append(binary.BigEndian.AppendUint16(k, port), 0, 0)
+	switch {
+	case b.level <= levelRange:
+		return packPort(k, p, port)
+	case b.level == levelProto:
+		return append(k, byte(p), 0, 0, 0)
 	}
 	return k
+}
+
+func packPort(k []byte, p policy.Protocol, port uint16) []byte {
+	return append(binary.BigEndian.AppendUint16(append(k, byte(p), 0, 0, 0), port), 0, 0)
 }
 
 // elements are the bucket's, sorted.

@@ -32,6 +32,19 @@ type Config struct {
 	LooseTCP bool
 }
 
+func (c *Config) equal(o *Config) bool {
+	return c.InterfacePrefix == o.InterfacePrefix && c.Node == o.Node && c.DenyGroup == o.DenyGroup &&
+		c.LogGroup == o.LogGroup && c.LooseTCP == o.LooseTCP &&
+		slices.Equal(c.LocalCIDRs, o.LocalCIDRs) && slices.Equal(c.Nodes, o.Nodes)
+}
+
+// clone keeps a Config from changes that the caller makes to its lists later.
+func (c *Config) clone() *Config {
+	n := *c
+	n.LocalCIDRs, n.Nodes = slices.Clone(c.LocalCIDRs), slices.Clone(c.Nodes)
+	return &n
+}
+
 // Local is a pod of this node and the host's side of its interface. A pod
 // without address yet is left out of the rules, and so closed (S31).
 type Local struct {
@@ -62,8 +75,7 @@ type state struct {
 	scope    tier.Scope
 	index    *index
 	profiles [2][]*profile // by direction
-	chains   map[string]*Chain
-	sets     map[string]*Set
+	parts    parts
 	// refusals are the chains that decisions need and refused the same by
 	// name, for these nflog groups.
 	refusals map[decision][]*Chain

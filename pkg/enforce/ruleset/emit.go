@@ -2,7 +2,10 @@ package ruleset
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // maxKinds is how many kinds of decision one level may have before a verdict
@@ -17,6 +20,7 @@ type output struct {
 	chain     *Chain
 	sets      []*Set
 	decisions []decision // those that elements or rules name
+	ranges    []policy.PortRange
 }
 
 // emit writes the table's chain and sets, sharing what did not change.
@@ -42,7 +46,7 @@ func (t *table) emit(a *asker, p *profile) {
 
 	slices.Sort(w.used)
 	chain := &Chain{Name: t.chainName(p), Rules: w.rules, Comment: p.comment}
-	t.out = output{chain: keepChain(t.out.chain, chain), sets: w.sets, decisions: slices.Compact(w.used)}
+	t.out = output{chain: keepChain(t.out.chain, chain), sets: w.sets, decisions: slices.Compact(w.used), ranges: w.ranges}
 	t.dirty = false
 }
 
@@ -56,7 +60,8 @@ func byLevel(buckets map[bucket][]Element) [][]bucket {
 		keys = append(keys, b)
 	}
 	slices.SortFunc(keys, func(a, b bucket) int {
-		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.level, b.level), cmp.Compare(a.dec, b.dec))
+		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.level, b.level), cmp.Compare(a.dec, b.dec),
+			cmp.Compare(a.proto, b.proto), cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi))
 	})
 	var out [][]bucket
 	for i, b := range keys {
@@ -78,6 +83,7 @@ type writer struct {
 	rules     []Rule
 	sets      []*Set
 	used      []decision
+	ranges    []policy.PortRange
 }
 
 func (w *writer) use(d decision) {
@@ -97,13 +103,20 @@ func (w *writer) level(list []bucket) {
 	}
 	for _, b := range list {
 		name := w.name(&b)
+		matches := w.guard(&b)
+		if b.ranged() {
+			r := policy.PortRange{Min: b.lo, Max: b.hi}
+			name += fmt.Sprintf("-%s-%d-%d", valueText(L4Proto, []byte{byte(b.proto)}), b.lo, b.hi)
+			matches = append(matches, l4(byte(b.proto)), in(portSet(r), DPort))
+			w.ranges = append(w.ranges, r)
+		}
 		if b.dec != allowed {
 			name += "-" + w.decisions.verdict(b.dec).Chain
 		}
 		fields := b.fields(w.peer)
 		w.keep(&Set{Name: name, Fields: fields, Interval: b.interval(), Elements: w.table.buckets[b]})
 		w.rules = append(w.rules, Rule{
-			Matches: append(w.guard(&b), Match{Fields: fields, Set: name}),
+			Matches: append(matches, in(name, fields...)),
 			Verdict: w.decisions.verdict(b.dec),
 		})
 	}
@@ -121,21 +134,32 @@ func (w *writer) guard(b *bucket) []Match {
 	return []Match{w.table.fam.is()}
 }
 
+// verdictMap puts all buckets of a level into one map.
 func (w *writer) verdictMap(list []bucket) {
 	first := &list[0]
 	var all []Element
 	for _, b := range list {
 		v := w.decisions.verdict(b.dec)
 		for _, e := range w.table.buckets[b] {
-			e.Verdict = v
+			if e.Verdict = v; b.ranged() {
+				e.KeyEnd = e.Key + string(packPort(nil, b.proto, b.hi))
+				e.Key += string(packPort(nil, b.proto, b.lo))
+			}
 			all = append(all, e)
 		}
 	}
 	slices.SortFunc(all, compareElements)
-	name, fields := w.name(first)+"-map", first.fields(w.peer)
-	w.keep(&Set{Name: name, Fields: fields, Interval: first.interval(), Map: true, Elements: all})
+	name, fields, boxes := w.name(first)+"-map", first.fields(w.peer), first.interval()
+	if first.ranged() {
+		fields, boxes = append(fields, L4Proto, DPort), true
+	}
+	w.keep(&Set{Name: name, Fields: fields, Interval: boxes, Map: true, Elements: all})
 	w.rules = append(w.rules, Rule{Matches: w.guard(first), VMap: &VMap{Fields: fields, Map: name}})
 }
+
+// portSet is the name of the set with one range of ports, which all profiles
+// share.
+func portSet(r policy.PortRange) string { return fmt.Sprintf("ports-%d-%d", r.Min, r.Max) }
 
 // keep adds a set, the one of last time if it is the same.
 func (w *writer) keep(s *Set) { w.sets = append(w.sets, keepSet(w.old[s.Name], s)) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -18,6 +19,10 @@ type local struct {
 	addrs [2]netip.Addr
 }
 
+func sameLocal(a, b *local) bool {
+	return a.iface == b.iface && a.addrs == b.addrs && a.ep.ID() == b.ep.ID()
+}
+
 // profile is the local pods that are judged alike in one direction.
 type profile struct {
 	key     string
@@ -26,6 +31,8 @@ type profile struct {
 	comment string
 	members []*local // sorted by pod
 	tables  [2]*table
+	pods    []*Set // by which its members are found
+	settled bool   // pods are those of the present members
 	// unchanged says that the tables were judged with this key, and model with
 	// which model; nil if there are none yet.
 	unchanged bool
@@ -62,34 +69,39 @@ func profiles(in *Input, dir policy.Direction, locals []*local) (list []*profile
 // pods. So a change of policy changes elements, not the names of everything.
 func inherit(now, old []*profile) {
 	byKey := make(map[string]*profile, len(old))
-	byPod := map[string]*profile{}
 	for _, p := range old {
 		byKey[p.key] = p
-		for _, l := range p.members {
-			byPod[l.ep.ID()] = p
-		}
 	}
-	claimed := map[*profile]bool{}
-	taken := map[string]bool{}
+	taken := map[string]bool{} // names, and with them the profiles that had them
+	var rest []*profile
 	for _, p := range now {
 		p.sample = p.members[0]
 		if o := byKey[p.key]; o != nil {
 			p.succeed(o)
-			claimed[o] = true
 			taken[p.name] = true
+		} else {
+			rest = append(rest, p)
 		}
 	}
-	for _, p := range now {
+	if len(rest) == 0 {
+		return
+	}
+	byPod := map[string]*profile{}
+	for _, p := range old {
 		for _, l := range p.members {
-			if o := byPod[l.ep.ID()]; p.name == "" && o != nil && !claimed[o] {
+			byPod[l.ep.ID()] = p
+		}
+	}
+	for _, p := range rest {
+		for _, l := range p.members {
+			if o := byPod[l.ep.ID()]; p.name == "" && o != nil && !taken[o.name] {
 				p.succeed(o)
 				p.sample = l
-				claimed[o] = true
 				taken[p.name] = true
 			}
 		}
 	}
-	for _, p := range now {
+	for _, p := range rest {
 		for salt := 0; p.name == ""; salt++ {
 			if n := p.freshName(salt); !taken[n] {
 				p.name = n
@@ -101,6 +113,7 @@ func inherit(now, old []*profile) {
 
 func (p *profile) succeed(o *profile) {
 	p.name, p.tables, p.model = o.name, o.tables, o.model
+	p.pods, p.settled = o.pods, slices.EqualFunc(p.members, o.members, sameLocal)
 	if p.unchanged = o.key == p.key; p.unchanged {
 		p.comment = o.comment
 	}

@@ -164,7 +164,7 @@ func (t *table) planFor(a *asker, id int, mb member) plan {
 
 // rebuild makes all elements anew.
 func (t *table) rebuild(a *asker) {
-	l := load{}
+	var l load
 	for id := range a.index.groups {
 		for _, mb := range a.index.groups[id][t.fam.index] {
 			l.add(stagePeers, mb.addr, mb.addr, t.planFor(a, id, mb))
@@ -198,32 +198,31 @@ func (t *table) rebuild(a *asker) {
 // update moves single addresses from one answer to another: those that changed
 // hands, and those of identities to judge again.
 func (t *table) update(a *asker, c *changes, again []int) {
-	gone, come := load{}, load{}
-	moved := map[netip.Addr]bool{}
+	var gone, come load // most tables need neither
+	var moved []netip.Addr
 	for _, mv := range c.moves {
 		if familyOf(mv.addr) != t.fam.index || mv.same {
 			continue
 		}
-		moved[mv.addr] = true
+		moved = append(moved, mv.addr)
 		if mv.from >= 0 {
 			gone.add(stagePeers, mv.addr, mv.addr, t.planFor(a, mv.from, member{addr: mv.addr}))
 		}
 	}
-	t.judgeAgain(a, again, moved, gone, come)
+	t.judgeAgain(a, again, moved, &gone, &come)
 	for _, id := range c.fresh {
 		t.forget(id)
 	}
 	for _, mv := range c.moves {
-		if moved[mv.addr] && mv.to >= 0 {
-			ep := a.index.model.Owner(mv.addr)
-			come.add(stagePeers, mv.addr, mv.addr, t.planFor(a, mv.to, member{mv.addr, ep}))
+		if mv.to >= 0 && slices.Contains(moved, mv.addr) {
+			come.add(stagePeers, mv.addr, mv.addr, t.planFor(a, mv.to, member{mv.addr, a.index.model.Owner(mv.addr)}))
 		}
 	}
 	t.apply(gone, come)
 }
 
 // judgeAgain compares what identities got with what they get now.
-func (t *table) judgeAgain(a *asker, ids []int, moved map[netip.Addr]bool, gone, come load) {
+func (t *table) judgeAgain(a *asker, ids []int, moved []netip.Addr, gone, come *load) {
 	var before []plan
 	for _, id := range ids {
 		if id >= len(a.index.groups) {
@@ -237,7 +236,7 @@ func (t *table) judgeAgain(a *asker, ids []int, moved map[netip.Addr]bool, gone,
 		t.forget(id)
 		for i, mb := range members {
 			now := t.planFor(a, id, mb)
-			if moved[mb.addr] || slices.Equal(now, before[i]) {
+			if slices.Equal(now, before[i]) || slices.Contains(moved, mb.addr) {
 				continue
 			}
 			gone.add(stagePeers, mb.addr, mb.addr, before[i])
@@ -258,7 +257,11 @@ func (t *table) forget(id int) {
 	}
 }
 
+// apply changes the buckets.
 func (t *table) apply(gone, come load) {
+	if len(gone)+len(come) == 0 {
+		return
+	}
 	touched := map[bucket]bool{}
 	for b := range gone {
 		touched[b] = true
