@@ -164,7 +164,7 @@ func printProof(opts *RecommendOptions, res *recommend.Result, coverage coverage
 	}
 	proof := res.Proof
 	p.Printf("proof: beside a default-deny, %d of %s that %s seen would be allowed", proof.Allowed, plural(proof.Observed, "flow"), wereWas(proof.Observed))
-	p.Printf(", and %s to a workload's port that were not seen\n", plural(len(proof.NotObserved), "way"))
+	p.Printf(", and %d that %s not seen\n", len(proof.NotObserved), wereWas(len(proof.NotObserved)))
 	for i, n := range proof.NotObserved {
 		if i == shownPairs {
 			p.Printf("  … and %d more (-o json lists all)\n", len(proof.NotObserved)-i)

@@ -40,7 +40,7 @@ spec:
 	if out != want {
 		t.Errorf("got\n%s", out)
 	}
-	contains(t, errs, "2 of 2 flows that were seen would be allowed, and 0 ways")
+	contains(t, errs, "2 of 2 flows that were seen would be allowed, and 0 that were not seen")
 	if _, err := os.Stat(filepath.Join(b.dir, "redis.yaml")); err == nil {
 		t.Error("something was written")
 	}

@@ -264,7 +264,7 @@ func itemBy(it *stage.Item, notes *footnotes) string {
 	out := it.Direction + " " + notes.mark(byText(*it.BlockedBy))
 	if also := it.AlsoBlockedBy; also != nil {
 		if also.By == *it.BlockedBy {
-			out = "both ends " + notes.mark(byText(also.By))
+			out = "both " + notes.mark(byText(also.By))
 		} else {
 			out += ", " + also.Direction + " " + notes.mark(byText(also.By))
 		}

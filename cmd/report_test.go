@@ -26,7 +26,7 @@ func TestReportDefaultDeny(t *testing.T) {
 	contains(t, out,
 		"If default-deny (StagedGlobalNetworkPolicy) alone were enforced: 9 of 9 flows would be blocked\n",
 		"90 of 90 connections, seen from 2026-03-01T11:00:00Z to 2026-03-01T12:00:00Z, namespace vote\n",
-		"vote/worker   vote/redis            TCP/6379   10      30m-21m   both ends default: StagedGlobalNetworkPolicy default-deny, end of tier\n",
+		"vote/worker   vote/redis            TCP/6379   10      30m-21m   both default: StagedGlobalNetworkPolicy default-deny, end of tier\n",
 		"192.0.2.10    vote/vote             TCP/80     10      30m-21m   Ingress default: StagedGlobalNetworkPolicy default-deny, end of tier\n")
 	contains(t, errs, "try: netpol recommend --ns vote")
 	b.must(1, "report", "default-deny", "--ns", "vote", "--exit-code")
