@@ -107,6 +107,8 @@ func (d *Decoder) document(file string, root *node, out []Resource, faults Fault
 // list reads the items of a List. In a typed list (PodList) items may leave
 // out what the list's own kind says.
 func (d *Decoder) list(r *reading, items *node, out []Resource, faults Faults) ([]Resource, Faults) {
+	r.twice(r.root)
+	faults = append(faults, r.faults...)
 	itemKind := strings.TrimSuffix(r.root.get("kind").text, "List")
 	for i := range items.kids {
 		item := &items.kids[i].node

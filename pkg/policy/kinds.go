@@ -81,6 +81,8 @@ func (r *reading) resource() (Resource, bool) {
 	r.metadata(rd.namespaced)
 	if rd.schema != nil {
 		r.check(r.root, rd.schema, "spec", "status")
+	} else {
+		r.twiceAnywhere(r.root)
 	}
 	res.Value = rd.read(r)
 	res.Key = r.key

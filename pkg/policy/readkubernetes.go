@@ -19,15 +19,17 @@ const kubernetesOrder = 1000
 func readKubernetes(r *reading) any {
 	spec := r.root.get("spec")
 	p := &Policy{Key: r.key, Tier: "default", Order: kubernetesOrder, Origin: r.origin(r.root.line, r.root.col)}
-	start := r.mark()
 	r.check(spec, r.schema.field("spec"), "ingress", "egress")
-	pods := spec.get("podSelector")
-	p.Selector = r.labelSelector(pods)
-	broken := r.since(start)
-	if p.Selector.All() {
+	start := r.mark()
+	p.Selector = r.labelSelector(spec.get("podSelector"))
+	h := r.headFaults()
+	if p.Selector.All() || r.since(start) || h.twice {
 		p.Selector = nil
 	}
-	r.kubernetesTypes(p, spec, broken)
+	r.kubernetesTypes(p, spec, h.any)
+	if h.twice {
+		p.Types = [2]bool{true, true}
+	}
 	for dir, field := range [...]string{"ingress", "egress"} {
 		list := spec.get(field)
 		if list != nil && list.kind != isList {
@@ -36,7 +38,7 @@ func readKubernetes(r *reading) any {
 		}
 		for i := range items(list) {
 			rules := r.kubernetesRule(&list.kids[i].node, Direction(dir))
-			if !broken {
+			if !h.any {
 				p.Rules[dir] = append(p.Rules[dir], rules...)
 			}
 		}

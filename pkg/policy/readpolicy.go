@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -32,13 +31,16 @@ const (
 //     understood, the policy selects everything that it possibly could, but then
 //     its Allow and Pass rules would speak for endpoints that they are not meant
 //     for: they are treated as not understood. Without a known order it comes
-//     first, so that no other policy's Allow is judged before its Deny.
+//     first, so that no other policy's Allow is judged before its Deny. A field
+//     that does not exist or is given twice may be a list with Deny rules: the
+//     policy then denies what reaches its end.
 type policyReader struct {
 	*reading
 	spec   *node
 	specs  *schema // of the spec
 	pol    *Policy
 	broken bool // the policy's own fields have faults
+	gap    bool // a field is unknown or given twice, so that rules may be missing
 }
 
 // readPolicy reads all kinds of v3 policies.
@@ -47,10 +49,16 @@ func readPolicy(r *reading) any {
 	pr.specs = r.schema.field("spec")
 	r.check(pr.spec, pr.specs, "ingress", "egress")
 	pr.head()
-	pr.broken = pr.headBroken()
+	h := r.headFaults()
+	pr.broken, pr.gap = h.any, h.unknown || h.twice
 	pr.types()
+	if h.twice {
+		p := pr.pol
+		p.Selector, p.NamespaceSelector, p.Order, p.Types = nil, nil, math.Inf(-1), [2]bool{true, true}
+	}
 	pr.rules(Ingress, "ingress")
 	pr.rules(Egress, "egress")
+	pr.closeGap()
 	if r.since(0) && pr.pol.Kind.Staged() {
 		return nil
 	}
@@ -159,9 +167,8 @@ func (r *policyReader) types() {
 	n := r.spec.get("types")
 	if n.empty() {
 		in, out := items(r.spec.get("ingress")), items(r.spec.get("egress"))
-		closed := r.unknownField()
-		p.Types[Egress] = len(out) > 0 || closed
-		p.Types[Ingress] = len(in) > 0 || len(out) == 0 || closed
+		p.Types[Egress] = len(out) > 0 || r.gap
+		p.Types[Ingress] = len(in) > 0 || len(out) == 0 || r.gap
 		return
 	}
 	start := r.mark()
@@ -188,21 +195,35 @@ func (r *policyReader) types() {
 	}
 }
 
-// headBroken says whether there are faults in what decides to whom and when the
-// rules apply. Faults of the metadata are none of those, but an unknown field
-// of the document itself may be a misspelt spec.
-func (r *policyReader) headBroken() bool {
-	return slices.ContainsFunc(r.faults, func(f Fault) bool {
-		return !strings.HasPrefix(f.Field, "metadata") || f.Field == "metadata.namespace"
-	})
+// headFaults tells what is wrong with what decides to whom and when the rules
+// apply. Faults of the metadata do not touch that, but an unknown field of the
+// document itself may be a misspelt spec.
+type headFaults struct {
+	any     bool
+	unknown bool // a field does not exist
+	twice   bool // a field is given twice: any may have been meant otherwise
 }
 
-// unknownField says whether a field of the policy does not exist: it may be a
-// misspelt list of rules, whose direction is then not known.
-func (r *policyReader) unknownField() bool {
-	return slices.ContainsFunc(r.faults, func(f Fault) bool {
-		return f.Reason == noSuchField && !strings.HasPrefix(f.Field, "metadata")
-	})
+func (r *reading) headFaults() (h headFaults) {
+	for _, f := range r.faults {
+		if strings.HasPrefix(f.Field, "metadata") && f.Field != "metadata.namespace" {
+			continue
+		}
+		h.any = true
+		h.unknown = h.unknown || f.Reason == noSuchField
+		h.twice = h.twice || f.Reason == givenTwice
+	}
+	return h
+}
+
+// closeGap denies what the rules that may be missing could have denied.
+func (r *policyReader) closeGap() {
+	if !r.gap {
+		return
+	}
+	for d := range r.pol.Rules {
+		r.pol.Rules[d] = append(r.pol.Rules[d], Rule{Action: Deny})
+	}
 }
 
 func (r *policyReader) rules(dir Direction, field string) {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,9 @@ func nothing(a Action) Rule {
 func (r *policyReader) rule(n *node, s *schema, dir Direction) Rule {
 	start := r.mark()
 	r.check(n, s)
+	if slices.ContainsFunc(r.faults[start:], func(f Fault) bool { return f.Reason == givenTwice }) {
+		return r.ruleTwice(n)
+	}
 	out := Rule{Action: r.action(n)}
 	out.IPVersion = r.ipVersion(n.get("ipVersion"))
 	protoStart := r.mark()
@@ -51,6 +55,20 @@ func (r *policyReader) rule(n *node, s *schema, dir Direction) Rule {
 	}
 	out.Action = Deny
 	return out
+}
+
+// ruleTwice stands in for a rule with a field that is given twice: each of the
+// two may be what was meant.
+func (r *policyReader) ruleTwice(n *node) Rule {
+	allows := n.get("action") != nil
+	for i := range n.kids {
+		e := &n.kids[i]
+		allows = allows && (e.key != "action" || e.text == "Allow" || e.text == "Log")
+	}
+	if allows {
+		return nothing(Allow)
+	}
+	return Rule{Action: Deny}
 }
 
 func (r *policyReader) action(n *node) Action {

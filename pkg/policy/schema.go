@@ -83,6 +83,10 @@ func (s *schema) field(keys ...string) *schema {
 // noSuchField is the reason of the fault that an unknown field is.
 const noSuchField = "there is no such field"
 
+// givenTwice is the reason of the fault that a repeated key is: which of the
+// two counts differs from reader to reader.
+const givenTwice = "the field is given twice"
+
 // check adds a fault for every unknown field and every value of the wrong type
 // in n, leaving out the fields in skip (at this level).
 func (r *reading) check(n *node, s *schema, skip ...string) {
@@ -93,6 +97,7 @@ func (r *reading) check(n *node, s *schema, skip ...string) {
 		r.wrongType(n, s.kind)
 		return
 	}
+	r.twice(n)
 	for i := range n.kids {
 		e := &n.kids[i]
 		switch {
@@ -107,6 +112,31 @@ func (r *reading) check(n *node, s *schema, skip ...string) {
 			})
 		case !slices.Contains(skip, e.key):
 			r.check(&e.node, s.fields[e.key])
+		}
+	}
+}
+
+// twice adds a fault for a key that a mapping has twice.
+func (r *reading) twice(n *node) {
+	if n.kind != isMap {
+		return
+	}
+	if e := duplicateIn(n.kids); e != nil {
+		r.add(Fault{
+			Origin: r.origin(e.line, e.col),
+			Field:  joinPath(pathOf(r.root, n), e.key),
+			Reason: givenTwice,
+			Fix:    "remove one",
+		})
+	}
+}
+
+// twiceAnywhere does so for n and all that is in it.
+func (r *reading) twiceAnywhere(n *node) {
+	r.twice(n)
+	for i := range n.kids {
+		if len(n.kids[i].kids) > 0 {
+			r.twiceAnywhere(&n.kids[i].node)
 		}
 	}
 }

@@ -149,24 +149,7 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("%d:%d: %s", e.line, e.col, e.msg) }
 
-// duplicateKey finds a key that a mapping gives twice. Which of the two counts
-// differs from reader to reader, so such a document is refused.
-func duplicateKey(n *node) *syntaxError {
-	if n.kind == isMap {
-		if e := duplicateIn(n.kids); e != nil {
-			return &syntaxError{int(e.line), int(e.col), fmt.Sprintf("key %q is given twice", shorten(e.key))}
-		}
-	}
-	for i := range n.kids {
-		if len(n.kids[i].kids) > 0 {
-			if err := duplicateKey(&n.kids[i].node); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
+// duplicateIn finds a key that is given twice; nil if there is none.
 func duplicateIn(kids []entry) *entry {
 	if len(kids) > 16 {
 		seen := make(map[string]bool, len(kids))

@@ -50,7 +50,7 @@ func (p *fastParser) parse(data []byte, line int) (*node, bool) {
 		return nil, false
 	}
 	root := p.block(0)
-	if p.bad || !p.eof || duplicateKey(&root) != nil {
+	if p.bad || !p.eof {
 		return nil, false
 	}
 	return &root, true

@@ -20,7 +20,7 @@ func parseJSON(data []byte, line int) (*node, *syntaxError) {
 	if _, err := p.token(); !errors.Is(err, io.EOF) {
 		return nil, &syntaxError{p.line, p.column(), "JSON: more text follows the value"}
 	}
-	return root, duplicateKey(root)
+	return root, nil
 }
 
 // jsonParser follows the decoder's tokens; pos, line and start tell how far

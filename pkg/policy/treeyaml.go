@@ -30,7 +30,7 @@ func parseYAML(data []byte, line int) (*node, *syntaxError) {
 	if err := c.convert(doc.Content[0], root, 0); err != nil {
 		return nil, err
 	}
-	return root, duplicateKey(root)
+	return root, nil
 }
 
 // readYAML reads one document; it is an error if anything comes after it.
