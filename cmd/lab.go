@@ -25,7 +25,9 @@ Several labs run side by side; --lab NAME picks one.`,
 		NewCmdLabStatus(f, nil),
 		NewCmdLabList(f, nil),
 		NewCmdLabDown(f, nil),
+		NewCmdLabDemo(f),
 		newCmdLabNode(),
+		newCmdLabGuard(f),
 	)
 	return cmd
 }

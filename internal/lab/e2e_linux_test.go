@@ -144,7 +144,9 @@ func TestLabLife(t *testing.T) {
 
 	t.Run("ProbeReachesEverything", func(t *testing.T) {
 		u := &user{t: t, run: u.run}
-		var report struct{ Summary struct{ Pairs, Connected int } }
+		var report struct {
+			Summary struct{ Pairs, Connected int }
+		}
 		for family, want := range map[string]int{"4": 56, "6": 56, "both": 112} {
 			if err := json.Unmarshal([]byte(u.netpol("probe", "-A", "--family", family, "-o", "json")), &report); err != nil {
 				t.Fatal(err)
