@@ -9,15 +9,25 @@ import (
 // addCommands adds every command, in the order in which help lists them.
 func addCommands(root *cobra.Command, f *cli.Factory) {
 	root.AddCommand(
-		NewCmdVersion(f, nil),
+		inGroup(groupFlow, NewCmdStage(f, nil)),
 		inGroup(groupFlow, NewCmdReport(f, nil)),
 		inGroup(groupFlow, NewCmdRecommend(f, nil)),
+		inGroup(groupFlow, NewCmdEnforce(f, nil)),
+		inGroup(groupFlow, NewCmdUnstage(f, nil)),
 		inGroup(groupLook, NewCmdFlows(f, nil)),
 		inGroup(groupLook, NewCmdConnectivity(f, nil)),
 		inGroup(groupLook, NewCmdExplain(f, nil)),
 		inGroup(groupLook, NewCmdProbe(f, nil)),
+		inGroup(groupLook, NewCmdGet(f, nil)),
+		inGroup(groupPolicy, NewCmdCreate(f)),
+		inGroup(groupPolicy, NewCmdPolicy(f)),
+		inGroup(groupPolicy, NewCmdTier(f)),
+		inGroup(groupPolicy, NewCmdApply(f, nil)),
+		inGroup(groupPolicy, NewCmdDelete(f, nil)),
 		inGroup(groupLab, NewCmdLab(f)),
 		inGroup(groupLab, NewCmdAgent(f, nil)),
 		NewCmdActor(f),
+		NewCmdCompletion(f),
+		NewCmdVersion(f, nil),
 	)
 }

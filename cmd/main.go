@@ -8,12 +8,15 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netpol-project/netpol/internal/cli"
 )
 
 // Main runs netpol with the process's arguments and streams, and returns the
 // exit code.
 func Main() int {
+	cobra.EnableCommandSorting = false // help lists commands as they follow in use
 	streams := cli.SystemStreams(os.Getenv("NO_COLOR"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -183,6 +183,7 @@ metadata:
   name: two
   namespace: a
 spec:
+  order: 5
   # the database
   selector: app == 'two' # by app
   ingress:
@@ -195,7 +196,6 @@ spec:
     # the web
     - action: Allow
       protocol: UDP
-  order: 5
 `
 	if got := get(t, filepath.Join(d.root, "all.yaml")); got != first+want+third {
 		t.Errorf("got:\n%s", got)
@@ -364,7 +364,7 @@ func TestDirEnforcesInPlace(t *testing.T) {
 	enforced := object(t, np("one", 1))
 	twin := policy.Key{Kind: policy.KindStagedNetworkPolicy, Namespace: "a", Name: "one"}
 	for file, want := range map[string]string{
-		"mine.yaml":                               "mine.yaml",
+		"mine.yaml": "mine.yaml",
 		"policies/stagednetworkpolicy-a-one.yaml": "policies/networkpolicy-a-one.yaml",
 	} {
 		d := tree(t, map[string]string{file: staged})

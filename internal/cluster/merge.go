@@ -156,12 +156,26 @@ func mergeMapping(node *yaml.Node, value map[string]any) {
 		content = append(content, key, mergeNode(node.Content[i+1], v))
 	}
 	for _, k := range sortedKeys(left) {
-		content = append(content, scalar(k), toNode(left[k]))
+		at := placeOf(content, k)
+		content = slices.Insert(content, at, scalar(k), toNode(left[k]))
 	}
 	node.Content = content
 	if len(content) > 0 && node.Style == yaml.FlowStyle && len(value) == 0 {
 		node.Style = 0
 	}
+}
+
+// placeOf is where a new key goes: before the first key that usually follows
+// it, else to the end.
+func placeOf(content []*yaml.Node, key string) int {
+	if rank := ranks[key]; rank < 0 {
+		for i := 0; i < len(content); i += 2 {
+			if ranks[content[i].Value] > rank {
+				return i
+			}
+		}
+	}
+	return len(content)
 }
 
 // mergeSequence keeps the nodes of elements that stay, and merges those in

@@ -24,9 +24,9 @@ type stamp struct {
 	inode uint64
 }
 
-// isManifest says whether a file's name is one that kubectl would read, and
+// IsManifest says whether a file's name is one that kubectl would read, and
 // not a temporary file of ours or of an editor.
-func isManifest(name string) bool {
+func IsManifest(name string) bool {
 	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") || strings.HasSuffix(name, "~") {
 		return false
 	}
@@ -53,7 +53,7 @@ func walk(dir string, each func(path string, isDir bool)) error {
 			return fs.SkipDir
 		case e.IsDir():
 			each(path, true)
-		case isManifest(e.Name()):
+		case IsManifest(e.Name()):
 			each(path, false)
 		}
 		return nil

@@ -163,6 +163,21 @@ func parseObjects(raw []byte) (object *unstructured.Unstructured, items []*unstr
 	return nil, items
 }
 
+// Objects are the resources of a file's text, Lists unfolded. What is no
+// resource is left out: policy.Decode tells what is wrong with it.
+func Objects(data []byte) []*unstructured.Unstructured {
+	var out []*unstructured.Unstructured
+	for _, s := range splitDocuments(data) {
+		object, items := parseObjects(data[s.start:s.end])
+		for _, u := range append(items, object) {
+			if u != nil {
+				out = append(out, u)
+			}
+		}
+	}
+	return out
+}
+
 // version is the resourceVersion of what was found: a hash of its document.
 func (f *found) version() string {
 	h := fnv.New64a()

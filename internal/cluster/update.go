@@ -29,7 +29,7 @@ func (d *Dir) update(paths []string) {
 			old = d.files[i]
 		}
 		var now *file
-		if isManifest(filepath.Base(p)) {
+		if IsManifest(filepath.Base(p)) {
 			now = d.read(old)
 		}
 		switch {

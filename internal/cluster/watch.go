@@ -223,7 +223,7 @@ func (l *loop) note(ev fsnotify.Event) (all bool) {
 	if info.IsDir() {
 		return ev.Has(fsnotify.Create)
 	}
-	if !isManifest(filepath.Base(ev.Name)) {
+	if !IsManifest(filepath.Base(ev.Name)) {
 		return false
 	}
 	now := stampFrom(info)

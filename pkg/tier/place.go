@@ -37,8 +37,9 @@ type Place struct {
 
 // Move puts what at a place of the sequence and returns the slots that get
 // another order, what's own included, in sequence order. Every other slot
-// keeps its place among the others. Neighbours are renumbered only where no
-// order is left between them, as few as possible.
+// keeps its place among the others. What stands there already keeps its order;
+// neighbours are renumbered only where no order is left between them, as few as
+// possible.
 //
 // A staged policy and the enforced one of the same name are one thing here:
 // both move (S2, S27). what must be in slots; a new thing is put there with
@@ -53,8 +54,10 @@ func Move(slots []Slot, what policy.Key, where Place) ([]Slot, error) {
 		return nil, err
 	}
 	seq = slices.Insert(seq, at, moved)
-	if err := renumber(seq, at); err != nil {
-		return nil, err
+	if !inPlace(seq, at) {
+		if err := renumber(seq, at); err != nil {
+			return nil, err
+		}
 	}
 	var changed []Slot
 	for _, g := range seq {
@@ -65,6 +68,24 @@ func Move(slots []Slot, what policy.Key, where Place) ([]Slot, error) {
 		}
 	}
 	return changed, nil
+}
+
+// inPlace says whether the group at index at has an order already that puts it
+// there: then it keeps it.
+func inPlace(seq []stand, at int) bool {
+	g := &seq[at]
+	g.order = g.slots[0].Order
+	for _, s := range g.slots {
+		if s.Order != g.order {
+			return false
+		}
+	}
+	return (at == 0 || compareStands(seq[at-1], *g) < 0) &&
+		(at == len(seq)-1 || compareStands(*g, seq[at+1]) < 0)
+}
+
+func compareStands(a, b stand) int {
+	return cmp.Or(cmp.Compare(a.order, b.order), compareID(a.id, b.id))
 }
 
 // stand is the slots that share one place: an enforced policy and its staged

@@ -1,0 +1,113 @@
+package cmd
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// NewCmdCompletion is "netpol completion".
+func NewCmdCompletion(f *cli.Factory) *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish|powershell",
+		Short: "Print the completion script for a shell",
+		Long: `Print the completion script for a shell. It completes commands, flags, and the
+names of namespaces, policies and tiers that there are.
+
+  bash        source <(netpol completion bash)
+  zsh         netpol completion zsh > "${fpath[1]}/_netpol"
+  fish        netpol completion fish > ~/.config/fish/completions/netpol.fish
+  powershell  netpol completion powershell | Out-String | Invoke-Expression`,
+		Args:      exactArgs("SHELL (bash, zsh, fish or powershell)"),
+		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root, out := cmd.Root(), f.IO.Out
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(out, true)
+			case "zsh":
+				return root.GenZshCompletion(out)
+			case "fish":
+				return root.GenFishCompletion(out, true)
+			case "powershell":
+				return root.GenPowerShellCompletionWithDesc(out)
+			}
+			return cli.Unknown("shell", args[0], []string{"bash", "zsh", "fish", "powershell"}, "netpol completion --help")
+		},
+	}
+}
+
+// names lists what may be completed from the resources there are.
+type names func(w *world) []string
+
+// completer completes from the store; what can't be read completes to nothing.
+func completer(f *cli.Factory, list names) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ctx := cmd.Context()
+		if ctx == nil {
+			ctx = context.Background()
+		}
+		w, _, err := loadWorld(ctx, f.Store)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		out := list(w)
+		slices.Sort(out)
+		return slices.Compact(out), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func tierNames(w *world) []string {
+	out := []string{tier.DefaultTier}
+	for _, t := range w.snap.Tiers {
+		out = append(out, t.Name)
+	}
+	return out
+}
+
+func namespaceNames(w *world) []string {
+	var out []string
+	for _, ns := range w.snap.Namespaces {
+		out = append(out, ns.Name)
+	}
+	return out
+}
+
+// policyNames lists the policies of some kinds, in the namespaces given by -n
+// and of none.
+func policyNames(f *cli.Factory, kinds []policy.Kind) names {
+	return func(w *world) []string {
+		in := f.Namespaces()
+		var out []string
+		for _, k := range w.keys {
+			if slices.Contains(kinds, k.Kind) && (len(in) == 0 || k.Namespace == "" || slices.Contains(in, k.Namespace)) {
+				out = append(out, k.Name)
+			}
+		}
+		return out
+	}
+}
+
+// completeArg completes the first argument of a command.
+func completeArg(cmd *cobra.Command, f *cli.Factory, list names) {
+	complete := completer(f, list)
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete(cmd, args, prefix)
+	}
+}
+
+// completeFlag completes a flag's value. The flag exists, so the only error
+// there could be can't happen.
+func completeFlag(cmd *cobra.Command, f *cli.Factory, flag string, list names) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, completer(f, list))
+}
+
+func completeTier(cmd *cobra.Command, f *cli.Factory) { completeFlag(cmd, f, "tier", tierNames) }

@@ -1,0 +1,246 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/stage"
+)
+
+// EditOptions are what every command needs that changes resources.
+type EditOptions struct {
+	IO    *cli.Streams
+	Now   func() time.Time
+	Store func() (cluster.Store, error)
+	Agent func(context.Context) (agentpb.AgentClient, error)
+	// Offline: there is no agent, the changes are to files alone.
+	Offline func() bool
+	DryRun  dryRun
+	Format  output.Format
+}
+
+func newEditOptions(f *cli.Factory) EditOptions {
+	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline}
+}
+
+// addFlags gives a command --dry-run and -o.
+func (o *EditOptions) addFlags(cmd *cobra.Command) {
+	o.DryRun.addTo(cmd)
+	output.AddFlag(cmd.Flags(), &o.Format, output.Text, output.Name, output.JSON, output.YAML)
+}
+
+// dryRun is the value of --dry-run; a directory knows no server of its own, so
+// client and server are one.
+type dryRun bool
+
+func (d *dryRun) addTo(cmd *cobra.Command) {
+	cmd.Flags().Var(d, "dry-run", "check everything and tell what would be done, but write nothing: none|client|server")
+	cmd.Flags().Lookup("dry-run").NoOptDefVal = "client"
+}
+
+func (d *dryRun) String() string {
+	if *d {
+		return "client"
+	}
+	return "none"
+}
+
+// Type is shown in help.
+func (d *dryRun) Type() string { return "mode" }
+
+// Set takes what kubectl takes.
+func (d *dryRun) Set(s string) error {
+	switch s {
+	case "client", "server", "true":
+		*d = true
+	case "none", "false":
+		*d = false
+	default:
+		return errors.New("expected none, client or server")
+	}
+	return nil
+}
+
+// changeReport is the JSON of a command that changes resources.
+type changeReport struct {
+	output.Meta
+	DryRun bool         `json:"dryRun"`
+	Items  []changeItem `json:"items"`
+}
+
+type changeItem struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Outcome   string `json:"outcome"`
+	File      string `json:"file,omitempty"`
+}
+
+// change carries out changes, tells what was done, and returns when it is in
+// force. words replace an outcome's word (created → staged) by key.
+func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, words map[policy.Key]string) error {
+	store, err := o.Store()
+	if err != nil {
+		return err
+	}
+	results, err := store.Change(ctx, changes, bool(o.DryRun))
+	if err != nil {
+		return changeError(err)
+	}
+	if err := o.tell(results, words); err != nil || bool(o.DryRun) {
+		return err
+	}
+	for _, r := range results {
+		if r.Outcome != cluster.Unchanged {
+			return o.sync(ctx)
+		}
+	}
+	return nil
+}
+
+// changeError gives a store's error its next step.
+func changeError(err error) error {
+	var faults policy.Faults
+	switch {
+	case errors.As(err, &faults):
+		return cli.FaultsError(faults)
+	case errors.Is(err, cluster.ErrConflict):
+		return &cli.Error{What: err.Error(), Try: "look at it, then the same command again", Err: err}
+	case errors.Is(err, cluster.ErrNotFound):
+		return &cli.Error{What: err.Error(), Try: "netpol get policies", Err: err}
+	}
+	return &cli.Error{What: err.Error(), Err: err}
+}
+
+func (o *EditOptions) tell(results []cluster.Result, words map[policy.Key]string) error {
+	p := o.IO.Printer()
+	report := changeReport{Meta: output.NewMeta("Changes"), DryRun: bool(o.DryRun), Items: []changeItem{}}
+	for _, r := range results {
+		word := string(r.Outcome)
+		if w := words[r.Key]; w != "" && r.Outcome != cluster.Unchanged {
+			word = w
+		}
+		if word == silent {
+			continue
+		}
+		report.Items = append(report.Items, changeItem{
+			Kind: string(r.Key.Kind), Namespace: r.Key.Namespace, Name: r.Key.Name, Outcome: word, File: r.Where.File,
+		})
+		switch o.Format {
+		case output.Text:
+			p.Printf("%s %s%s%s\n", r.Key, word, o.place(r), o.dryRunNote())
+		case output.Name:
+			p.Printf("%s\n", resourceName(r.Key))
+		}
+	}
+	if o.Format.Structured() {
+		return p.Object(o.Format, report)
+	}
+	return nil
+}
+
+// silent is the word for a change that is a part of another and not told.
+const silent = "-"
+
+// place tells the file, where files are what the user works on.
+func (o *EditOptions) place(r cluster.Result) string {
+	if !o.Offline() || r.Where.File == "" || r.Outcome == cluster.Unchanged {
+		return ""
+	}
+	return " (" + r.Where.File + ")"
+}
+
+func (o *EditOptions) dryRunNote() string {
+	if o.DryRun {
+		return " (dry run)"
+	}
+	return ""
+}
+
+// resourceName is kind.group/name, as kubectl prints it.
+func resourceName(k policy.Key) string {
+	gvk := cluster.GVK(k.Kind)
+	kind := strings.ToLower(gvk.Kind)
+	if gvk.Group != "" {
+		kind += "." + gvk.Group
+	}
+	return kind + "/" + k.Name
+}
+
+// sync waits until the agent has what was written in the kernel.
+func (o *EditOptions) sync(ctx context.Context) error {
+	if o.Offline() {
+		return nil
+	}
+	agent, err := o.Agent(ctx)
+	if err != nil {
+		return err
+	}
+	start := o.Now()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	status, err := agent.Sync(ctx, &agentpb.SyncRequest{})
+	if err != nil {
+		return &cli.Error{
+			What:  "it is written, but the agent did not say that it is in force",
+			Where: []string{err.Error()}, Try: "netpol lab status", Err: err,
+		}
+	}
+	e := o.IO.ErrPrinter()
+	if !status.GetEnforcing() {
+		e.Printf("warning: the agent does not enforce: %s\n", strings.Join(status.GetProblems(), "; "))
+		return nil
+	}
+	if o.Format == output.Text {
+		e.Printf("in the kernel after %s\n", roundTime(o.Now().Sub(start)))
+	}
+	return nil
+}
+
+// roundTime is a short time with as many digits as mean something.
+func roundTime(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(10 * time.Millisecond).String()
+}
+
+// notEnforced notes that nothing acts on a directory by itself.
+func (o *EditOptions) notEnforced() {
+	if o.Offline() && !bool(o.DryRun) && o.Format == output.Text {
+		o.IO.ErrPrinter().Printf("note: no agent watches this directory here; it is in force where one does (netpol lab up -f DIR)\n")
+	}
+}
+
+// stageEdits are the edits of package stage as changes.
+func stageEdits(edits []stage.Edit) []cluster.Change {
+	out := make([]cluster.Change, len(edits))
+	for i, e := range edits {
+		out[i] = cluster.Change{Object: e.Object, Delete: e.Delete}
+	}
+	return out
+}
+
+// plural is "1 flow", "2 flows".
+func plural(n int, word string) string {
+	if n == 1 {
+		return fmt.Sprintf("1 %s", word)
+	}
+	if strings.HasSuffix(word, "y") {
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(word, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

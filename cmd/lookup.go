@@ -1,0 +1,178 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// Kinds that one word of the command line stands for.
+var (
+	enforcedKinds = []policy.Kind{policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy, policy.KindKubernetesNetworkPolicy}
+	stagedKinds   = []policy.Kind{policy.KindStagedNetworkPolicy, policy.KindStagedGlobalNetworkPolicy}
+	policyKinds   = append(slices.Clone(enforcedKinds), stagedKinds...)
+)
+
+// noun is a word for resources on the command line.
+type noun struct {
+	name    string // what the others are spellings of
+	aliases []string
+	kinds   []policy.Kind
+}
+
+// nouns are the words that get and delete know.
+var nouns = []noun{
+	{"tiers", []string{"tier"}, []policy.Kind{policy.KindTier}},
+	{"policies", []string{"policy", "pol"}, policyKinds},
+	{"networkpolicies", []string{"networkpolicy", "netpol", "np", "networkpolicies.projectcalico.org", "networkpolicy.projectcalico.org"},
+		[]policy.Kind{policy.KindNetworkPolicy, policy.KindKubernetesNetworkPolicy}},
+	{"globalnetworkpolicies", []string{"globalnetworkpolicy", "gnp", "globalnetworkpolicy.projectcalico.org"}, []policy.Kind{policy.KindGlobalNetworkPolicy}},
+	{"kubernetesnetworkpolicies", []string{"kubernetesnetworkpolicy", "knp", "networkpolicies.networking.k8s.io", "networkpolicy.networking.k8s.io"},
+		[]policy.Kind{policy.KindKubernetesNetworkPolicy}},
+	{"staged", nil, stagedKinds},
+	{"stagednetworkpolicies", []string{"stagednetworkpolicy", "snp", "stagednetworkpolicy.projectcalico.org"}, []policy.Kind{policy.KindStagedNetworkPolicy}},
+	{"stagedglobalnetworkpolicies", []string{"stagedglobalnetworkpolicy", "sgnp", "stagedglobalnetworkpolicy.projectcalico.org"},
+		[]policy.Kind{policy.KindStagedGlobalNetworkPolicy}},
+	{"pods", []string{"pod", "po"}, []policy.Kind{policy.KindPod}},
+	{"namespaces", []string{"namespace", "ns"}, []policy.Kind{policy.KindNamespace}},
+	{"services", []string{"service", "svc"}, []policy.Kind{policy.KindService}},
+}
+
+// findNoun looks a word up, in any case.
+func findNoun(word, try string) (noun, error) {
+	word = strings.ToLower(word)
+	var known []string
+	for _, n := range nouns {
+		if n.name == word || slices.Contains(n.aliases, word) {
+			return n, nil
+		}
+		known = append(append(known, n.name), n.aliases...)
+	}
+	return noun{}, cli.Unknown("resource type", word, known, try)
+}
+
+// world is the resources as they are.
+type world struct {
+	store cluster.Store
+	snap  *policy.Snapshot
+	keys  []policy.Key // of all there is, faulty ones too
+}
+
+func loadWorld(ctx context.Context, open func() (cluster.Store, error)) (*world, policy.Faults, error) {
+	store, err := open()
+	if err != nil {
+		return nil, nil, err
+	}
+	snap, faults, err := store.Snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := store.Keys(ctx)
+	return &world{store: store, snap: snap, keys: keys}, faults, err
+}
+
+// tier looks a tier up by name.
+func (w *world) tier(name string) (*policy.Tier, error) {
+	if t := w.snap.Tier(name); t != nil {
+		return t, nil
+	}
+	known := []string{tier.DefaultTier}
+	for _, t := range w.snap.Tiers {
+		known = append(known, t.Name)
+	}
+	return nil, cli.Unknown("tier", name, known, "netpol tier create "+name)
+}
+
+// namespaces refuses unknown ones. Where nothing says which namespaces there
+// are (a directory of policies only), any name will do.
+func (w *world) namespaces(names []string) error {
+	if len(w.snap.Endpoints) == 0 && !slices.ContainsFunc(w.keys, func(k policy.Key) bool { return k.Kind == policy.KindNamespace }) {
+		return nil
+	}
+	return knownNamespaces(w.snap, names)
+}
+
+// find looks a resource up by name among kinds. arg is NAME or NAMESPACE/NAME;
+// namespace narrows it to that namespace and to what is in none.
+func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (policy.Key, error) {
+	name := arg
+	if ns, rest, ok := strings.Cut(arg, "/"); ok {
+		if namespace != "" && namespace != ns {
+			return policy.Key{}, cli.Usage("", "%s is not in namespace %s", arg, namespace)
+		}
+		namespace, name = ns, rest
+	}
+	var hits, elsewhere []policy.Key
+	var names []string
+	for _, k := range w.keys {
+		if !slices.Contains(kinds, k.Kind) {
+			continue
+		}
+		here := namespace == "" || k.Namespace == "" || k.Namespace == namespace
+		switch {
+		case k.Name == name && here && !slices.Contains(hits, k):
+			hits = append(hits, k)
+		case k.Name == name:
+			elsewhere = append(elsewhere, k)
+		case here:
+			names = append(names, k.Name)
+		}
+	}
+	if inside := slices.DeleteFunc(slices.Clone(hits), func(k policy.Key) bool { return k.Namespace == "" }); namespace != "" && len(inside) > 0 {
+		hits = inside // a namespace was named: its own come before global ones
+	}
+	switch {
+	case len(hits) == 1:
+		return hits[0], nil
+	case len(hits) == 0:
+		err := cli.Unknown(what, arg, names, "netpol get policies")
+		for _, k := range elsewhere {
+			if e, ok := err.(*cli.Error); ok {
+				e.Where = append(e.Where, "there is "+k.String())
+			}
+		}
+		return policy.Key{}, err
+	}
+	e := &cli.Error{What: fmt.Sprintf("%q is not one %s but %d", arg, what, len(hits)), Try: "the same with -n NAMESPACE, or with its kind"}
+	for _, k := range hits {
+		e.Where = append(e.Where, k.String())
+	}
+	return policy.Key{}, e
+}
+
+// slots are the policies of a tier, for placing among them. Kubernetes
+// policies have a fixed order (S4).
+func (w *world) slots(tierName string) []tier.Slot {
+	var out []tier.Slot
+	for _, p := range w.snap.Policies {
+		if p.Tier == tierName {
+			out = append(out, tier.Slot{Key: p.Key, Order: p.Order, Fixed: p.Kind == policy.KindKubernetesNetworkPolicy})
+		}
+	}
+	return out
+}
+
+// tierSlots are the tiers, for placing among them. The built-in ones' order is
+// fixed (S1).
+func (w *world) tierSlots() []tier.Slot {
+	out := []tier.Slot{{Key: tierKey(tier.DefaultTier), Order: tier.DefaultTierOrder, Fixed: true}}
+	for _, t := range w.snap.Tiers {
+		if t.Name != tier.DefaultTier {
+			out = append(out, tier.Slot{Key: tierKey(t.Name), Order: t.Order, Fixed: isBuiltin(t.Name)})
+		}
+	}
+	return out
+}
+
+func tierKey(name string) policy.Key { return policy.Key{Kind: policy.KindTier, Name: name} }
+
+// isBuiltin says whether a tier is one of those that can't be deleted (S1).
+func isBuiltin(name string) bool {
+	return name == tier.DefaultTier || name == "kube-admin" || name == "kube-baseline"
+}

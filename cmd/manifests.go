@@ -1,0 +1,104 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// readManifests reads the resources of files, directories (recursive: and
+// theirs) and - for standard input, as -f takes them. All faults of all files
+// are told at once; nothing found is an error too.
+func readManifests(in io.Reader, paths []string, recursive bool) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
+	var all policy.Faults
+	for _, path := range paths {
+		files, err := manifestFiles(path, recursive)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			data, err := readManifest(in, file)
+			if err != nil {
+				return nil, err
+			}
+			name := file
+			if file == "-" {
+				name = "standard input"
+			}
+			_, faults := policy.Decode(name, data)
+			all = append(all, faults...)
+			out = append(out, cluster.Objects(data)...)
+		}
+	}
+	if len(all) > 0 {
+		return nil, cli.FaultsError(all)
+	}
+	if len(out) == 0 {
+		return nil, &cli.Error{What: "no resources in " + strings.Join(paths, ", "), Try: "-R looks into directories within directories"}
+	}
+	return out, nil
+}
+
+func readManifest(in io.Reader, file string) ([]byte, error) {
+	if file == "-" {
+		data, err := io.ReadAll(in)
+		if err != nil {
+			return nil, &cli.Error{What: "standard input can't be read: " + err.Error(), Err: err}
+		}
+		return data, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &cli.Error{What: "a manifest can't be read: " + err.Error(), Err: err}
+	}
+	return data, nil
+}
+
+// manifestFiles are the files that one -f means.
+func manifestFiles(path string, recursive bool) ([]string, error) {
+	if path == "-" {
+		return []string{path}, nil
+	}
+	if strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://") {
+		return nil, &cli.Error{What: "-f takes files and directories, not URLs: " + path, Try: "curl -fsS " + path + " | netpol … -f -"}
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &cli.Error{What: fmt.Sprintf("no file or directory %s", path), Err: err}
+	}
+	if err != nil {
+		return nil, &cli.Error{What: err.Error(), Err: err}
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	var out []string
+	err = filepath.WalkDir(path, func(p string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && p != path && (!recursive || strings.HasPrefix(e.Name(), ".")):
+			return fs.SkipDir
+		case !e.IsDir() && cluster.IsManifest(e.Name()):
+			out = append(out, p)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, &cli.Error{What: err.Error(), Err: err}
+	}
+	slices.Sort(out)
+	return out, nil
+}
