@@ -30,12 +30,7 @@ func (g gen) edit(w *World) {
 	case "pod":
 		g.editPod(w)
 	case "pods":
-		if len(w.Pods) > 1 && g.eighths(4) {
-			i := g.between(0, len(w.Pods)-1)
-			w.Pods = slices.Delete(w.Pods, i, i+1)
-			return
-		}
-		w.Pods = append(w.Pods, g.pod(w))
+		g.editPods(w)
 	case "policy":
 		g.editPolicy(w)
 	case "policies":
@@ -53,6 +48,22 @@ func (g gen) edit(w *World) {
 	}
 }
 
+// editPods adds a pod, removes one, or lets one take the address of another
+// that goes.
+func (g gen) editPods(w *World) {
+	next := g.pod(w)
+	if len(w.Pods) > 1 && g.eighths(5) {
+		i := g.between(0, len(w.Pods)-1)
+		gone := w.Pods[i]
+		w.Pods = slices.Delete(w.Pods, i, i+1)
+		if g.eighths(4) {
+			return
+		}
+		next.Addrs = gone.Addrs
+	}
+	w.Pods = append(w.Pods, next)
+}
+
 func (g gen) editPod(w *World) {
 	if len(w.Pods) == 0 {
 		return
@@ -67,7 +78,7 @@ func (g gen) editPod(w *World) {
 	case "start":
 		p.Finished = !p.Finished && !p.HostNetwork
 	case "address":
-		p.Addrs = g.pod(w).Addrs
+		p.Addrs = g.podAddrs(p.number())
 	}
 	w.Pods[i] = &p
 }

@@ -67,9 +67,7 @@ func (w *World) add(p *Policy) {
 func (g gen) pod(w *World) *Pod {
 	n := 1
 	for _, p := range w.Pods {
-		if i, _ := strconv.Atoi(p.Name[1:]); i >= n {
-			n = i + 1
-		}
+		n = max(n, p.number()+1)
 	}
 	p := &Pod{
 		Namespace:      pick(g, w.Namespaces).Name,
@@ -78,9 +76,7 @@ func (g gen) pod(w *World) *Pod {
 		ServiceAccount: pick(g, accountNames),
 		Node:           "node",
 	}
-	v4 := netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})
-	v6 := netip.MustParseAddr(fmt.Sprintf("fd00::%x", n))
-	p.Addrs = pick(g, [][]netip.Addr{{v4, v6}, {v4}, {v4, v6}, {v4}, {v6}, nil})
+	p.Addrs = g.podAddrs(n)
 	if g.eighths(1) && len(p.Addrs) > 0 {
 		p.HostNetwork, p.Finished = pick(g, []bool{true, false}), false
 		p.Finished = !p.HostNetwork
@@ -89,6 +85,19 @@ func (g gen) pod(w *World) *Pod {
 		p.Labels["projectcalico.org/namespace"] = pick(g, namespaceNames)
 	}
 	return p
+}
+
+// number is the number in the pod's name.
+func (p *Pod) number() int {
+	n, _ := strconv.Atoi(p.Name[1:])
+	return n
+}
+
+// podAddrs draws which of its two addresses pod n has.
+func (g gen) podAddrs(n int) []netip.Addr {
+	v4 := netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})
+	v6 := netip.MustParseAddr(fmt.Sprintf("fd00::%x", n))
+	return pick(g, [][]netip.Addr{{v4, v6}, {v4}, {v4, v6}, {v4}, {v6}, nil})
 }
 
 func (g gen) tier(name string) *Tier {
