@@ -3,7 +3,6 @@ package nft
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"golang.org/x/sys/unix"
