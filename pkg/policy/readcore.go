@@ -3,7 +3,6 @@ package policy
 import (
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -160,98 +159,4 @@ func (r *reading) portNumber(n *node) uint16 {
 		return 0
 	}
 	return uint16(v)
-}
-
-func readService(r *reading) any {
-	spec := r.root.get("spec")
-	s := &Service{Namespace: r.key.Namespace, Name: r.key.Name, Origin: r.origin(r.root.line, r.root.col)}
-	if own := r.labels(spec.get("selector")); len(own) > 0 {
-		s.Selector = r.dec.shared.set(own)
-	}
-	list := spec.get("clusterIPs")
-	for i := range items(list) {
-		s.Addrs = r.serviceAddr(s.Addrs, &list.kids[i].node)
-	}
-	if len(s.Addrs) == 0 {
-		s.Addrs = r.serviceAddr(s.Addrs, spec.get("clusterIP"))
-	}
-	ports := spec.get("ports")
-	for i := range items(ports) {
-		n := &ports.kids[i].node
-		p := ServicePort{
-			Name:     r.dec.shared.str(textOf(n.get("name"))),
-			Protocol: r.protocolOr(n, TCP),
-			Port:     r.portNumber(n.get("port")),
-			NodePort: r.portNumber(n.get("nodePort")),
-		}
-		if t := n.get("targetPort"); t != nil && t.kind == isString && !digits(t.text) {
-			p.TargetName = r.dec.shared.str(t.text)
-		} else if t != nil && t.kind == isString {
-			v, _ := strconv.ParseUint(t.text, 10, 16)
-			p.TargetPort = uint16(v)
-		} else {
-			p.TargetPort = r.portNumber(t)
-		}
-		if p.TargetPort == 0 && p.TargetName == "" {
-			p.TargetPort = p.Port
-		}
-		s.Ports = append(s.Ports, p)
-	}
-	if r.since(0) {
-		return nil
-	}
-	return s
-}
-
-func (r *reading) serviceAddr(to []netip.Addr, n *node) []netip.Addr {
-	if textOf(n) == "None" {
-		return to
-	}
-	return r.addr(to, n)
-}
-
-func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-
-// readTier reads a tier. One with faults is left out: its policies then apply
-// after all valid tiers and end in deny (S13).
-func readTier(r *reading) any {
-	spec := r.root.get("spec")
-	r.check(spec, r.schema.field("spec"))
-	t := &Tier{Name: r.key.Name, Order: r.order(spec.get("order")), DefaultAction: Deny, Origin: r.origin(r.root.line, r.root.col)}
-	if a := spec.get("defaultAction"); !a.empty() && a.kind == isString {
-		switch a.text {
-		case "Deny":
-		case "Pass":
-			t.DefaultAction = Pass
-		default:
-			r.fault(a, Fault{Reason: "a tier's default action is Deny or Pass", Fix: fixOf(nearest(a.text, []string{"Deny", "Pass"}))})
-		}
-	}
-	r.builtinTier(t, spec)
-	if r.since(0) {
-		return nil
-	}
-	return t
-}
-
-// builtinTiers are the tiers that exist without being written down (S1).
-var builtinTiers = map[string]Tier{
-	"default":       {Name: "default", Order: 1_000_000, DefaultAction: Deny},
-	"kube-admin":    {Name: "kube-admin", Order: 1_000, DefaultAction: Pass},
-	"kube-baseline": {Name: "kube-baseline", Order: 10_000_000, DefaultAction: Pass},
-}
-
-// builtinTier holds a built-in tier to what it is.
-func (r *reading) builtinTier(t *Tier, spec *node) {
-	b, ok := builtinTiers[t.Name]
-	if !ok {
-		return
-	}
-	if n := spec.get("order"); n != nil && t.Order != b.Order {
-		r.fault(n, Fault{Reason: "the order of tier " + b.Name + " is fixed", Fix: "write " + strconv.FormatFloat(b.Order, 'f', -1, 64)})
-	}
-	if n := spec.get("defaultAction"); n != nil && t.DefaultAction != b.DefaultAction {
-		r.fault(n, Fault{Reason: "the default action of tier " + b.Name + " is fixed", Fix: "write " + b.DefaultAction.String()})
-	}
-	t.Order, t.DefaultAction = b.Order, b.DefaultAction
 }

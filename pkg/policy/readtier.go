@@ -1,0 +1,47 @@
+package policy
+
+import "strconv"
+
+// readTier reads a tier. One with faults is left out: its policies then apply
+// after all valid tiers and end in deny (S13).
+func readTier(r *reading) any {
+	spec := r.root.get("spec")
+	r.check(spec, r.schema.field("spec"))
+	t := &Tier{Name: r.key.Name, Order: r.order(spec.get("order")), DefaultAction: Deny, Origin: r.origin(r.root.line, r.root.col)}
+	if a := spec.get("defaultAction"); !a.empty() && a.kind == isString {
+		switch a.text {
+		case "Deny":
+		case "Pass":
+			t.DefaultAction = Pass
+		default:
+			r.fault(a, Fault{Reason: "a tier's default action is Deny or Pass", Fix: fixOf(nearest(a.text, []string{"Deny", "Pass"}))})
+		}
+	}
+	r.builtinTier(t, spec)
+	if r.since(0) {
+		return nil
+	}
+	return t
+}
+
+// builtinTiers are the tiers that exist without being written down (S1).
+var builtinTiers = map[string]Tier{
+	"default":       {Name: "default", Order: 1_000_000, DefaultAction: Deny},
+	"kube-admin":    {Name: "kube-admin", Order: 1_000, DefaultAction: Pass},
+	"kube-baseline": {Name: "kube-baseline", Order: 10_000_000, DefaultAction: Pass},
+}
+
+// builtinTier holds a built-in tier to what it is.
+func (r *reading) builtinTier(t *Tier, spec *node) {
+	b, ok := builtinTiers[t.Name]
+	if !ok {
+		return
+	}
+	if n := spec.get("order"); n != nil && t.Order != b.Order {
+		r.fault(n, Fault{Reason: "the order of tier " + b.Name + " is fixed", Fix: "write " + strconv.FormatFloat(b.Order, 'f', -1, 64)})
+	}
+	if n := spec.get("defaultAction"); n != nil && t.DefaultAction != b.DefaultAction {
+		r.fault(n, Fault{Reason: "the default action of tier " + b.Name + " is fixed", Fix: "write " + b.DefaultAction.String()})
+	}
+	t.Order, t.DefaultAction = b.Order, b.DefaultAction
+}
