@@ -1,7 +1,6 @@
 package ruleset
 
 import (
-	"fmt"
 	"slices"
 )
 
@@ -172,37 +171,3 @@ func sorted(list []Element) []Element {
 	slices.SortFunc(list, compareElements)
 	return slices.CompactFunc(list, func(a, b Element) bool { return a.Key == b.Key })
 }
-
-// dispatch is the chain that finds the profile of one direction's pods. Pods
-// are found by plain set elements, so that a new pod touches no rule.
-func (st *state) dispatch(cfg *Config, name string, dir int) *Chain {
-	var rules []Rule
-	rules = append(rules, counted(rule(drop, ctState(StateInvalid))))
-	prefix, fields := [2]string{"in", "out"}[dir], func(f *family) []Field { return []Field{f.daddr} }
-	if dir == 1 {
-		fields = func(f *family) []Field { return []Field{IIFName, f.saddr} }
-	}
-	for i := range families {
-		f := &families[i]
-		rules = append(rules, rule(accept, f.is(), in("self"+f.suffix, f.saddr, f.daddr)))
-	}
-	for i := range families {
-		f := &families[i]
-		rules = append(rules, rule(accept, f.is(), in(fmt.Sprintf("%s-open%s", prefix, f.suffix), fields(f)...)))
-	}
-	if !cfg.LooseTCP {
-		rules = append(rules, rule(call("tcp-new"), ctState(StateNew), l4(protoTCP)))
-	}
-	for _, p := range st.profiles[dir] {
-		for _, t := range p.tables {
-			if t != nil {
-				rules = append(rules, rule(to(t.chainName(p)), t.fam.is(), in(p.podSet(t.fam), fields(t.fam)...)))
-			}
-		}
-	}
-	rules = append(rules, rule(to("drop-unknown")))
-	return &Chain{Name: name, Rules: rules, Comment: [2]string{"pods of this node as destinations", "pods of this node as sources"}[dir]}
-}
-
-// podSet is the name of the set of the profile's pods.
-func (p *profile) podSet(f *family) string { return p.name + "-pods" + f.suffix }

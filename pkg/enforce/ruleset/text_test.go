@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,10 @@ func odd() *world {
 	var rules []policy.Rule
 	for i, r := range []string{"0", "1", "2", "3", "4", "5", "6", "7", "8"} {
 		rules = append(rules, from(policy.Deny, "n == '"+r+"'", policy.TCP, single(uint16(100+i))))
+	}
+	for i := range 10 {
+		w.remote(fmt.Sprintf("a/range%d", i), fmt.Sprintf("10.0.3.%d fd00::3:%d", i, i), fmt.Sprintf("r=%d", i))
+		rules = append(rules, from(policy.Allow, fmt.Sprintf("r == '%d'", i), policy.TCP, policy.PortRange{Min: uint16(10 * i), Max: uint16(10*i + 5)}))
 	}
 	rules = append(rules,
 		from(policy.Allow, "n == '9'", policy.UDP, policy.PortRange{Min: 1000, Max: 2000}),
