@@ -56,7 +56,7 @@ func (u *user) try(ctx context.Context, args ...string) (stdout, stderr string, 
 		u.t.Fatal(err)
 	}
 	c := exec.CommandContext(ctx, exe, args...)
-	c.Env = append(os.Environ(), asNetpol+"=1", "XDG_RUNTIME_DIR="+u.run, "NETPOL_CONFIG=")
+	c.Env = append(os.Environ(), asNetpol+"=1", "XDG_RUNTIME_DIR="+u.run, "TMPDIR="+u.run, "NETPOL_CONFIG=")
 	var out, errOut bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errOut
 	err = c.Run()

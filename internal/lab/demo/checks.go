@@ -204,7 +204,9 @@ func agrees(ctx context.Context, r *run) error {
 
 // hasIPv6 says whether the lab's pods have IPv6 addresses.
 func hasIPv6(ctx context.Context, r *run) bool {
-	var s struct{ Pods []struct{ Addresses []string } }
+	var s struct {
+		Pods []struct{ Addresses []string }
+	}
 	err := r.json(ctx, &s, "lab", "status")
 	return err == nil && len(s.Pods) > 0 && len(s.Pods[0].Addresses) > 1
 }
