@@ -2,8 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -182,105 +180,4 @@ func newFlowItem(f *flow.Flow) flowItem {
 		it.PendingBy = &by
 	}
 	return it
-}
-
-func verdictWord(h policy.Hit) string {
-	if h.Action == policy.Deny {
-		return "deny"
-	}
-	return "allow"
-}
-
-// verdictCell is the verdict, and after an arrow the pending one where it
-// differs.
-func (it *flowItem) verdictCell() output.Cell {
-	if it.PendingVerdict != it.Verdict {
-		return output.Cell{Text: it.Verdict + "→" + it.PendingVerdict, Style: output.Warn}
-	}
-	return output.Judged(it.Verdict == "allow", it.Verdict)
-}
-
-// byText is what decided, of the pending verdict where it differs.
-func (it *flowItem) byText() string {
-	out := "no policy"
-	if it.By != nil {
-		out = hitText(*it.By)
-	}
-	if it.PendingVerdict != it.Verdict && it.PendingBy != nil {
-		out += "; then " + hitText(*it.PendingBy)
-	}
-	return out
-}
-
-// shortDirection is out for Egress and in for Ingress: the end that reports.
-func shortDirection(d string) string {
-	if d == policy.Egress.String() {
-		return "out"
-	}
-	return "in"
-}
-
-func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
-	now := opts.Factory.Now()
-	columns := []string{"SEEN", "FROM", "TO", "PORT", "DIR", "CONNS", "VERDICT"}
-	if opts.Format == output.Wide {
-		columns = []string{"FIRST SEEN", "LAST SEEN", "FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "LIVE", "BYTES IN", "BYTES OUT", "VERDICT", "BY"}
-	}
-	t := p.Table(columns...)
-	for i := range doc.Items {
-		it := &doc.Items[i]
-		port := portText(it.Protocol, it.Port)
-		conns := output.Count(it.Connections, doc.Coverage.LostUnknown)
-		verdict := it.verdictCell()
-		if opts.Format == output.Wide {
-			t.Row(output.Time(it.FirstSeen), output.Time(it.LastSeen), it.Source, it.Destination, port, it.Service,
-				it.Direction, conns, it.Live, it.BytesIn, it.BytesOut, verdict, it.byText())
-			continue
-		}
-		t.Row(output.Ago(it.LastSeen, now), it.Source, it.Destination, port, shortDirection(it.Direction), conns, verdict)
-	}
-	return t.Print()
-}
-
-// followFlows prints each flow as it gains connections: JSON a line each, or
-// columns of a fixed width.
-func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) error {
-	source, err := opts.Factory.Flows(ctx)
-	if err != nil {
-		return err
-	}
-	p := opts.Factory.IO.Printer()
-	enc := json.NewEncoder(opts.Factory.IO.Out)
-	enc.SetEscapeHTML(false)
-	err = source.Follow(ctx, filter, func(f flow.Flow) error {
-		it := newFlowItem(&f)
-		switch opts.Format {
-		case output.JSON:
-			return enc.Encode(it)
-		case output.YAML:
-			p.Printf("---\n")
-			return p.Object(opts.Format, it)
-		}
-		if f.Connections == 0 {
-			return nil // an end of a connection, or its counters: nothing new to read
-		}
-		p.Line(followLine(&it, opts.Format == output.Wide)...)
-		return nil
-	})
-	if err != nil {
-		return flowsError(err)
-	}
-	return nil
-}
-
-func followLine(it *flowItem, wide bool) []output.Cell {
-	line := []output.Cell{
-		{Text: it.LastSeen.Format("15:04:05")},
-		{Text: fmt.Sprintf("%-24s %-24s %-9s %-3s %4d", it.Source, it.Destination, portText(it.Protocol, it.Port), shortDirection(it.Direction), it.Connections)},
-		it.verdictCell(),
-	}
-	if wide {
-		line = append(line, output.Cell{Text: it.Service}, output.Cell{Text: it.byText(), Style: output.Faint})
-	}
-	return line
 }

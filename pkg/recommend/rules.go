@@ -1,7 +1,6 @@
 package recommend
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -171,148 +170,10 @@ func (o *one) portRanges() []policy.PortRange {
 	return split
 }
 
-// groupRules are the rules for peers that share class, protocol and ports; as
-// many as the API's bounds need.
-func groupRules(members []*one) []Rule {
-	base := Rule{Protocol: members[0].protocol}
-	c := members[0].class
-	if c.rank == 1 {
-		base.NamespaceSelector = selector.Eq("kubernetes.io/metadata.name", c.namespace)
-	}
-	var byPeer []Rule
-	if c.rank >= 2 {
-		byPeer = netRules(base, members)
-	} else {
-		byPeer = selectorRules(base, members)
-	}
-	var out []Rule
-	for _, r := range byPeer {
-		ports := members[0].portRanges()
-		if len(ports) == 0 {
-			out = append(out, r)
-		}
-		for part := range slices.Chunk(ports, maxPorts) {
-			r.Ports = part
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-func netRules(base Rule, members []*one) []Rule {
-	nets := make([]netip.Prefix, len(members))
-	for i, m := range members {
-		nets[i] = m.net
-	}
-	var out []Rule
-	for part := range slices.Chunk(aggregate(nets), maxNets) {
-		r := base
-		r.Nets = part
-		for _, m := range members {
-			if slices.ContainsFunc(part, func(p netip.Prefix) bool { return p.Overlaps(m.net) }) {
-				r.Evidence = append(r.Evidence, m.evidence...)
-			}
-		}
-		out = append(out, r)
-	}
-	return out
-}
-
-func selectorRules(base Rule, members []*one) []Rule {
-	var out []Rule
-	for start := 0; start < len(members); {
-		end := start + 1
-		for end < len(members) && len(anyOf(members[start:end+1]).String()) <= maxSelector {
-			end++
-		}
-		r := base
-		r.Selector = anyOf(members[start:end])
-		for _, m := range members[start:end] {
-			r.Evidence = append(r.Evidence, m.evidence...)
-		}
-		out = append(out, r)
-		start = end
-	}
-	return out
-}
-
-// anyOf is a selector that picks what any of the members' picks do: values of
-// one label as a set, other picks beside.
-func anyOf(members []*one) *selector.Selector {
-	sets := map[string][]string{}
-	var parts []*selector.Selector
-	for _, m := range members {
-		if len(m.pick.equal) == 1 && len(m.pick.lacks) == 0 {
-			l := m.pick.equal[0]
-			sets[l.name] = append(sets[l.name], l.value)
-			continue
-		}
-		parts = append(parts, m.pick.selector())
-	}
-	for _, name := range slices.Backward(slices.Sorted(maps.Keys(sets))) {
-		s := selector.Eq(name, sets[name][0])
-		if len(sets[name]) > 1 {
-			s = selector.In(name, sets[name]...)
-		}
-		parts = slices.Insert(parts, 0, s)
-	}
-	return selector.Or(parts...)
-}
-
-// compareRules puts the own namespace first, then other namespaces, then nets;
-// then by protocol, ports and peer.
-func compareRules(a, b Rule) int {
-	return cmp.Or(
-		cmp.Compare(ruleRank(a), ruleRank(b)),
-		strings.Compare(a.NamespaceSelector.String(), b.NamespaceSelector.String()),
-		cmp.Compare(a.Protocol, b.Protocol),
-		slices.CompareFunc(a.Ports, b.Ports, func(x, y policy.PortRange) int {
-			return cmp.Or(cmp.Compare(x.Min, y.Min), cmp.Compare(x.Max, y.Max))
-		}),
-		strings.Compare(a.Selector.String(), b.Selector.String()),
-		slices.CompareFunc(a.Nets, b.Nets, netip.Prefix.Compare),
-	)
-}
-
-func ruleRank(r Rule) int {
-	switch {
-	case len(r.Nets) > 0 && r.Nets[0].Addr().Is6():
-		return 3
-	case len(r.Nets) > 0:
-		return 2
-	case r.NamespaceSelector != nil:
-		return 1
-	}
-	return 0
-}
-
 func portsText(ports []policy.PortRange) string {
 	out := make([]string, len(ports))
 	for i, p := range ports {
 		out[i] = p.String()
 	}
 	return strings.Join(out, ",")
-}
-
-// aggregate joins nets into larger ones where these hold nothing else: the
-// result covers the same addresses. It is sorted.
-func aggregate(nets []netip.Prefix) []netip.Prefix {
-	nets = slices.Clone(nets)
-	slices.SortFunc(nets, netip.Prefix.Compare)
-	var out []netip.Prefix
-	for _, n := range slices.Compact(nets) {
-		if len(out) > 0 && out[len(out)-1].Overlaps(n) {
-			continue // sorted: the last one is the larger
-		}
-		out = append(out, n)
-		for len(out) > 1 {
-			a, b := out[len(out)-2], out[len(out)-1]
-			parent := netip.PrefixFrom(a.Addr(), a.Bits()-1).Masked()
-			if a.Bits() != b.Bits() || a.Bits() == 0 || a == b || parent.Addr() != a.Addr() || !parent.Contains(b.Addr()) {
-				break
-			}
-			out = append(out[:len(out)-2], parent)
-		}
-	}
-	return out
 }

@@ -1,0 +1,74 @@
+package flow
+
+import (
+	"slices"
+	"time"
+)
+
+// List returns the flows that pass the filter, each summed up over the
+// filter's span, sorted by key. Buckets that reach into the span count whole.
+// A connection that is open belongs to every span that ends after it started.
+func (a *Aggregator) List(f Filter, now time.Time) ([]Flow, Coverage) {
+	records, coverage := a.records(f, now)
+	flows := make([]Flow, len(records))
+	for i := range records {
+		flows[i] = records[i].Flow
+	}
+	return flows, coverage
+}
+
+// record is a flow with a number that stays its own as long as it is kept.
+type record struct {
+	ID int64
+	Flow
+}
+
+func (a *Aggregator) records(f Filter, now time.Time) ([]record, Coverage) {
+	a.mu.Lock()
+	out := a.collect(f)
+	coverage := a.coverage(f, now)
+	a.mu.Unlock()
+	sortRecords(out)
+	return out, coverage
+}
+
+// collect needs the lock.
+func (a *Aggregator) collect(f Filter) []record {
+	since, until := nanos(f.Since), nanos(f.Until)
+	var out []record
+	for _, s := range a.byKey {
+		if !f.Match(s.key) {
+			continue
+		}
+		if fl, ok := s.flow(since, until); ok {
+			out = append(out, record{ID: s.id, Flow: fl})
+		}
+	}
+	return out
+}
+
+func sortRecords(r []record) {
+	slices.SortFunc(r, func(x, y record) int { return Compare(x.Key, y.Key) })
+}
+
+func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {
+	c := Coverage{From: a.start.UTC(), To: now.UTC()}
+	if oldest := now.Add(-a.limits.Keep).UTC(); oldest.After(c.From) {
+		c.From = oldest
+	}
+	if f.Since.After(c.From) {
+		c.From = f.Since.UTC()
+	}
+	if !f.Until.IsZero() && f.Until.Before(c.To) {
+		c.To = f.Until.UTC()
+	}
+	from, to := nanos(f.Since), nanos(f.Until)
+	for _, m := range a.missing {
+		if (from == 0 || m.hour+int64(coarse) > from) && (to == 0 || m.hour < to) {
+			c.Lost += m.lost
+			c.LostUnknown = c.LostUnknown || m.unknown
+			c.Evicted += m.evicted
+		}
+	}
+	return c
+}
