@@ -111,3 +111,15 @@ func completeFlag(cmd *cobra.Command, f *cli.Factory, flag string, list names) {
 }
 
 func completeTier(cmd *cobra.Command, f *cli.Factory) { completeFlag(cmd, f, "tier", tierNames) }
+
+// completeOutput completes the formats of -o for every command that has it.
+func completeOutput(cmd *cobra.Command) {
+	if flag := cmd.Flags().Lookup("output"); flag != nil {
+		if formats, ok := flag.Value.(interface{ Formats() []string }); ok {
+			_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats.Formats(), cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		completeOutput(sub)
+	}
+}

@@ -78,8 +78,10 @@ and writes nothing.`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Name = args[0]
-			opts.Place.read(cmd)
-			var err error
+			err := opts.Place.read(cmd)
+			if err != nil {
+				return err
+			}
 			if opts.Namespace, err = f.Namespace(); err != nil {
 				return err
 			}
@@ -175,7 +177,7 @@ func (o *CreatePolicyOptions) placed(ctx context.Context, w *world, object *unst
 
 // neighbour is a policy of a tier by name.
 func (w *world) neighbour(name, namespace, tierName string) (policy.Key, error) {
-	key, err := w.find("policy in tier "+tierName, policyKinds, name, namespace)
+	key, err := w.either("policy in tier "+tierName, name, namespace)
 	if err != nil {
 		return key, err
 	}

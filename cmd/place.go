@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -29,11 +30,22 @@ func (p *placeFlags) addTo(cmd *cobra.Command, what string) {
 	fs.BoolVar(&p.first, "first", false, "put it before all others")
 	fs.BoolVar(&p.last, "last", false, "put it after all others")
 	fs.Float64Var(&p.order, "order", 0, "give it this order (lower comes first)")
-	cmd.MarkFlagsMutuallyExclusive("before", "after", "first", "last", "order")
 }
 
-// read notes which flags were given; call it first.
-func (p *placeFlags) read(cmd *cobra.Command) { p.hasOrder = cmd.Flags().Changed("order") }
+// read notes which flags were given, and refuses two of them; call it first.
+func (p *placeFlags) read(cmd *cobra.Command) error {
+	var given []string
+	for _, name := range []string{"before", "after", "first", "last", "order"} {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	p.hasOrder = cmd.Flags().Changed("order")
+	if len(given) > 1 {
+		return cli.Usage(cmd.CommandPath()+" --help", "%s can't be given together", strings.Join(given, " and "))
+	}
+	return nil
+}
 
 // relative says whether a place among others was asked for.
 func (p *placeFlags) relative() bool {
@@ -62,7 +74,7 @@ func placeError(err error) error {
 	case errors.Is(err, tier.ErrFixed):
 		return &cli.Error{What: "it can't be moved: " + err.Error(), Err: err}
 	case errors.Is(err, tier.ErrNoSlot):
-		return &cli.Error{What: "there is no such place: " + err.Error(), Try: "netpol get policies", Err: err}
+		return &cli.Error{What: "it can't be put beside itself", Err: err}
 	}
 	return err
 }

@@ -50,8 +50,10 @@ order is left between neighbours.`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Name = args[0]
-			opts.Place.read(cmd)
-			var err error
+			err := opts.Place.read(cmd)
+			if err != nil {
+				return err
+			}
 			if opts.Namespace, err = f.Namespace(); err != nil {
 				return err
 			}
@@ -110,18 +112,9 @@ func policyMoveRun(ctx context.Context, opts *PolicyMoveOptions) error {
 // twins are the policies of one name that move together: the enforced one, the
 // staged one, or both.
 func (w *world) twins(name, namespace string) ([]policy.Key, error) {
-	key, err := w.find("policy", enforcedKinds, name, namespace)
+	key, err := w.either("policy", name, namespace)
 	if err != nil {
-		staged, stagedErr := w.find("policy", stagedKinds, name, namespace)
-		if stagedErr != nil {
-			// Say it of all policies, or that the enforced ones are too many.
-			_, both := w.find("policy", policyKinds, name, namespace)
-			if both == nil {
-				both = err
-			}
-			return nil, both
-		}
-		key = staged
+		return nil, err
 	}
 	if key.Kind == policy.KindKubernetesNetworkPolicy {
 		return nil, &cli.Error{
@@ -138,6 +131,22 @@ func (w *world) twins(name, namespace string) ([]policy.Key, error) {
 		}
 	}
 	return out, nil
+}
+
+// either finds a policy by name, the enforced one of two twins.
+func (w *world) either(what, name, namespace string) (policy.Key, error) {
+	key, err := w.find(what, enforcedKinds, name, namespace)
+	if err == nil {
+		return key, nil
+	}
+	if staged, stagedErr := w.find(what, stagedKinds, name, namespace); stagedErr == nil {
+		return staged, nil
+	}
+	// Say it of all policies, or that the enforced ones are too many.
+	if _, both := w.find(what, policyKinds, name, namespace); both != nil {
+		err = both
+	}
+	return key, err
 }
 
 // target is the tier that the policy will be in.

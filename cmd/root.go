@@ -51,6 +51,7 @@ Policies are projectcalico.org/v3 resources.`,
 	if err := cli.AddGlobalFlags(root, f.Config); err != nil {
 		return nil, err
 	}
+	completeFlag(root, f, "namespace", namespaceNames)
 	root.AddGroup(
 		&cobra.Group{ID: groupFlow, Title: "From open to closed:"},
 		&cobra.Group{ID: groupLook, Title: "Look and prove:"},
@@ -58,6 +59,7 @@ Policies are projectcalico.org/v3 resources.`,
 		&cobra.Group{ID: groupLab, Title: "Lab and agent:"},
 	)
 	addCommands(root, f)
+	completeOutput(root)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newCmdHelp())
 	return root, nil

@@ -73,7 +73,9 @@ tier's default action: deny, or pass to the next tier.`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Name = args[0]
-			opts.Place.read(cmd)
+			if err := opts.Place.read(cmd); err != nil {
+				return err
+			}
 			if runF != nil {
 				return runF(cmd.Context(), opts)
 			}
@@ -173,7 +175,9 @@ func NewCmdTierMove(f *cli.Factory, runF func(context.Context, *TierMoveOptions)
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Name = args[0]
-			opts.Place.read(cmd)
+			if err := opts.Place.read(cmd); err != nil {
+				return err
+			}
 			if runF != nil {
 				return runF(cmd.Context(), opts)
 			}

@@ -99,7 +99,8 @@ func (t *Table) printTerminal() error {
 		tablewriter.WithRowAlignment(tw.AlignLeft),
 		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
 		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithPadding(tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}),
+		tablewriter.WithHeaderPaddingPerColumn(t.paddings()),
+		tablewriter.WithRowPaddingPerColumn(t.paddings()),
 	)
 	w.Header(t.render(t.header(), widths))
 	for _, r := range t.rows {
@@ -108,6 +109,17 @@ func (t *Table) printTerminal() error {
 		}
 	}
 	return w.Render()
+}
+
+// paddings separate the columns; nothing follows the last, which may reach the
+// terminal's edge.
+func (t *Table) paddings() []tw.Padding {
+	out := make([]tw.Padding, len(t.columns))
+	for i := range out {
+		out[i] = tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}
+	}
+	out[len(out)-1] = tw.PaddingNone
+	return out
 }
 
 func (t *Table) header() []Cell {

@@ -1,0 +1,52 @@
+package cmd
+
+import (
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"netpol":         func() { os.Exit(Main()) },
+		"kubectl-netpol": func() { os.Exit(Main()) },
+	})
+}
+
+// TestScript runs what users type, as they type it: every script is a
+// directory of files and a list of commands with what they must answer.
+// "exits N netpol …" says which exit code is right; golden files are rewritten
+// with UPDATE_SCRIPTS=1.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("NETPOL_CONFIG", "")
+			env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/config")
+			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir+"/run")
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+	})
+}
+
+// exits runs a command and checks its exit code: exits 2 netpol get x.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE command …")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if code, ok := err.(interface{ ExitCode() int }); ok {
+		got = strconv.Itoa(code.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}

@@ -1,0 +1,131 @@
+package output
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/spf13/pflag"
+)
+
+func sample(p *Printer) error {
+	t := p.Table("NAMESPACE", "NAME", "VERDICT", "SELECTOR")
+	t.Row("vote", "db", Verdict(true), "app == 'db'")
+	t.Row("", 7, Verdict(false), "app in {'a-rather-long-name', 'another-rather-long-name'} && tier == 'backend' && has(environment)")
+	return t.Print()
+}
+
+func TestTableInAPipe(t *testing.T) {
+	var out bytes.Buffer
+	if err := sample(&Printer{W: &out}); err != nil {
+		t.Fatal(err)
+	}
+	want := `NAMESPACE   NAME   VERDICT   SELECTOR
+vote        db     allowed   app == 'db'
+-           7      blocked   app in {'a-rather-long-name', 'another-rather-long-name'} && tier == 'backend' && has(environment)
+`
+	if out.String() != want {
+		t.Errorf("got:\n%s", out.String())
+	}
+}
+
+func TestTableOnATerminal(t *testing.T) {
+	for _, width := range []int{60, 80, 132} {
+		var out bytes.Buffer
+		if err := sample(&Printer{W: &out, Width: width, Color: true}); err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		for _, line := range strings.Split(text, "\n") {
+			if w := lipgloss.Width(line); w > width {
+				t.Errorf("%d columns are more than %d: %q", w, width, line)
+			}
+		}
+		for _, word := range []string{"allowed", "blocked", "has(environment)", "'a-rather-long-name',"} {
+			if !strings.Contains(text, word) {
+				t.Errorf("%q is torn or lost at width %d:\n%s", word, width, text)
+			}
+		}
+		if !strings.Contains(text, "\x1b[32mallowed") {
+			t.Errorf("no green in %q", text)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, tc := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"one two three", 7, "one two|three"},
+		{"one two three", 80, "one two three"},
+		{"kubernetes.io/metadata.name", 16, "kubernetes.io/|metadata.name"},
+		{"abcdefghij", 4, "abcd|efgh|ij"},
+		{"", 5, ""},
+	} {
+		if got := strings.Join(wrap(tc.text, tc.width), "|"); got != tc.want {
+			t.Errorf("%q at %d: got %q, want %q", tc.text, tc.width, got, tc.want)
+		}
+	}
+}
+
+func TestFitTakesFromTheWidest(t *testing.T) {
+	got := fit([]int{5, 40, 60}, 65)
+	if got[0] != 5 || got[1] != 30 || got[2] != 30 {
+		t.Errorf("got %v", got)
+	}
+	if got := fit([]int{9, 9}, 3); got[0] != narrowest || got[1] != narrowest {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestObject(t *testing.T) {
+	doc := struct {
+		Meta
+		Name  string    `json:"name"`
+		Items []string  `json:"items"`
+		At    time.Time `json:"at"`
+	}{NewMeta("Sample"), "<a & b>", []string{}, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	for format, want := range map[Format]string{
+		JSON: "{\n  \"apiVersion\": \"netpol.dev/v1\",\n  \"kind\": \"Sample\",\n  \"name\": \"<a & b>\",\n  \"items\": [],\n  \"at\": \"2026-01-02T03:04:05Z\"\n}\n",
+		YAML: "apiVersion: netpol.dev/v1\nat: \"2026-01-02T03:04:05Z\"\nitems: []\nkind: Sample\nname: <a & b>\n",
+	} {
+		var out bytes.Buffer
+		if err := (&Printer{W: &out}).Object(format, doc); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != want {
+			t.Errorf("%s: got:\n%s", format, out.String())
+		}
+	}
+}
+
+func TestFormatFlag(t *testing.T) {
+	var f Format
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	AddFlag(fs, &f, Text, JSON)
+	if f != Text {
+		t.Errorf("the default is %q", f)
+	}
+	if err := fs.Parse([]string{"-o", "json"}); err != nil || f != JSON {
+		t.Errorf("%q, %v", f, err)
+	}
+	for _, bad := range []string{"wide", "jsonpath={.x}", "custom-columns=A:.b"} {
+		if err := fs.Parse([]string{"-o", bad}); err == nil || !strings.Contains(err.Error(), "table|json") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	if got := Count(25000, true) + " " + Count(3, false); got != "≥25000 3" {
+		t.Error(got)
+	}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.FixedZone("x", 3600))
+	if got := Time(now) + " " + Ago(now.Add(-90*time.Second), now) + " " + Ago(time.Time{}, now) + Time(time.Time{}); got != "2025-12-31T23:00:00Z 90s -" {
+		t.Error(got)
+	}
+}
