@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	v3 "github.com/projectcalico/api/pkg/apis/projectcalico/v3"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -12,8 +13,10 @@ import (
 type reader struct {
 	kind       Kind
 	namespaced bool
-	schema     *schema // nil: fields that are not read are not checked
-	read       func(*reading) any
+	// schema of the resource; nil: fields that are not read are not checked.
+	// Most commands never decode such a resource, so it is made at first use.
+	schema func() *schema
+	read   func(*reading) any
 }
 
 // API groups and versions.
@@ -26,12 +29,12 @@ const (
 
 // readers are the kinds that verdicts depend on, by apiVersion and kind.
 var readers = map[[2]string]reader{
-	{"projectcalico.org/v3", "NetworkPolicy"}:             {KindNetworkPolicy, true, schemaOf[v3.NetworkPolicy](), readPolicy},
-	{"projectcalico.org/v3", "GlobalNetworkPolicy"}:       {KindGlobalNetworkPolicy, false, schemaOf[v3.GlobalNetworkPolicy](), readPolicy},
-	{"projectcalico.org/v3", "StagedNetworkPolicy"}:       {KindStagedNetworkPolicy, true, schemaOf[v3.StagedNetworkPolicy](), readPolicy},
-	{"projectcalico.org/v3", "StagedGlobalNetworkPolicy"}: {KindStagedGlobalNetworkPolicy, false, schemaOf[v3.StagedGlobalNetworkPolicy](), readPolicy},
-	{"projectcalico.org/v3", "Tier"}:                      {KindTier, false, schemaOf[v3.Tier](), readTier},
-	{"networking.k8s.io/v1", "NetworkPolicy"}:             {KindKubernetesNetworkPolicy, true, schemaOf[networkingv1.NetworkPolicy](), readKubernetes},
+	{"projectcalico.org/v3", "NetworkPolicy"}:             {KindNetworkPolicy, true, sync.OnceValue(schemaOf[v3.NetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "GlobalNetworkPolicy"}:       {KindGlobalNetworkPolicy, false, sync.OnceValue(schemaOf[v3.GlobalNetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "StagedNetworkPolicy"}:       {KindStagedNetworkPolicy, true, sync.OnceValue(schemaOf[v3.StagedNetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "StagedGlobalNetworkPolicy"}: {KindStagedGlobalNetworkPolicy, false, sync.OnceValue(schemaOf[v3.StagedGlobalNetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "Tier"}:                      {KindTier, false, sync.OnceValue(schemaOf[v3.Tier]), readTier},
+	{"networking.k8s.io/v1", "NetworkPolicy"}:             {KindKubernetesNetworkPolicy, true, sync.OnceValue(schemaOf[networkingv1.NetworkPolicy]), readKubernetes},
 	{"v1", "Namespace"}:                                   {KindNamespace, false, nil, readNamespace},
 	{"v1", "Pod"}:                                         {KindPod, true, nil, readPod},
 	{"v1", "Service"}:                                     {KindService, true, nil, readService},
@@ -77,10 +80,11 @@ func (r *reading) resource() (Resource, bool) {
 		res.Key = r.key
 		return res, ok
 	}
-	r.key.Kind, r.schema = rd.kind, rd.schema
+	r.key.Kind = rd.kind
 	r.metadata(rd.namespaced)
 	if rd.schema != nil {
-		r.check(r.root, rd.schema, "spec", "status")
+		r.schema = rd.schema()
+		r.check(r.root, r.schema, "spec", "status")
 	} else {
 		r.twiceAnywhere(r.root)
 	}
