@@ -37,7 +37,9 @@ Policies are projectcalico.org/v3 resources.`,
 			}
 			return unknownCommand(cmd, args[0])
 		},
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) { cli.ApplyConfig(cmd, f.Config) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return cli.ApplyConfig(cmd, f.Config)
+		},
 	}
 	if strings.HasPrefix(filepath.Base(program), "kubectl-") {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl netpol"}

@@ -76,8 +76,21 @@ func AddGlobalFlags(root *cobra.Command, v *viper.Viper) error {
 
 // ApplyConfig sets the flags of cmd that were not typed from the environment
 // and the configuration file. A value that this command has no use for (an
-// output format it lacks, say) is passed over.
-func ApplyConfig(cmd *cobra.Command, v *viper.Viper) {
+// output format it lacks, say) is passed over. What was typed wins over what
+// was set and means the opposite: -A over a namespace, --lab over a directory.
+func ApplyConfig(cmd *cobra.Command, v *viper.Viper) error {
+	typed := func(name string) bool {
+		flag := cmd.Flags().Lookup(name)
+		return flag != nil && flag.Changed
+	}
+	if typed("dir") && typed("lab") {
+		return Usage("", "--dir and --lab can't be given together")
+	}
+	for _, pair := range [][2]string{{"all-namespaces", "namespace"}, {"namespace", "all-namespaces"}, {"lab", "dir"}} {
+		if typed(pair[0]) && !typed(pair[1]) {
+			v.Set(pair[1], map[string]any{"namespace": []string{}, "all-namespaces": false, "dir": ""}[pair[1]])
+		}
+	}
 	for _, name := range settings {
 		flag := cmd.Flags().Lookup(name)
 		if flag == nil || flag.Changed || !v.IsSet(name) || cmd.InheritedFlags().Lookup(name) != nil {
@@ -87,4 +100,5 @@ func ApplyConfig(cmd *cobra.Command, v *viper.Viper) {
 			flag.Changed = true
 		}
 	}
+	return nil
 }
