@@ -114,7 +114,8 @@ func (c *Client) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if !c.dir.alive() {
+	// One that is just ending closes its socket a moment before its lock.
+	if c.dir.awaitEnd(ctx, 500*time.Millisecond) {
 		return notRunning(c.name)
 	}
 	return &Hint{

@@ -11,6 +11,9 @@ import (
 	"syscall"
 )
 
+// supported says whether this system has what labs are made of.
+func supported() error { return nil }
+
 // launch starts the node in new namespaces. root of the user namespace is the
 // user who runs this; where root itself may not make one, it goes without.
 func (u *Up) launch(d Dir, lock *os.File) (*launched, error) {

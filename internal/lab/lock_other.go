@@ -20,9 +20,11 @@ func killProcess(int) error { return ErrNotLinux }
 
 func ownedByUs(string) bool { return true }
 
-// launch can't.
-func (u *Up) launch(Dir, *os.File) (*launched, error) {
-	return nil, &Hint{What: "a lab needs Linux: it is made of network namespaces", Try: "netpol --dir DIR …, which works anywhere", Err: ErrNotLinux}
+// supported refuses: there are no network namespaces.
+func supported() error {
+	return &Hint{What: "a lab needs Linux: it is made of network namespaces", Try: "netpol --dir DIRECTORY …, which works anywhere", Err: ErrNotLinux}
 }
+
+func (u *Up) launch(Dir, *os.File) (*launched, error) { return nil, ErrNotLinux }
 
 func forbidden(err error) error { return err }

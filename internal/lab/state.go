@@ -27,9 +27,6 @@ func (d Dir) Manifests() string { return d.path("manifests") }
 // AgentSocket is where the agent answers.
 func (d Dir) AgentSocket() string { return d.path("agent.sock") }
 
-// AgentState is where the agent keeps what must outlive it.
-func (d Dir) AgentState() string { return d.path("agent") }
-
 // Logs is the directory of log files, one a process.
 func (d Dir) Logs() string { return d.path("logs") }
 

@@ -69,6 +69,9 @@ type launched struct {
 // actors have made their first connections. If it fails or ctx ends, nothing
 // is left behind.
 func (u *Up) Run(ctx context.Context) (*Client, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
 	d, err := dirOf(u.Name)
 	if err != nil {
 		return nil, err
@@ -139,7 +142,7 @@ func write(d Dir, planned *plan.Result) error {
 			}
 		}
 	}
-	for _, dir := range []string{d.Manifests(), d.Logs(), d.AgentState()} {
+	for _, dir := range []string{d.Manifests(), d.Logs()} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return fmt.Errorf("make the lab's directory: %w", err)
 		}
