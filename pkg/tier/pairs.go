@@ -21,6 +21,7 @@ type Pairs struct {
 	// among them; rest are the other rules. Both are in order.
 	by   map[int32][]int32
 	rest []int32
+	bare *walk // the walk without any rule
 }
 
 // ruleAt is a rule and where in the walk it is.
@@ -35,7 +36,9 @@ const fewPeers = 64
 // Pairs prepares for judging local's connections with many peers.
 func (m *Model) Pairs(scope Scope, dir policy.Direction, local *policy.Endpoint) *Pairs {
 	p := &Pairs{m: m, dir: dir, w: m.walk(m.view(scope), dir, m.ids.of(local)), by: map[int32][]int32{}}
+	p.bare = &walk{groups: slices.Clone(p.w.groups)}
 	for gi := range p.w.groups {
+		p.bare.groups[gi].policies = nil
 		for pi, c := range p.w.groups[gi].policies {
 			for ri := range c.rules[dir] {
 				r := &c.rules[dir][ri]
@@ -73,15 +76,14 @@ func (p *Pairs) list(n int32, r *rule) bool {
 
 // With is the Pair of local, which Pairs was made for, and peer.
 func (p *Pairs) With(local, peer Peer) *Pair {
-	out := &Pair{m: p.m, dir: p.dir, q: p.m.question(local, peer, 0, 0), w: &walk{}}
-	out.w.groups = slices.Clone(p.w.groups)
-	for gi := range out.w.groups {
-		out.w.groups[gi].policies = nil
-	}
+	out := &Pair{m: p.m, dir: p.dir, q: p.m.question(local, peer, 0, 0), w: p.bare}
 	lastGroup, lastPolicy := int32(-1), int32(-1)
 	add := func(at ruleAt) {
 		if !p.m.endsMatch(at.rule, &out.q) {
 			return
+		}
+		if out.w == p.bare {
+			out.w = &walk{groups: slices.Clone(p.bare.groups)}
 		}
 		g := &out.w.groups[at.group]
 		if at.group != lastGroup || at.policy != lastPolicy {

@@ -143,8 +143,17 @@ func (t *table) planFor(a *asker, id int, mb member) plan {
 func (t *table) rebuild(a *asker) {
 	var l load
 	for id := range a.index.groups {
-		for _, mb := range a.index.groups[id][t.fam.index] {
-			l.add(stagePeers, mb.addr, mb.addr, t.planFor(a, id, mb))
+		members := a.index.groups[id][t.fam.index]
+		var p plan
+		for i, mb := range members {
+			if i == 0 || len(t.segments) > 1 { // else one answer goes for all of them
+				p = t.planFor(a, id, mb)
+			}
+			if len(p) > 0 {
+				l.add(stagePeers, mb.addr, mb.addr, p)
+			} else if len(t.segments) == 1 {
+				break
+			}
 		}
 	}
 	for i := 0; i < len(t.segments); i++ {
