@@ -37,7 +37,7 @@ func printProbe(p *output.Printer, doc *probeReport, opts *ProbeOptions) error {
 	}
 	for _, it := range doc.Items {
 		if it.Result == prober.Error && opts.Format == output.Text {
-			p.Printf("error: %s → %s %s: %s\n", it.Source, it.Destination, portText(it), it.Error)
+			p.Printf("error: %s → %s %s: %s\n", it.Source, it.Destination, probePort(it), it.Error)
 		}
 	}
 	if len(doc.Differences) > 0 {
@@ -100,12 +100,12 @@ func printPairs(p *output.Printer, items []probe.Item) error {
 		if it.DeniedBy != nil {
 			why = denialText(it.DeniedBy)
 		}
-		t.Row(it.Source, it.Destination, portText(it), output.Cell{Text: string(it.Result), Style: style(it.Result)}, why)
+		t.Row(it.Source, it.Destination, probePort(it), output.Cell{Text: string(it.Result), Style: style(it.Result)}, why)
 	}
 	return t.Print()
 }
 
-func portText(it probe.Item) string {
+func probePort(it probe.Item) string {
 	s := fmt.Sprintf("%s/%d", it.Protocol, it.Port)
 	if it.Family == "IPv6" {
 		s += " (IPv6)"
@@ -163,7 +163,7 @@ func newMatrix(items []probe.Item) *probeMatrix {
 	return m
 }
 
-func (c column) portText() string {
+func (c column) probePort() string {
 	s := strconv.Itoa(int(c.port))
 	if c.protocol != "TCP" {
 		s += "/" + strings.ToLower(c.protocol)
@@ -201,7 +201,7 @@ func (m *probeMatrix) print(p *output.Printer, width int) error {
 }
 
 func (c column) width() int {
-	return 3 + max(len(c.peer.Workload), len(c.peer.Namespace), len(c.portText()), len("closed"))
+	return 3 + max(len(c.peer.Workload), len(c.peer.Namespace), len(c.probePort()), len("closed"))
 }
 
 func (m *probeMatrix) part(p *output.Printer, columns []column) error {
@@ -210,7 +210,7 @@ func (m *probeMatrix) part(p *output.Printer, columns []column) error {
 	for _, c := range columns {
 		head = append(head, c.peer.Workload)
 		namespaces = append(namespaces, faint(c.peer.Namespace))
-		ports = append(ports, faint(c.portText()))
+		ports = append(ports, faint(c.probePort()))
 	}
 	t := p.Table(head...)
 	t.Row(namespaces...)
