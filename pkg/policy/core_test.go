@@ -1,7 +1,9 @@
 package policy_test
 
 import (
+	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,6 +152,23 @@ func TestDecodeTemplates(t *testing.T) {
 			t.Errorf("%s: (-want +got)\n%s", kind, diff)
 		}
 	}
+}
+
+// One decoder serves several goroutines (seen by the race detector).
+func TestDecoderConcurrently(t *testing.T) {
+	d := policy.NewDecoder()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 50 {
+				res, faults := d.Decode("f.yaml", []byte(podYAML(i)+"---\n"+policyYAML(i)))
+				if len(res) != 2 || len(faults) > 0 || res[0].Value.(*policy.Endpoint).Labels["app"] != fmt.Sprintf("web-%d", i) {
+					t.Errorf("%d: %v %v", i, res, faults)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // A decoder keeps one copy of what pods have alike, and nothing of a document.

@@ -76,13 +76,21 @@ func TestFastParserReadsAlike(t *testing.T) {
 // The manifests of the examples are of the kind that it is made for.
 func TestFastParserTakesExamples(t *testing.T) {
 	files, _ := filepath.Glob("../../examples/*/*.yaml")
+	if len(files) == 0 {
+		t.Fatal("no examples found")
+	}
 	for _, f := range files {
 		data, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range split(data) {
-			checkFast(t, string(c.data))
+			if !checkFast(t, string(c.data)) {
+				t.Errorf("%s: the document in line %d is left to the real parser", f, c.line)
+			}
+		}
+		if _, faults := Decode(f, data); len(faults) > 0 {
+			t.Error(faults)
 		}
 	}
 }
