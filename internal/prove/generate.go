@@ -15,14 +15,14 @@ import (
 // part than glued together (S2), "aa" precedes every valid tier by name (S13).
 var (
 	namespaceNames = []string{"a", "a-b", "b", "c"}
-	policyNames    = []string{"p", "p-a", "q", "r"}
+	policyNames    = []string{"p", "p-a", "q"}
 	tierNames      = []string{"t", "t-a", "u"}
 	missingTiers   = []string{"aa", "zz"}
 	accountNames   = []string{"default", "robot"}
 	podKeys        = []string{"app", "role", "x.y/z_1-2"}
 	namespaceKeys  = []string{"team", "env"}
 	labelValues    = []string{"a", "b", "ab", "ba", ""}
-	someOrders     = []float64{1, 2, 1000, 0.5, -1, 1_000_000, 2_000_000}
+	someOrders     = []float64{1000, 1, 1000, 0.5, -1, 1_000_000, 2_000_000}
 )
 
 // gen draws a world piece by piece. Every choice shrinks towards the first
@@ -111,7 +111,7 @@ func (g gen) defaultTier() *Tier {
 
 // tierOf draws the tier that a policy says it is in.
 func (g gen) tierOf(w *World) string {
-	if g.eighths(1) {
+	if g.eighths(2) {
 		return pick(g, missingTiers)
 	}
 	names := []string{"", "default"}
@@ -122,7 +122,7 @@ func (g gen) tierOf(w *World) string {
 }
 
 func (g gen) order() *float64 {
-	if g.eighths(2) {
+	if g.eighths(3) {
 		return nil
 	}
 	order := pick(g, someOrders)

@@ -29,7 +29,7 @@ func (g gen) kubeRules() []KubeRule {
 	var out []KubeRule
 	for range g.between(0, 2) {
 		var r KubeRule
-		for range g.between(0, 2) {
+		for range pick(g, []int{0, 1, 2, 0}) {
 			r.Peers = append(r.Peers, g.kubePeer())
 		}
 		for range g.between(0, 3) {
@@ -58,7 +58,7 @@ func (g gen) kubePort() KubePort {
 	p := KubePort{Protocol: pick(g, []string{"", "TCP", "UDP", "SCTP"})}
 	if g.eighths(6) {
 		p.Port = pick(g, rulePorts)
-		if g.eighths(2) {
+		if g.eighths(4) {
 			p.EndPort = min(p.Port+pick(g, []int{0, 1, 10, 1000}), 65535)
 		}
 	}

@@ -11,6 +11,7 @@ var (
 	policySubjectKeys     = append([]string{"projectcalico.org/namespace", "projectcalico.org/serviceaccount", "projectcalico.org/orchestrator"}, podKeys...)
 	namespaceSelectorKeys = append([]string{"kubernetes.io/metadata.name", "projectcalico.org/name"}, namespaceKeys...)
 	selectorValues        = append([]string{"k8s", "default", "robot", "c", "a-b"}, labelValues...)
+	selectorParts         = []string{"a", "b", "ab", "k", "8s", "t", "de", ""}
 
 	nets4 = prefixes("10.0.0.0/24", "10.0.0.0/30", "10.0.0.4/30", "10.0.0.1/32", "192.0.2.0/24", "192.0.2.128/25", "192.0.2.7/32", "10.0.0.0/8")
 	nets6 = prefixes("fd00::/64", "fd00::/126", "fd00::4/126", "fd00::1/128", "2001:db8::/32", "2001:db8::1/128", "fd00::/8")
@@ -26,8 +27,9 @@ var (
 	ranges    = []PortRange{{80, 90}, {1, 1024}, {443, 8080}, {8000, 65535}, {81, 81}}
 	// Ports holds the edges of all ranges that rules use, and neighbours.
 	Ports = []int{80, 0, 1, 2, 52, 53, 54, 79, 81, 82, 90, 91, 442, 443, 444, 1024, 1025, 7999, 8000, 8080, 8081, 65534, 65535}
-	// Protocols holds every protocol that rules name, and one that none does.
-	Protocols = []int{6, 17, 132, 1, 58, 136, 47, 99}
+	// Protocols holds every protocol that rules name, and one that none does;
+	// those with ports more than once.
+	Protocols = []int{6, 17, 6, 17, 132, 6, 1, 58, 136, 47, 99}
 )
 
 func (g gen) rules() []Rule {
@@ -85,7 +87,7 @@ func (g gen) ports() []PortRange {
 	for range g.between(1, 3) {
 		port := pick(g, rulePorts)
 		next := PortRange{port, port}
-		if g.eighths(3) {
+		if g.eighths(4) {
 			next = pick(g, ranges)
 		}
 		out = append(out, next)
@@ -155,6 +157,8 @@ func (g gen) expr(keys []string, depth int) *Expr {
 			e.Values = append(e.Values, pick(g, selectorValues))
 		}
 	case OpHas:
+	case OpContains, OpStartsWith, OpEndsWith:
+		e.Values = []string{pick(g, selectorParts)}
 	default:
 		e.Values = []string{pick(g, selectorValues)}
 	}

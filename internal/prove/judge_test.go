@@ -123,11 +123,8 @@ func plain(h policy.Hit) policy.Hit {
 // drawServices draws the protocols and ports that a world is asked about.
 func drawServices(t *rapid.T) [][2]int {
 	out := [][2]int{}
-	for range 4 {
-		out = append(out, [2]int{
-			rapid.SampledFrom(Protocols).Draw(t, "protocol"),
-			rapid.SampledFrom(Ports).Draw(t, "port"),
-		})
+	for range 8 {
+		out = append(out, [2]int{pick(gen{t}, Protocols), pick(gen{t}, Ports)})
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -14,7 +15,7 @@ import (
 
 // slots is how many pods the node has room for: one for every address that
 // Worlds gives to pods, with edits.
-const slots = 16
+const slots = 14
 
 var (
 	gateway4 = netip.MustParseAddr("169.254.1.1")
@@ -53,7 +54,7 @@ func newNode(t *testing.T) *node {
 		n.join(t, n.pods[i], ifName(i), slotAddrs(i))
 		n.taps[place(i)] = newTap(t, n.pods[i], "eth0")
 	}
-	n.join(t, n.outside, "uplink", Outside)
+	n.join(t, n.outside, uplink, slices.DeleteFunc(slices.Clone(Outside), func(a netip.Addr) bool { return slotOf(a) > 0 }))
 	n.taps["outside"] = newTap(t, n.outside, "eth0")
 	n.taps["host"] = newRawTap(t, n.host)
 	return n
@@ -67,8 +68,7 @@ func slotAddrs(i int) []netip.Addr {
 	return []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), netip.MustParseAddr(fmt.Sprintf("fd00::%x", i))}
 }
 
-// join wires a namespace to the node. Addresses that a slot has win over
-// Outside, which may name them too for worlds without that pod.
+// join wires a namespace to the node.
 func (n *node) join(t *testing.T, ns *netnstest.NS, name string, addrs []netip.Addr) {
 	t.Helper()
 	netnstest.Veth(t, netnstest.End{NS: n.host, Name: name}, netnstest.End{NS: ns, Name: "eth0"})
@@ -82,9 +82,6 @@ func (n *node) join(t *testing.T, ns *netnstest.NS, name string, addrs []netip.A
 	})
 	n.host.Must(t, func() error {
 		for _, a := range addrs {
-			if name == "uplink" && slotOf(a) > 0 {
-				continue
-			}
 			if err := errorsOf(route(name, netip.PrefixFrom(a, a.BitLen()), netip.Addr{}), neighbour(name, a, nsMAC)); err != nil {
 				return err
 			}

@@ -1,10 +1,181 @@
 package prove
 
 import (
+	"flag"
+	"net/netip"
+	"strconv"
 	"testing"
 
+	"github.com/vishvananda/netlink"
+	"pgregory.net/rapid"
+
 	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/enforce/nft"
 )
+
+// kernelWorlds is how many worlds the third proof plays, at least.
+const kernelWorlds = 200
+
+// TestKernelAgreesWithOracle is the third proof: real packets between real
+// network namespaces, through rules programmed into the real kernel, arrive
+// exactly where the oracle says they may. Every world is changed once while
+// its rules are in force.
+func TestKernelAgreesWithOracle(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		atLeast(t, kernelWorlds/2) // each counts twice
+		n := newNode(t)
+		kernel, err := nft.Open(nft.Options{NetNS: n.host.FD()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := kernel.Remove(); err != nil {
+				t.Error(err)
+			}
+			_ = kernel.Close()
+		}()
+		worlds, attempts := 0, 0
+		rapid.Check(t, func(rt *rapid.T) {
+			before := Worlds().Draw(rt, "world")
+			after := atHome(Edited(before).Draw(rt, "edited"))
+			services := drawSockets(rt)
+			s := newSubject(rt, before, nil)
+			rules := compileNode(rt, s, nil)
+			attempts += n.play(rt, kernel, rules, services)
+			rules = compileNode(rt, newSubject(rt, after, s), rules)
+			attempts += n.play(rt, kernel, rules, services)
+			worlds += 2
+		})
+		t.Logf("%d worlds, %d connection attempts", worlds, attempts)
+	})
+}
+
+// atHome gives pods that took over another's address their own back: here
+// slots do not move.
+func atHome(w *World) *World {
+	for i, p := range w.Pods {
+		home := *p
+		home.Addrs = nil
+		for _, a := range p.Addrs {
+			for _, own := range slotAddrs(p.number()) {
+				if own.Is4() == a.Is4() {
+					home.Addrs = append(home.Addrs, own)
+				}
+			}
+		}
+		w.Pods[i] = &home
+	}
+	return w
+}
+
+// atLeast raises the number of random cases for one test.
+func atLeast(t *testing.T, cases int) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	before := checks.Value.String()
+	if now, err := strconv.Atoi(before); err == nil && now >= cases {
+		return
+	}
+	if err := flag.Set("rapid.checks", strconv.Itoa(cases)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set("rapid.checks", before) })
+}
+
+// drawSockets draws what an ordinary socket can connect to.
+func drawSockets(t *rapid.T) [][2]int {
+	var out [][2]int
+	for range 7 {
+		out = append(out, [2]int{pick(gen{t}, []int{6, 17}), max(1, pick(gen{t}, Ports))})
+	}
+	return out
+}
+
+// play programs the rules, makes every attempt there is and compares.
+func (n *node) play(t *rapid.T, kernel *nft.Kernel, rules *nodeRules, services [][2]int) int {
+	if err := kernel.Apply(t.Context(), rules.compiled.Ruleset); err != nil {
+		t.Fatalf("apply: %v\n\nThe world:\n%s", err, rules.Manifests())
+	}
+	if err := n.host.Do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) }); err != nil {
+		t.Fatalf("forget connections: %v", err)
+	}
+	shots := n.shots(rules, services)
+	if err := n.fire(shots); err != nil {
+		t.Fatalf("%v\n\nThe world:\n%s", err, rules.Manifests())
+	}
+	for _, s := range shots {
+		if s.reached != s.expected {
+			t.Fatalf("%s: arrived %v, want %v\n\nThe world:\n%s", s.what, s.reached, s.expected, rules.Manifests())
+		}
+	}
+	return len(shots)
+}
+
+// shots are attempts from every slot and from outside, at both of their
+// addresses, to every other place. A slot whose pod is not in the world, or
+// has not this address in it, must not get through (S31).
+func (n *node) shots(rules *nodeRules, services [][2]int) []*shot {
+	var out []*shot
+	add := func(s shot, from End, known bool) {
+		v := services[len(out)%len(services)]
+		to := End{Addr: s.dest, Pod: rules.owner(s.dest)}
+		e := rules.expect(from, to, v)
+		s.proto, s.port, s.source = v[0], v[1], from.Addr
+		s.expected, s.what = e.accept && known, e.what+" ("+s.to+")"
+		out = append(out, &s)
+	}
+	for i := 1; i <= slots; i++ {
+		for f, source := range slotAddrs(i) {
+			from := End{Addr: source, Pod: rules.owner(source)}
+			known := from.Pod != nil && from.Pod.number() == i
+			n.targets(source, func(to string, dest netip.Addr) {
+				if to != place(i) {
+					add(shot{from: n.pods[i], to: to, dest: dest}, from, known)
+				}
+			})
+			next := i%slots + 1 // and one with the address of another
+			add(shot{from: n.pods[next], spoofed: true, to: "outside", dest: Outside[f*5]}, from, false)
+		}
+	}
+	for _, source := range Outside {
+		if slotOf(source) == 0 {
+			n.targets(source, func(to string, dest netip.Addr) {
+				if slotOf(dest) > 0 {
+					add(shot{from: n.outside, to: to, dest: dest}, End{Addr: source}, true)
+				}
+			})
+		}
+	}
+	return out
+}
+
+// targets are all places and their addresses of the family of a source.
+func (n *node) targets(source netip.Addr, f func(to string, dest netip.Addr)) {
+	same := func(to string, addrs []netip.Addr) {
+		for _, a := range addrs {
+			if a.Is4() == source.Is4() && (slotOf(a) == 0 || to != "outside") {
+				f(to, a)
+			}
+		}
+	}
+	for i := 1; i <= slots; i++ {
+		same(place(i), slotAddrs(i))
+	}
+	same("outside", Outside)
+	same("host", hostAddrs)
+}
+
+// owner is the pod that has the address, or nil.
+func (w *World) owner(a netip.Addr) *Pod {
+	for _, p := range w.Endpoints() {
+		for _, own := range p.Addrs {
+			if own == a {
+				return p
+			}
+		}
+	}
+	return nil
+}
 
 // TestNodeWithoutRulesLetsEverythingThrough: the node that the third proof
 // plays on passes every attempt, or "blocked" there would mean nothing.

@@ -237,7 +237,7 @@ func TestRulesAfterEditsEqualRulesFromScratch(t *testing.T) {
 	packets := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawServices(t)[:2]
+		services := drawServices(t)[:3]
 		s := newSubject(t, w, nil)
 		n := compileNode(t, s, nil)
 		for range 3 {
