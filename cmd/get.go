@@ -270,10 +270,14 @@ func (w *world) policiesInOrder(kinds []policy.Kind) []policy.Key {
 func getObjects(ctx context.Context, opts *GetOptions, w *world, keys []policy.Key) error {
 	items := make([]any, 0, len(keys))
 	var last *unstructured.Unstructured
+	written, err := w.objects(ctx, keys)
+	if err != nil {
+		return err
+	}
 	for _, k := range keys {
-		u, err := w.object(ctx, k)
-		if err != nil {
-			return err
+		u := written[k]
+		if u == nil {
+			u = w.implied(k)
 		}
 		items, last = append(items, u.Object), u
 	}
@@ -284,26 +288,41 @@ func getObjects(ctx context.Context, opts *GetOptions, w *world, keys []policy.K
 	return printObject(opts.IO, opts.Format, list)
 }
 
-// object is a resource as it is written down, or would be: the built-in tier,
-// namespaces that others speak of.
-func (w *world) object(ctx context.Context, k policy.Key) (*unstructured.Unstructured, error) {
-	if !slices.Contains(w.keys, k) {
-		u := &unstructured.Unstructured{Object: map[string]any{}}
-		u.SetGroupVersionKind(cluster.GVK(k.Kind))
-		u.SetName(k.Name)
-		if k.Namespace != "" {
-			u.SetNamespace(k.Namespace)
+// objects are resources as they are written down, each kind read once.
+func (w *world) objects(ctx context.Context, keys []policy.Key) (map[policy.Key]*unstructured.Unstructured, error) {
+	out := map[policy.Key]*unstructured.Unstructured{}
+	kinds := map[policy.Kind]bool{}
+	for _, k := range keys {
+		if kinds[k.Kind] {
+			continue
 		}
-		if t := w.snap.Tier(k.Name); t != nil && k.Kind == policy.KindTier {
-			u.Object["spec"] = map[string]any{"order": int64(t.Order), "defaultAction": t.DefaultAction.String()}
+		kinds[k.Kind] = true
+		list, err := w.store.List(ctx, k.Kind, "")
+		if err != nil {
+			return nil, fmt.Errorf("get: %w", err)
 		}
-		return u, nil
+		for _, u := range list {
+			// It is the store's, for its own checks, and would only confuse.
+			u.SetResourceVersion("")
+			if key := cluster.KeyOf(u); out[key] == nil {
+				out[key] = u
+			}
+		}
 	}
-	u, err := w.store.Get(ctx, k)
-	if err != nil {
-		return nil, fmt.Errorf("get: %w", err)
+	return out, nil
+}
+
+// implied is a resource that is nowhere written down, as it would be: the
+// built-in tier, namespaces that others speak of.
+func (w *world) implied(k policy.Key) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{}}
+	u.SetGroupVersionKind(cluster.GVK(k.Kind))
+	u.SetName(k.Name)
+	if k.Namespace != "" {
+		u.SetNamespace(k.Namespace)
 	}
-	// It is the store's, for its own checks, and would only confuse a reader.
-	u.SetResourceVersion("")
-	return u, nil
+	if t := w.snap.Tier(k.Name); t != nil && k.Kind == policy.KindTier {
+		u.Object["spec"] = map[string]any{"order": int64(t.Order), "defaultAction": t.DefaultAction.String()}
+	}
+	return u
 }

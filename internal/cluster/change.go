@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,7 +35,7 @@ func (d *Dir) Change(_ context.Context, changes []Change, dryRun bool) ([]Result
 	if err := d.rescan(); err != nil {
 		return nil, err
 	}
-	p := plan{dir: d, texts: map[string]*text{}, moving: twins(changes)}
+	p := plan{dir: d, texts: map[string]*text{}, moving: twins(changes), places: d.places(changes)}
 	for _, c := range changes {
 		if err := p.add(c); err != nil {
 			return nil, err
@@ -96,6 +95,7 @@ type plan struct {
 	texts   map[string]*text
 	order   []string // paths, in the order in which they are first touched
 	moving  map[policy.Key]policy.Key
+	places  map[policy.Key][]string
 	results []Result
 }
 
@@ -128,18 +128,33 @@ func (p *plan) add(c Change) error {
 	return nil
 }
 
+// places are the files in which the resources of some changes, or their twins,
+// are now. d.mu is held.
+func (d *Dir) places(changes []Change) map[policy.Key][]string {
+	out := map[policy.Key][]string{}
+	for _, c := range changes {
+		key := c.Delete
+		if c.Object != nil {
+			key = KeyOf(c.Object)
+		}
+		out[key] = nil
+	}
+	for _, f := range d.files {
+		for i := range f.resources {
+			key := f.resources[i].Key
+			if paths, asked := out[key]; asked && !slices.Contains(paths, f.path) {
+				out[key] = append(paths, f.path)
+			}
+		}
+	}
+	return out
+}
+
 // locate finds a resource in the texts as edited so far.
 func (p *plan) locate(key policy.Key) (*text, *found, error) {
-	paths := map[string]bool{}
-	for _, r := range p.dir.where(func(k policy.Key) bool { return k == key }) {
-		paths[r.Origin.File] = true
-	}
-	for path := range p.texts {
-		paths[path] = true
-	}
 	var t *text
 	var f *found
-	for _, path := range slices.Sorted(maps.Keys(paths)) {
+	for _, path := range p.places[key] {
 		in, err := p.text(path)
 		if err != nil {
 			return nil, nil, err
@@ -220,6 +235,7 @@ func (p *plan) create(key policy.Key, object *unstructured.Unstructured) (Result
 	if twin, ok := p.moving[key]; ok {
 		if path, err := p.takeOver(twin, key, object); path != "" || err != nil {
 			r.Where.File = path
+			p.places[key] = append(p.places[key], path)
 			return r, err
 		}
 	}
@@ -228,6 +244,7 @@ func (p *plan) create(key policy.Key, object *unstructured.Unstructured) (Result
 		return r, err
 	}
 	r.Where.File, err = p.newFile(key, raw)
+	p.places[key] = append(p.places[key], r.Where.File)
 	return r, err
 }
 

@@ -206,7 +206,7 @@ func readObjects(found []policy.Resource) ([]*unstructured.Unstructured, error) 
 		}
 		doc := t.find(r.Key)
 		if doc == nil {
-			return nil, fmt.Errorf("%s: %w: %s has changed meanwhile", r.Key, ErrConflict, r.Origin.File)
+			return nil, fmt.Errorf("%s: %w: it can't be read any more in %s", r.Key, ErrConflict, r.Origin.File)
 		}
 		u := doc.object.DeepCopy()
 		u.SetResourceVersion(doc.version())

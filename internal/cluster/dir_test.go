@@ -383,7 +383,7 @@ func TestDirEnforcesInPlace(t *testing.T) {
 // TestDirConcurrentWritersAndReaders: several stores on one directory change
 // and read it at once; every change is kept, and no reader ever sees a half.
 func TestDirConcurrentWritersAndReaders(t *testing.T) {
-	const writers, each = 4, 15
+	const writers, each = 4, 8
 	d := tree(t, map[string]string{"all.yaml": np("seed", 1)})
 	var wg sync.WaitGroup
 	done := make(chan struct{})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,8 +205,10 @@ func (l *loop) handle(b batch) {
 		d.update(due)
 	}
 	d.broadcast()
-	for _, name := range b.fences {
-		if ch := l.fences[name]; ch != nil {
+	for name, ch := range l.fences {
+		// After a look at everything no fence's own event need come: it may be
+		// among those that were lost.
+		if b.all || slices.Contains(b.fences, name) {
 			close(ch)
 			delete(l.fences, name)
 		}

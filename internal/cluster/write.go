@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // pending is a file that is written beside its place and not yet in it.
@@ -13,13 +15,14 @@ type pending struct {
 	text *text
 	path string // where it really is: links are followed
 	temp string // "" for a removal
+	mode fs.FileMode
 }
 
 // write puts the texts in place: all are written aside first, so that most
 // failures leave everything as it was. If a file can't be put in place after
 // another was, the earlier ones are put back.
 func (p *plan) write() (err error) {
-	var todo []pending
+	todo := make([]pending, len(p.order))
 	defer func() {
 		for _, w := range todo {
 			if w.temp != "" {
@@ -27,27 +30,41 @@ func (p *plan) write() (err error) {
 			}
 		}
 	}()
-	for _, path := range p.order {
-		w, err := prepare(p.texts[path])
-		if err != nil {
+	// Most of the time goes into waiting for the disk, so many at once.
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i, path := range p.order {
+		group.Go(func() (err error) {
+			todo[i], err = prepare(p.texts[path])
 			return err
-		}
-		todo = append(todo, w)
+		})
 	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	touched := map[string]bool{}
 	for i, w := range todo {
-		if err := w.commit(); err != nil {
+		// What takes a removed one's place must be on the disk before it.
+		if w.temp == "" {
+			err = syncDirs(touched)
+		}
+		if err = errors.Join(err, w.commit()); err != nil {
 			return errors.Join(err, putBack(todo[:i]))
 		}
+		touched[filepath.Dir(w.path)] = true
 	}
-	return nil
+	return syncDirs(touched)
 }
 
 // prepare writes a text aside. The name of the temporary file begins with a
 // dot, so no reader takes it for a manifest.
 func prepare(t *text) (pending, error) {
-	w := pending{text: t, path: t.path}
+	w := pending{text: t, path: t.path, mode: 0o644}
 	if real, err := filepath.EvalSymlinks(t.path); err == nil {
 		w.path = real
+	}
+	if info, err := os.Stat(w.path); err == nil {
+		w.mode = info.Mode().Perm()
 	}
 	if t.empty() {
 		return w, nil
@@ -56,12 +73,8 @@ func prepare(t *text) (pending, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return w, fmt.Errorf("a directory can't be made: %w", err)
 	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(w.path); err == nil {
-		mode = info.Mode().Perm()
-	}
 	var err error
-	w.temp, err = writeAside(dir, t.bytes(), mode)
+	w.temp, err = writeAside(dir, t.bytes(), w.mode)
 	return w, err
 }
 
@@ -98,7 +111,7 @@ func (w pending) commit() error {
 	if err != nil {
 		return fmt.Errorf("%s can't be changed: %w", w.path, err)
 	}
-	return syncDir(filepath.Dir(w.path))
+	return nil
 }
 
 // putBack undoes commits, as far as that is possible.
@@ -109,7 +122,7 @@ func putBack(done []pending) error {
 			errs = append(errs, os.Remove(w.path))
 			continue
 		}
-		temp, err := writeAside(filepath.Dir(w.path), w.text.data, 0o644)
+		temp, err := writeAside(filepath.Dir(w.path), w.text.data, w.mode)
 		if err == nil {
 			err = os.Rename(temp, w.path)
 		}
@@ -118,15 +131,20 @@ func putBack(done []pending) error {
 	return errors.Join(errs...)
 }
 
-// syncDir makes a rename last through a crash.
-func syncDir(path string) error {
-	h, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	defer h.Close()
-	if err := h.Sync(); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+// syncDirs makes renames and removals in some directories last through a crash,
+// and forgets the directories.
+func syncDirs(paths map[string]bool) error {
+	for path := range paths {
+		delete(paths, path)
+		h, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		err = h.Sync()
+		h.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	return nil
 }
