@@ -12,6 +12,7 @@ import (
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/lab"
+	"github.com/netpol-project/netpol/internal/lab/plan"
 	"github.com/netpol-project/netpol/internal/lab/probe"
 	"github.com/netpol-project/netpol/internal/output"
 )
@@ -23,6 +24,7 @@ type ProbeOptions struct {
 	To      string
 	Ports   []string
 	Family  string
+	Via     string
 	Expect  string
 	Timeout time.Duration
 	Format  output.Format
@@ -69,6 +71,7 @@ recommendations.`,
 	flags.StringVar(&opts.To, "to", "", "only to this workload (NAME or NAMESPACE/NAME)")
 	flags.StringSliceVar(&opts.Ports, "port", nil, "only these ports, such as 5432 or udp:53; with --to also undeclared ones")
 	flags.StringVar(&opts.Family, "family", "4", "addresses to use: 4, 6 or both")
+	flags.StringVar(&opts.Via, "via", "pod", "address to connect to: the pod's, or that of the service that leads there")
 	flags.StringVar(&opts.Expect, "expect", "", "compare with a file (connectivity -o json or probe -o json), allow or deny; exit code 1 if a pair differs")
 	flags.DurationVar(&opts.Timeout, "timeout", 3*time.Second, "how long to wait for an answer or for a record of a denial")
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
@@ -88,7 +91,7 @@ func probeRun(ctx context.Context, opts *ProbeOptions) error {
 	if err != nil {
 		return labError(err)
 	}
-	report, err := runProbe(ctx, client, selection, opts.Timeout)
+	report, err := opts.probe(ctx, client, selection)
 	if err != nil {
 		return err
 	}
@@ -131,6 +134,9 @@ func (o *ProbeOptions) selection() (probe.Selection, error) {
 	default:
 		return s, cli.Usage(try, "--family %q: expected 4, 6 or both", o.Family)
 	}
+	if o.Via != "pod" && o.Via != "service" {
+		return s, cli.Usage(try, "--via %q: expected pod or service", o.Via)
+	}
 	if o.Timeout < 10*time.Millisecond || o.Timeout > time.Minute {
 		return s, cli.Usage(try, "--timeout %s: expected 10ms to 1m", o.Timeout)
 	}
@@ -140,7 +146,7 @@ func (o *ProbeOptions) selection() (probe.Selection, error) {
 // narrowed says whether flags leave pairs out that an expectation may have;
 // families are told apart by their results.
 func narrowed(o *ProbeOptions) bool {
-	return o.From != "" || o.To != "" || len(o.Ports) > 0 || len(o.Factory.Namespaces()) > 0
+	return o.Via == "service" || o.From != "" || o.To != "" || len(o.Ports) > 0 || len(o.Factory.Namespaces()) > 0
 }
 
 // expectation reads --expect; nil if it is not given.
@@ -168,11 +174,14 @@ func (o *ProbeOptions) expectation() (*probe.Expectation, error) {
 	return e, nil
 }
 
-// runProbe makes the connections and returns what became of them.
-func runProbe(ctx context.Context, client *lab.Client, s probe.Selection, timeout time.Duration) (*probe.Report, error) {
+// probe makes the connections and returns what became of them.
+func (o *ProbeOptions) probe(ctx context.Context, client *lab.Client, s probe.Selection) (*probe.Report, error) {
 	status, err := client.Status(ctx)
 	if err != nil {
 		return nil, labError(err)
+	}
+	if o.Via == "service" {
+		s.Services = append([]plan.Service{}, status.Services...)
 	}
 	request, err := probe.Plan(status.Pods, s)
 	var unknown *probe.UnknownError
@@ -185,7 +194,7 @@ func runProbe(ctx context.Context, client *lab.Client, s probe.Selection, timeou
 	if request.Len() == 0 {
 		return nil, cli.Usage("netpol lab status", "there is no pair to try: no destination declares such a port")
 	}
-	reply, err := client.Probe(ctx, request.Lab(timeout))
+	reply, err := client.Probe(ctx, request.Lab(o.Timeout))
 	if err != nil {
 		return nil, labError(err)
 	}

@@ -41,7 +41,11 @@ func printProbe(p *output.Printer, doc *probeReport, opts *ProbeOptions) error {
 		}
 	}
 	if len(doc.Differences) > 0 {
-		p.Heading(fmt.Sprintf("%d pairs are not as expected", len(doc.Differences)), false)
+		heading := fmt.Sprintf("%d pairs are not as expected", len(doc.Differences))
+		if len(doc.Differences) == 1 {
+			heading = "1 pair is not as expected"
+		}
+		p.Heading(heading, false)
 		for _, d := range doc.Differences {
 			p.Printf("  %s: expected %s, but it is %s\n", d.Pair, d.Expected, d.Result)
 		}

@@ -26,7 +26,9 @@ type Status struct {
 	Pods         []PodStatus `json:"pods"` // sorted by namespace and name
 	// Outside is the client outside the cluster, as if it were a pod.
 	Outside PodStatus `json:"outside"`
-	Notes   []string  `json:"notes,omitempty"`
+	// Services with the pods behind each port; sorted by namespace and name.
+	Services []plan.Service `json:"services"`
+	Notes    []string       `json:"notes,omitempty"`
 }
 
 // AgentStatus is how the agent's process fares.

@@ -160,6 +160,7 @@ func TestProbeTellsBlockedFromClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.netpol("probe", "-A", "--family", "both", "--expect", expected.Name())
+	u.netpol("probe", "-A", "--family", "both", "--via", "service", "--expect", expected.Name())
 	u.netpol("lab", "down")
 }
 

@@ -156,6 +156,7 @@ func TestLabLife(t *testing.T) {
 			}
 		}
 		u.netpol("probe", "--expect", "allow")
+		u.netpol("probe", "-A", "--via", "service", "--family", "both", "--expect", "allow")
 		if _, _, code := u.try(t.Context(), "probe", "--expect", "deny"); code != 1 {
 			t.Errorf("--expect deny: exit code %d, want 1", code)
 		}

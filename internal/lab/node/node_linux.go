@@ -118,7 +118,7 @@ func (n *node) Status() lab.Status {
 	s := lab.Status{
 		APIVersion: "netpol.dev/v1", Kind: "LabStatus", Name: n.config.Name, Started: n.started, CountedSince: since,
 		Directory: string(d), Manifests: d.Manifests(), AgentSocket: d.AgentSocket(),
-		Node: n.plan.Node, Agent: n.agentStatus(), Notes: n.plan.Notes, Pods: []lab.PodStatus{},
+		Node: n.plan.Node, Agent: n.agentStatus(), Notes: n.plan.Notes, Services: n.plan.Services, Pods: []lab.PodStatus{},
 	}
 	for _, a := range n.actors {
 		if a.outside {

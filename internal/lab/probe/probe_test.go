@@ -104,6 +104,28 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+func TestByServiceKnocksAtItsAddressAndReportsThePodsPort(t *testing.T) {
+	services := []plan.Service{{
+		Namespace: "shop", Name: "front", Addrs: []netip.Addr{netip.MustParseAddr("10.96.0.1")},
+		Ports: []plan.ServicePort{{Protocol: plan.TCP, Port: 8080, Endpoints: []netip.AddrPort{
+			netip.MustParseAddrPort("10.0.0.3:80"), netip.MustParseAddrPort("10.0.0.4:80"),
+		}}},
+	}}
+	r, err := Plan(world(), Selection{From: "worker", Families: ipv4, Services: services})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range r.Lab(time.Second).Tasks["vote/worker-1"] {
+		if task.Destination.String() != "10.96.0.1:8080" {
+			t.Errorf("it knocks at %s", task.Destination)
+		}
+	}
+	items := r.Collect(nil).Items
+	if len(items) != 1 || items[0].Service != "shop/front" || items[0].Port != 80 || items[0].Destination.Workload != "web" {
+		t.Errorf("%+v", items)
+	}
+}
+
 func TestUnknownNamesAreRefused(t *testing.T) {
 	for _, s := range []Selection{{Namespaces: []string{"nope"}}, {From: "nope"}, {To: "vote/web"}} {
 		var unknown *UnknownError

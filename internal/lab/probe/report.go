@@ -19,12 +19,15 @@ type Summary struct {
 
 // Item is one pair: two workloads, a family, a protocol and a port.
 type Item struct {
-	Source      Peer          `json:"source"`
-	Destination Peer          `json:"destination"`
-	Family      string        `json:"family"` // IPv4 or IPv6
-	Protocol    string        `json:"protocol"`
-	Port        uint16        `json:"port"`
-	Result      prober.Result `json:"result"`
+	Source      Peer   `json:"source"`
+	Destination Peer   `json:"destination"`
+	Family      string `json:"family"` // IPv4 or IPv6
+	Protocol    string `json:"protocol"`
+	Port        uint16 `json:"port"`
+	// Service that the connection was made to, namespace/name; empty where it
+	// was made to the pod's address. Port is the pod's in any case.
+	Service string        `json:"service,omitempty"`
+	Result  prober.Result `json:"result"`
 	// DeniedBy is what blocked it, by the agent's record.
 	DeniedBy *prober.Denial `json:"deniedBy,omitempty"`
 	Error    string         `json:"error,omitempty"`
@@ -71,7 +74,7 @@ func newItem(p pair, o prober.Outcome) *Item {
 	}
 	return &Item{
 		Source: p.Source, Destination: p.Destination, Family: family, Protocol: p.Port.Protocol, Port: p.Port.Port,
-		Result: o.Result, DeniedBy: o.Denial, Error: o.Error,
+		Service: p.Service, Result: o.Result, DeniedBy: o.Denial, Error: o.Error,
 	}
 }
 
@@ -93,6 +96,7 @@ func compareItems(a, b Item) int {
 	return cmp.Or(
 		comparePeers(a.Source, b.Source), comparePeers(a.Destination, b.Destination),
 		comparePorts(Port{a.Protocol, a.Port}, Port{b.Protocol, b.Port}), cmp.Compare(a.Family, b.Family),
+		cmp.Compare(a.Service, b.Service),
 	)
 }
 

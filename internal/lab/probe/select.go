@@ -65,6 +65,10 @@ type Selection struct {
 	Ports []Port
 	// Families are which addresses to try, as Is6 says.
 	Families []bool
+	// Services makes connections to a pod's port by the Services that lead
+	// there, instead of to the pod's own address; ports without a Service are
+	// left out.
+	Services []plan.Service
 }
 
 // UnknownError is a name in a Selection that nothing has.
@@ -81,6 +85,14 @@ type pair struct {
 	Source, Destination Peer
 	IPv6                bool
 	Port                Port
+	Service             string // namespace/name, or empty
+}
+
+// door is where to knock for a port of a pod: at its own address, or at that
+// of a Service.
+type door struct {
+	at      netip.AddrPort
+	service string
 }
 
 // Request is what to ask a lab, and what the answers will be about.
@@ -122,15 +134,31 @@ func (r *Request) add(from, to *lab.PodStatus, s Selection) {
 			continue
 		}
 		for _, p := range s.ports(to) {
-			task := prober.Task{
-				ID: len(r.pairs), Protocol: p.Protocol, Source: source,
-				Destination: netip.AddrPortFrom(destination, p.Port),
+			for _, d := range s.doors(netip.AddrPortFrom(destination, p.Port), p.Protocol) {
+				task := prober.Task{ID: len(r.pairs), Protocol: p.Protocol, Source: source, Destination: d.at}
+				id := from.Namespace + "/" + from.Name
+				r.tasks[id] = append(r.tasks[id], task)
+				r.pairs = append(r.pairs, pair{peer(from), peer(to), v6, p, d.service})
 			}
-			id := from.Namespace + "/" + from.Name
-			r.tasks[id] = append(r.tasks[id], task)
-			r.pairs = append(r.pairs, pair{Source: peer(from), Destination: peer(to), IPv6: v6, Port: p})
 		}
 	}
+}
+
+// doors are the ways to a pod's port.
+func (s *Selection) doors(pod netip.AddrPort, protocol string) []door {
+	if s.Services == nil {
+		return []door{{at: pod}}
+	}
+	var out []door
+	for _, service := range s.Services {
+		front := service.Addr(pod.Addr().Is6())
+		for _, p := range service.Ports {
+			if front.IsValid() && p.Protocol == protocol && slices.Contains(p.Endpoints, pod) {
+				out = append(out, door{netip.AddrPortFrom(front, p.Port), service.ID()})
+			}
+		}
+	}
+	return out
 }
 
 func addr(p *lab.PodStatus, v6 bool) netip.Addr {
