@@ -100,12 +100,17 @@ func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, word
 	if err := o.tell(results, words); err != nil || bool(o.DryRun) {
 		return err
 	}
+	changed, enforced := false, false
 	for _, r := range results {
 		if r.Outcome != cluster.Unchanged {
-			return o.sync(ctx)
+			changed = true
+			enforced = enforced || !r.Key.Kind.Staged()
 		}
 	}
-	return nil
+	if !changed || o.Offline() {
+		return nil
+	}
+	return o.sync(ctx, enforced)
 }
 
 // changeError gives a store's error its next step.
@@ -177,11 +182,9 @@ func resourceName(k policy.Key) string {
 	return kind + "/" + k.Name
 }
 
-// sync waits until the agent has what was written in the kernel.
-func (o *EditOptions) sync(ctx context.Context) error {
-	if o.Offline() {
-		return nil
-	}
+// sync waits until the agent has what was written in the kernel. Where it can't
+// enforce, that is an error if something that was to be enforced changed.
+func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
 	agent, err := o.Agent(ctx)
 	if err != nil {
 		return err
@@ -197,11 +200,12 @@ func (o *EditOptions) sync(ctx context.Context) error {
 		}
 	}
 	e := o.IO.ErrPrinter()
-	if !status.GetEnforcing() {
+	switch {
+	case !status.GetEnforcing() && enforced:
+		return &cli.Error{What: "it is written, but the agent does not enforce", Where: status.GetProblems(), Try: "netpol lab status"}
+	case !status.GetEnforcing():
 		e.Printf("warning: the agent does not enforce: %s\n", strings.Join(status.GetProblems(), "; "))
-		return nil
-	}
-	if o.Format == output.Text {
+	case o.Format == output.Text:
 		e.Printf("in the kernel after %s\n", roundTime(o.Now().Sub(start)))
 	}
 	return nil
