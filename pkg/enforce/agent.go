@@ -59,6 +59,9 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	Now     func() time.Time
+
+	// Tests shorten these; Run sets what is zero.
+	cutFor, looseFor time.Duration
 }
 
 // Agent enforces policies on one node.
@@ -79,8 +82,10 @@ type Agent struct {
 	// states and syncs feed the programming loop.
 	syncs chan syncRequest
 	cuts  chan struct{}
-	// loose is on for a while after the first install on a node (S11).
-	loose atomic.Bool
+	// loose is on for a while after the first install on a node (S11);
+	// looseUntil is when that ends.
+	loose      atomic.Bool
+	looseUntil time.Time
 
 	// programmed is closed, and firstCommit set, when the first rules are in
 	// the kernel.
@@ -106,6 +111,9 @@ func Run(ctx context.Context, opts Options) error {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.cutFor == 0 {
+		opts.cutFor, opts.looseFor = cutFor, looseFor
+	}
 	kernel, err := nft.Open(nft.Options{})
 	if err != nil {
 		return err
@@ -116,7 +124,10 @@ func Run(ctx context.Context, opts Options) error {
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
 		programmed: make(chan struct{}),
 	}
-	a.loose.Store(!kernel.Adopted())
+	if !kernel.Adopted() {
+		a.loose.Store(true)
+		a.looseUntil = opts.Now().Add(opts.looseFor)
+	}
 	err = a.run(ctx)
 	if cerr := kernel.Close(); err == nil && cerr != nil {
 		err = cerr

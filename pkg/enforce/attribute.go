@@ -49,28 +49,47 @@ func (a *Agent) rejudge(t *tuple) []attributed {
 	})
 }
 
+// denies tells whether this node would refuse a connection now.
+func (a *Agent) denies(t *tuple) bool {
+	r, ok := a.history.latest()
+	denied := false
+	if ok {
+		a.eachEnd(r.model, t, func(dir policy.Direction, fromHost bool) {
+			if !fromHost {
+				enforced, _ := a.ask(t, dir)(r.model)
+				denied = denied || enforced.Action == policy.Deny
+			}
+		})
+	}
+	return denied
+}
+
+// eachEnd calls f for each end that is a pod of this node. A pod reaching
+// itself is nobody's policy (S32). fromHost: a node always reaches its own
+// pods, whatever policies say (S12).
+func (a *Agent) eachEnd(m *tier.Model, t *tuple, f func(dir policy.Direction, fromHost bool)) {
+	src, dst := m.Peer(t.src), m.Peer(t.dst)
+	if src.Endpoint != nil && src.Endpoint == dst.Endpoint {
+		return
+	}
+	if src.Endpoint != nil && src.Endpoint.Node == a.opts.Node {
+		f(policy.Egress, false)
+	}
+	if dst.Endpoint != nil && dst.Endpoint.Node == a.opts.Node {
+		f(policy.Ingress, a.isHost(src.Addr))
+	}
+}
+
 // reports makes a record for each end that this node judges.
 func (a *Agent) reports(t *tuple, judge func(policy.Direction) (enforced, pending tier.Verdict, agreed bool)) []attributed {
 	r, ok := a.history.latest()
 	if !ok {
 		return nil
 	}
-	src, dst := r.model.Peer(t.src), r.model.Peer(t.dst)
-	if src.Endpoint != nil && src.Endpoint == dst.Endpoint {
-		return nil // a pod reaching itself is nobody's policy (S32)
-	}
 	var out []attributed
-	for _, dir := range []policy.Direction{policy.Egress, policy.Ingress} {
-		local, peer := src, dst
-		if dir == policy.Ingress {
-			local, peer = dst, src
-		}
-		if local.Endpoint == nil || local.Endpoint.Node != a.opts.Node {
-			continue
-		}
+	a.eachEnd(r.model, t, func(dir policy.Direction, fromHost bool) {
 		rec := a.record(r.model, t, dir)
-		if dir == policy.Ingress && a.isHost(peer.Addr) {
-			// S12: a node always reaches its own pods, whatever policies say.
+		if fromHost {
 			rec.key.Enforced = policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
 			rec.key.Pending, rec.agreed = rec.key.Enforced, true
 		} else {
@@ -78,7 +97,7 @@ func (a *Agent) reports(t *tuple, judge func(policy.Direction) (enforced, pendin
 			rec.key.Enforced, rec.key.Pending, rec.agreed = enforced.By, pending.By, agreed
 		}
 		out = append(out, rec)
-	}
+	})
 	return out
 }
 

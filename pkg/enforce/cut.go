@@ -94,10 +94,16 @@ func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
 			v6 = append(v6, keys...)
 		}
 	}
-	if err := a.kernel.AddCut("cut4", v4, cutFor); err != nil {
+	life := a.opts.cutFor
+	if a.loose.Load() {
+		// What either end says again must not be taken for a connection that is
+		// older than the agent.
+		life += max(0, a.looseUntil.Sub(a.opts.Now()))
+	}
+	if err := a.kernel.AddCut("cut4", v4, life); err != nil {
 		return err
 	}
-	if err := a.kernel.AddCut("cut6", v6, cutFor); err != nil {
+	if err := a.kernel.AddCut("cut6", v6, life); err != nil {
 		return err
 	}
 	err := a.forget(ctx, conns)

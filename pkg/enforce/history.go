@@ -48,40 +48,33 @@ func (h *history) latest() (r revision, ok bool) {
 	return h.list[len(h.list)-1], true
 }
 
-// at lists the revisions that may have judged a packet at t, most likely
-// first: the one in force, and its neighbours if they changed about then.
-func (h *history) at(t time.Time) []revision {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	out := make([]revision, 0, 2)
-	for i := len(h.list) - 1; i >= 0; i-- {
-		r := h.list[i]
-		if i > 0 && r.since.After(t.Add(clockSlack)) {
-			continue
-		}
-		out = append(out, r)
-		if r.since.Before(t.Add(-clockSlack)) {
-			break
-		}
-	}
-	return out
-}
-
 // clockSlack covers what lies between a packet's verdict and its time stamp,
-// and between a commit and our noticing it.
+// and between a commit and our noticing it. Events of a burst may be read much
+// later than they happened, by no more than historyLife.
 const clockSlack = 250 * time.Millisecond
 
 // judge gives the verdict that was in force at t and the one that is pending.
-// If observed is not nil, it returns the first revision whose verdict agrees
-// with it, and agreed tells whether one did.
+// Where another revision was in force not long before, it may have been the
+// one: the newest whose verdict agrees with what was observed is taken, and
+// agreed tells whether one did.
 func (h *history) judge(t time.Time, ask func(*tier.Model) (enforced, pending tier.Verdict), observed func(tier.Verdict) bool) (enforced, pending tier.Verdict, agreed bool) {
-	for i, r := range h.at(t) {
-		e, p := ask(r.model)
-		if i == 0 {
-			enforced, pending = e, p
+	h.mu.RLock()
+	list := h.list // what is in it does not change
+	h.mu.RUnlock()
+	first := true
+	for i := len(list) - 1; i >= 0; i-- {
+		if i > 0 && list[i].since.After(t.Add(clockSlack)) {
+			continue
+		}
+		e, p := ask(list[i].model)
+		if first {
+			enforced, pending, first = e, p, false
 		}
 		if observed(e) {
 			return e, p, true
+		}
+		if list[i].since.Before(t.Add(-historyLife)) {
+			break
 		}
 	}
 	return enforced, pending, false

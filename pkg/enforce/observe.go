@@ -93,6 +93,11 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 	if !a.live.add(c, records) {
 		return
 	}
+	// It may have begun under a policy that has been replaced since, while it
+	// was not yet among the live ones that were judged again then.
+	if a.denies(&c.tuple) {
+		a.judgeAgain()
+	}
 	older := e.Old && e.At.Sub(start) < settling
 	for i := range records {
 		rec := &records[i]

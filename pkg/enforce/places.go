@@ -128,6 +128,12 @@ func watchPlaces(ctx context.Context, prefix string, failed func(error)) (<-chan
 // changes make one signal. The channel is closed when a subscription ends.
 func subscribe(ctx context.Context, failed func(error)) (<-chan struct{}, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	report := failed
+	failed = func(err error) {
+		if ctx.Err() == nil { // closing the sockets makes errors, too
+			report(err)
+		}
+	}
 	routes := make(chan netlink.RouteUpdate, 256)
 	addrs := make(chan netlink.AddrUpdate, 256)
 	links := make(chan netlink.LinkUpdate, 256)

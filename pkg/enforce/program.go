@@ -21,7 +21,7 @@ const retryAfter = time.Second
 // writes the rules, so that revisions are in order.
 func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where <-chan *places) error {
 	removed := a.watchKernel(ctx)
-	loose := time.NewTimer(looseFor)
+	loose := time.NewTimer(a.looseUntil.Sub(a.opts.Now()))
 	defer loose.Stop()
 	var retry <-chan time.Time
 	var state cluster.State
@@ -120,13 +120,18 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		close(a.programmed)
 	}
 	a.ready.Store(true)
-	if had && next.model != prev.model && !a.opts.KeepEstablished {
-		select {
-		case a.cuts <- struct{}{}:
-		default: // a pass is due already
-		}
+	if had && next.model != prev.model {
+		a.judgeAgain()
 	}
 	return nil
+}
+
+// judgeAgain has the live connections judged by the model in force (S29).
+func (a *Agent) judgeAgain() {
+	select {
+	case a.cuts <- struct{}{}:
+	default: // a pass is due already
+	}
 }
 
 // localEndpoints are this node's pods that have an interface. A pod without a

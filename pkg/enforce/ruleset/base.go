@@ -46,6 +46,8 @@ func baseChains(cfg *Config) []*Chain {
 		{Name: "ingress", Hook: &Hook{"forward", 1}, Comment: "to pods of this node", Rules: ingress},
 		{Name: "host", Hook: &Hook{"input", 0}, Comment: "from pods of this node to the node itself (S12)",
 			Rules: []Rule{rule(to("host-pod"), iface(IIFName, cfg.InterfacePrefix))}},
+		{Name: "output", Hook: &Hook{"output", 0}, Comment: "from the node itself to its pods (S12)",
+			Rules: []Rule{rule(to("to-pod-from-host"), iface(OIFName, cfg.InterfacePrefix))}},
 	}
 }
 
@@ -85,10 +87,18 @@ func sharedChains(cfg *Config) []*Chain {
 	host = append(host, rule(call("pod-tunnels")),
 		rule(accept, ctState(StateEstablished|StateRelated)), dhcp, rule(to("from-pod")))
 
+	// The node may always begin a connection to its pods, but what it says in
+	// one that was cut would bring that back, the other way round.
+	fromHost := cutRules()
+	if !cfg.LooseTCP {
+		fromHost = append(fromHost, rule(call("tcp-new-to"), ctState(StateNew), l4(protoTCP)))
+	}
+
 	hop := Match{Fields: []Field{HopLimit}, Value: []byte{255}}
 	chains := []*Chain{
 		{Name: "source-pod", Rules: source, Comment: "a pod's packets carry that pod's addresses"},
 		{Name: "host-pod", Rules: host, Comment: "a pod's packets to the node itself"},
+		{Name: "to-pod-from-host", Rules: fromHost, Comment: "the node's packets to a pod"},
 		{Name: "icmpv6-link", Comment: "S23: neighbour discovery and multicast listeners", Rules: []Rule{
 			rule(to("drop-router"), v6.is(), l4(protoICMPv6), Match{Fields: []Field{ICMPv6Type}, Value: []byte{routerAdvertisement}}),
 			rule(accept, v6.is(), hop, l4(protoICMPv6), in("nd-types", ICMPv6Type)),
@@ -108,10 +118,7 @@ func sharedChains(cfg *Config) []*Chain {
 		}},
 	}
 	if !cfg.LooseTCP {
-		chains = append(chains, &Chain{Name: "tcp-new", Comment: "S11: a connection begins with SYN", Rules: []Rule{
-			rule(Verdict{Kind: Return}, l4(protoTCP), Match{Fields: []Field{TCPFlags}, Op: Masked, Value: []byte{tcpSYN}, Mask: []byte{tcpFIN | tcpSYN | tcpRST | tcpACK}}),
-			counted(rule(drop)),
-		}})
+		chains = append(chains, newTCP(0), newTCP(1))
 	}
 	for id := range reserved {
 		if id > 0 {
@@ -119,6 +126,26 @@ func sharedChains(cfg *Config) []*Chain {
 		}
 	}
 	return chains
+}
+
+// newTCP refuses what is in no known connection and does not begin one,
+// unless no policy selects the pod in either direction.
+func newTCP(dir int) *Chain {
+	rules := []Rule{
+		rule(Verdict{Kind: Return}, l4(protoTCP), Match{Fields: []Field{TCPFlags}, Op: Masked, Value: []byte{tcpSYN}, Mask: []byte{tcpFIN | tcpSYN | tcpRST | tcpACK}}),
+	}
+	for i := range families {
+		f := &families[i]
+		iface, addr := OIFName, f.daddr
+		if dir == 1 {
+			iface, addr = IIFName, f.saddr
+		}
+		rules = append(rules, rule(Verdict{Kind: Return}, f.is(), in("in-open"+f.suffix, addr), in("out-open"+f.suffix, iface, addr)))
+	}
+	return &Chain{
+		Name: [2]string{"tcp-new-to", "tcp-new-from"}[dir], Comment: "S11: a connection begins with SYN",
+		Rules: append(rules, counted(rule(drop))),
+	}
 }
 
 func linkLocal() Match {

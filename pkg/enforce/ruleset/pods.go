@@ -101,12 +101,14 @@ func (st *state) dispatch(cfg *Config, name string, dir int) *Chain {
 		f := &families[i]
 		rules = append(rules, rule(accept, f.is(), in("self"+f.suffix, f.saddr, f.daddr)))
 	}
+	// Before what is open in this direction: a policed pod's next word in a
+	// connection that was cut would begin it anew, the other way round.
+	if !cfg.LooseTCP {
+		rules = append(rules, rule(call([2]string{"tcp-new-to", "tcp-new-from"}[dir]), ctState(StateNew), l4(protoTCP)))
+	}
 	for i := range families {
 		f := &families[i]
 		rules = append(rules, rule(accept, f.is(), in(fmt.Sprintf("%s-open%s", prefix, f.suffix), fields(f)...)))
-	}
-	if !cfg.LooseTCP {
-		rules = append(rules, rule(call("tcp-new"), ctState(StateNew), l4(protoTCP)))
 	}
 	for _, p := range st.profiles[dir] {
 		for _, t := range p.tables {

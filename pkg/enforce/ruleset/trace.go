@@ -23,8 +23,9 @@ type Packet struct {
 	HopLimit     byte
 	// State is the conntrack state, one of the State constants; 0 is StateNew.
 	State uint32
-	// ToHost packets are delivered to the node (input), others forwarded.
-	ToHost bool
+	// ToHost packets are delivered to the node (input), FromHost ones sent by
+	// it (output), others forwarded.
+	ToHost, FromHost bool
 	// Fragment is a fragment that has no transport header.
 	Fragment bool
 }
@@ -42,8 +43,8 @@ type Outcome struct {
 	Logs    []Log       // what was logged on the way
 }
 
-// Trace runs a packet through prerouting and then input or forward, as the
-// kernel would. A chain or set that does not exist, which the kernel would not
+// Trace runs a packet through prerouting and then input or forward, or through
+// output, as the kernel would. A chain or set that does not exist, which the kernel would not
 // have let in, drops.
 func Trace(r *Ruleset, p Packet) Outcome {
 	if p.State == 0 {
@@ -51,8 +52,11 @@ func Trace(r *Ruleset, p Packet) Outcome {
 	}
 	t := &tracer{packet: &p, rules: r}
 	hooks := []string{"prerouting", "forward"}
-	if p.ToHost {
+	switch {
+	case p.ToHost:
 		hooks[1] = "input"
+	case p.FromHost:
+		hooks = []string{"output"}
 	}
 	for _, hook := range hooks {
 		t.hook = hook

@@ -62,7 +62,7 @@ func (t *tracer) load(f Field) ([]byte, bool) {
 	case IIFName:
 		return nameKey(nil, p.IIF), true
 	case OIFName:
-		return nameKey(nil, p.OIF), t.hook == "forward"
+		return nameKey(nil, p.OIF), t.hook == "forward" || t.hook == "output"
 	case NFProto:
 		return []byte{families[familyOf(p.Src)].nfproto}, true
 	case L4Proto:

@@ -1,0 +1,278 @@
+package enforce_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+)
+
+// in runs a step in a pod's namespace, or in the node's for nil.
+func in(p *pod, fn func() error) error {
+	if p == nil {
+		return fn()
+	}
+	return p.Do(fn)
+}
+
+func ownAddrs(p *pod) []netip.Addr {
+	if p == nil {
+		return hostAddrs
+	}
+	return p.addrs
+}
+
+// listen listens to TCP on a port of a pod, on both families, until the test
+// ends. Connections are left to whoever accepts; the kernel answers them.
+func (n *node) listen(p *pod, port uint16) net.Listener {
+	n.t.Helper()
+	var l net.Listener
+	n.must(in(p, func() (err error) {
+		l, err = net.Listen("tcp", fmt.Sprintf(":%d", port))
+		return err
+	}))
+	n.t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// link is a connection whose two ends the test holds.
+type link struct {
+	client, server net.Conn
+}
+
+func (l *link) close() { _, _ = l.client.Close(), l.server.Close() }
+
+// tcp connects a pod to a listener by the address given.
+func (n *node) tcp(from *pod, to netip.AddrPort, l net.Listener) *link {
+	n.t.Helper()
+	k := &link{}
+	n.must(in(from, func() (err error) {
+		k.client, err = net.DialTimeout("tcp", to.String(), patience)
+		return err
+	}))
+	var err error
+	k.server, err = l.Accept()
+	n.must(err)
+	n.t.Cleanup(k.close)
+	return k
+}
+
+// udp joins two pods by connected sockets; nothing is sent yet.
+func (n *node) udp(from, to *pod, family int, port uint16) *link {
+	n.t.Helper()
+	k := &link{}
+	server := netip.AddrPortFrom(ownAddrs(to)[family], port)
+	n.must(in(from, func() (err error) {
+		k.client, err = net.Dial("udp", server.String())
+		return err
+	}))
+	n.must(in(to, func() (err error) {
+		k.server, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(server), k.client.LocalAddr().(*net.UDPAddr))
+		return err
+	}))
+	n.t.Cleanup(k.close)
+	return k
+}
+
+// passes fails unless what one end says is heard by the other.
+func passes(t testing.TB, what string, from, to net.Conn) {
+	t.Helper()
+	word := []byte(fmt.Sprintf("%016x", time.Now().UnixNano()))
+	if _, err := from.Write(word); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	_ = to.SetReadDeadline(time.Now().Add(patience))
+	got := make([]byte, len(word))
+	if _, err := io.ReadFull(to, got); err != nil || string(got) != string(word) {
+		t.Fatalf("%s: heard %q, %v; want %q", what, got, err, word)
+	}
+}
+
+// alive fails unless both ends hear each other.
+func (l *link) alive(t testing.TB, what string) {
+	t.Helper()
+	passes(t, what+": client to server", l.client, l.server)
+	passes(t, what+": server to client", l.server, l.client)
+}
+
+// silent fails if an end has anything to read now.
+func silent(t testing.TB, what string, c net.Conn) {
+	t.Helper()
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	var rerr error
+	err = raw.Control(func(fd uintptr) {
+		n, _, rerr = unix.Recvfrom(int(fd), make([]byte, 64), unix.MSG_DONTWAIT|unix.MSG_PEEK)
+	})
+	if err != nil || rerr != unix.EAGAIN {
+		t.Errorf("%s: %d bytes arrived (%v)", what, n, errors.Join(err, rerr))
+	}
+}
+
+// lost says something on a TCP connection, waits until the kernel has sent it
+// twice without an answer, and fails if the other end has heard it.
+func lost(t testing.TB, what string, from, to net.Conn) {
+	t.Helper()
+	before := tcpInfo(t, from)
+	if _, err := from.Write([]byte("are you there?")); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	await(t, what+": a retransmission", func() bool {
+		now := tcpInfo(t, from)
+		return now.Total_retrans > before.Total_retrans && now.Unacked > 0
+	})
+	silent(t, what, to)
+}
+
+func tcpInfo(t testing.TB, c net.Conn) (info *unix.TCPInfo) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		var ierr error
+		err = raw.Control(func(fd uintptr) {
+			info, ierr = unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO)
+		})
+		err = errors.Join(err, ierr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// dead fails unless neither end hears the other any more.
+func (l *link) dead(t testing.TB, what string) {
+	t.Helper()
+	lost(t, what+": server to client", l.server, l.client)
+	lost(t, what+": client to server", l.client, l.server)
+}
+
+// answer is what became of a connection attempt.
+type answer string
+
+const (
+	connected answer = "connected"
+	closed    answer = "closed" // answered, nobody listens
+	denied    answer = "denied" // the agent saw the kernel refuse it
+	nothing   answer = "no answer"
+)
+
+// attempt tries to connect until it is known what became of it: the agent,
+// unless it is nil, is asked whether the kernel refused it.
+func (a *agent) attempt(from *pod, proto int, source, to netip.AddrPort) answer {
+	a.t.Helper()
+	fd, err := open(from, proto, source, to)
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return closed
+	}
+	if err != nil {
+		a.t.Fatalf("from %s to %s: %v", source, to, err)
+	}
+	defer unix.Close(fd)
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	from4 := addrPort(local)
+	tuple := &agentpb.Tuple{
+		Protocol: uint32(proto), SourceAddress: from4.Addr().String(), SourcePort: uint32(from4.Port()),
+		DestinationAddress: to.Addr().String(), DestinationPort: uint32(to.Port()),
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if done, err := waitConnected(fd, 2); done {
+			if err == nil {
+				return connected
+			}
+			return closed
+		}
+		r, err := a.Denied(context.Background(), tuple)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		if r.Denied {
+			return denied
+		}
+	}
+	return nothing
+}
+
+// try attempts TCP from a pod's own address.
+func (a *agent) try(from, to *pod, family int, port uint16) answer {
+	a.t.Helper()
+	return a.attempt(from, unix.IPPROTO_TCP, netip.AddrPortFrom(ownAddrs(from)[family], 0), netip.AddrPortFrom(ownAddrs(to)[family], port))
+}
+
+// open starts a connection and does not wait for it. The source may be an
+// address that the pod does not have.
+func open(from *pod, proto int, source, to netip.AddrPort) (fd int, err error) {
+	err = in(from, func() error {
+		kind, family, level, transparent := unix.SOCK_STREAM, unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
+		if proto == unix.IPPROTO_UDP {
+			kind = unix.SOCK_DGRAM
+		}
+		if to.Addr().Is6() {
+			family, level, transparent = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+		}
+		if fd, err = unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		_ = unix.SetsockoptInt(fd, level, transparent, 1)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		err := unix.Bind(fd, sockaddr(source))
+		if err == nil {
+			err = unix.Connect(fd, sockaddr(to))
+		}
+		if err == nil && proto == unix.IPPROTO_UDP {
+			_, err = unix.Write(fd, []byte("netpol"))
+		}
+		if err != nil && err != unix.EINPROGRESS {
+			_ = unix.Close(fd)
+			return os.NewSyscallError("connect", err)
+		}
+		return nil
+	})
+	return fd, err
+}
+
+// waitConnected waits some milliseconds for a connection that is under way.
+func waitConnected(fd, milliseconds int) (done bool, err error) {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(fds, milliseconds); n == 0 || err != nil {
+		return false, nil
+	}
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && errno != 0 {
+		err = unix.Errno(errno)
+	}
+	return true, err
+}
+
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
