@@ -1,0 +1,74 @@
+package tier_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+func TestS32_PodReachesItself(t *testing.T) {
+	m := modelOf(t, global("closed", "{types: [Ingress, Egress]}"))
+	for _, c := range []struct {
+		from, to string
+		allowed  bool
+	}{
+		{"red/web", "red/web", true},
+		{"red/web/6", "red/web/6", true},
+		{"red/web", "red/db", false},
+		{"red/web", "blue/web", false}, // another pod of that name
+	} {
+		conn := tier.Conn{Source: end(t, m, c.from), Destination: end(t, m, c.to), Protocol: policy.TCP, Port: 80}
+		if r := m.Evaluate(tier.Enforced(), conn); r.Allowed() != c.allowed {
+			t.Errorf("%s > %s: allowed %v, want %v", c.from, c.to, r.Allowed(), c.allowed)
+		}
+	}
+}
+
+// claimant is a pod at an address that others may have, too.
+func claimant(name, made, more string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: %s, namespace: red, creationTimestamp: "2024-01-0%sT00:00:00Z", labels: {app: %s}%s}
+spec: {nodeName: node, containers: [{name: main, image: main}]}
+`, name, made, name, more)
+}
+
+func TestS35_NewestRunningPodOwnsTheAddress(t *testing.T) {
+	running := "status: {phase: Running, podIP: 10.0.0.9}\n"
+	finished := "status: {phase: Succeeded, podIP: 10.0.0.9}\n"
+	leaving := ", deletionTimestamp: \"2024-01-09T00:00:00Z\""
+	for name, c := range map[string]struct {
+		pods []string
+		want string
+	}{
+		"one":                                   {[]string{claimant("a", "1", "") + running}, "red/a"},
+		"the newest":                            {[]string{claimant("a", "2", "") + running, claimant("b", "3", "") + running, claimant("c", "1", "") + running}, "red/b"},
+		"one that terminates yields":            {[]string{claimant("a", "1", "") + running, claimant("b", "2", leaving) + running}, "red/a"},
+		"one that terminates keeps it if alone": {[]string{claimant("a", "1", leaving) + running}, "red/a"},
+		"one that has finished owns none":       {[]string{claimant("a", "1", "") + running, claimant("b", "2", "") + finished}, "red/a"},
+		"nobody":                                {[]string{claimant("a", "1", "") + finished}, ""},
+	} {
+		m := modelOf(t, c.pods...)
+		got := ""
+		if ep := m.Owner(end(t, m, "10.0.0.9").Addr); ep != nil {
+			got = ep.ID()
+		}
+		if got != c.want {
+			t.Errorf("%s: owner %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// Who owns an address decides by which labels its connections are judged.
+func TestS35_TheOwnersLabelsCount(t *testing.T) {
+	running := "status: {phase: Running, podIP: 10.0.0.9}\n"
+	only := global("p", "{selector: app == 'db', ingress: [{action: Allow, source: {selector: app == 'a'}}]}")
+	check(t,
+		scenario{name: "the newest is allowed", want: map[string]string{"in 10.0.0.9 > red/db tcp/1": "Allow default/p:0"},
+			resources: []string{only, claimant("a", "2", "") + running, claimant("b", "1", "") + running}},
+		scenario{name: "the newest is not", want: map[string]string{"in 10.0.0.9 > red/db tcp/1": "Deny default/p:end"},
+			resources: []string{only, claimant("a", "1", "") + running, claimant("b", "2", "") + running}},
+	)
+}
