@@ -125,7 +125,7 @@ func anyTrouble(s *lab.Status) bool {
 }
 
 func addPod(t *output.Table, pod *lab.PodStatus, wide bool) {
-	row := []any{pod.Namespace + "/" + pod.Workload.Name, firstAddr(pod.Addrs), ports(pod.Ports)}
+	row := []any{pod.Namespace + "/" + pod.Workload.Name, firstAddr(pod.Addrs), numbers(pod.Ports)}
 	if wide {
 		row = []any{pod.Namespace + "/" + pod.Name, addrList(pod.Addrs), pod.Interface, ports(pod.Ports)}
 	}
@@ -163,6 +163,17 @@ func addrList(addrs []netip.Addr) string {
 	out := make([]string, len(addrs))
 	for i, a := range addrs {
 		out[i] = a.String()
+	}
+	return strings.Join(out, ",")
+}
+
+// numbers are the ports, whatever their protocols.
+func numbers(list []plan.Port) string {
+	var out []string
+	for _, p := range list {
+		if n := fmt.Sprint(p.Port); !slices.Contains(out, n) {
+			out = append(out, n)
+		}
 	}
 	return strings.Join(out, ",")
 }

@@ -183,7 +183,7 @@ var resultWords = map[prober.Result]string{
 // print writes the matrix, in several parts if its columns are too many for
 // the width.
 func (m *probeMatrix) print(p *output.Printer, width int) error {
-	first := len("  to namespace")
+	first := len("to namespace")
 	for _, r := range m.rows {
 		first = max(first, len(r.String()))
 	}
@@ -210,7 +210,7 @@ func (c column) width() int {
 
 func (m *probeMatrix) part(p *output.Printer, columns []column) error {
 	head := []string{"FROM"}
-	namespaces, ports := []any{faint("  to namespace")}, []any{faint("  to port")}
+	namespaces, ports := []any{faint("to namespace")}, []any{faint("to port")}
 	for _, c := range columns {
 		head = append(head, c.peer.Workload)
 		namespaces = append(namespaces, faint(c.peer.Namespace))

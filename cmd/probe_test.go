@@ -59,8 +59,8 @@ func TestProbeMatrix(t *testing.T) {
 		probeItem("wordpress/mysql", "kube-system/coredns", "UDP", 53, prober.Error),
 	}, output.Text, 0, probe.Difference{Pair: "a → b tcp:1", Expected: "deny", Result: "connected"})
 	want := `FROM              coredns       db
-  to namespace    kube-system   vote
-  to port         53/udp        5432
+to namespace      kube-system   vote
+to port           53/udp        5432
 vote/worker       closed        yes
 wordpress/mysql   error         no
 

@@ -106,7 +106,6 @@ func TestActorListensThenConnectsWhenToldTo(t *testing.T) {
 		}
 	}
 	_ = r.in.Close()
-	go func() { _, _ = io.Copy(io.Discard, r.events.Buffered()) }()
 	for {
 		var e Event
 		if r.events.Decode(&e) != nil {
