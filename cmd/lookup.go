@@ -82,11 +82,7 @@ func (w *world) tier(name string) (*policy.Tier, error) {
 	if t := w.snap.Tier(name); t != nil {
 		return t, nil
 	}
-	known := []string{tier.DefaultTier}
-	for _, t := range w.snap.Tiers {
-		known = append(known, t.Name)
-	}
-	return nil, cli.Unknown("tier", name, known, "netpol tier create "+name)
+	return nil, cli.Unknown("tier", name, tierNames(w), "netpol tier create "+name)
 }
 
 // namespaces refuses unknown ones. Where nothing says which namespaces there
@@ -161,7 +157,7 @@ func (w *world) slots(tierName string) []tier.Slot {
 // tierSlots are the tiers, for placing among them. The built-in ones' order is
 // fixed (S1).
 func (w *world) tierSlots() []tier.Slot {
-	out := []tier.Slot{{Key: tierKey(tier.DefaultTier), Order: tier.DefaultTierOrder, Fixed: true}}
+	out := []tier.Slot{{Key: tierKey(tier.DefaultTier), Order: w.snap.Tier(tier.DefaultTier).Order, Fixed: true}}
 	for _, t := range w.snap.Tiers {
 		if t.Name != tier.DefaultTier {
 			out = append(out, tier.Slot{Key: tierKey(t.Name), Order: t.Order, Fixed: isBuiltin(t.Name)})
@@ -174,5 +170,5 @@ func tierKey(name string) policy.Key { return policy.Key{Kind: policy.KindTier, 
 
 // isBuiltin says whether a tier is one of those that can't be deleted (S1).
 func isBuiltin(name string) bool {
-	return name == tier.DefaultTier || name == "kube-admin" || name == "kube-baseline"
+	return policy.BuiltinTier(name) != nil
 }

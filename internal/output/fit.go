@@ -2,31 +2,43 @@ package output
 
 import "strings"
 
-// narrowest is the width that no column is squeezed below.
-const narrowest = 8
+// longestWords are the lengths of the longest word that is kept whole, tried in
+// this order until a table fits.
+var longestWords = [...]int{24, 16, 12, 8}
 
-// fit takes columns from the widths they would like down to total in all, the
-// widest first, so that short columns stay whole.
-func fit(natural []int, total int) []int {
+// fit takes columns from the widths they would like (natural) down to total in
+// all, the widest first, and none below its minimum. ok is false if that can't
+// be.
+func fit(natural, minimum []int, total int) (widths []int, ok bool) {
 	out := append([]int(nil), natural...)
 	sum := 0
 	for _, w := range out {
 		sum += w
 	}
 	for sum > total {
-		widest := 0
+		widest := -1
 		for i, w := range out {
-			if w > out[widest] {
+			if w > minimum[i] && (widest < 0 || w > out[widest]) {
 				widest = i
 			}
 		}
-		if out[widest] <= narrowest {
-			return out // a terminal this narrow wraps by itself
+		if widest < 0 {
+			return nil, false
 		}
 		out[widest]--
 		sum--
 	}
-	return out
+	return out, true
+}
+
+// wordWidth is the width below which a text can't be without tearing a word,
+// or longest if it has longer ones.
+func wordWidth(text string, longest int) int {
+	widest := 0
+	for _, word := range strings.Split(text, " ") {
+		widest = max(widest, runes(word))
+	}
+	return min(widest, longest)
 }
 
 // wrap breaks text into lines of at most width columns, between words where it

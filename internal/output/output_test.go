@@ -73,11 +73,11 @@ func TestWrap(t *testing.T) {
 }
 
 func TestFitTakesFromTheWidest(t *testing.T) {
-	got := fit([]int{5, 40, 60}, 65)
-	if got[0] != 5 || got[1] != 30 || got[2] != 30 {
-		t.Errorf("got %v", got)
+	got, ok := fit([]int{5, 40, 60}, []int{5, 8, 8}, 65)
+	if !ok || got[0] != 5 || got[1] != 30 || got[2] != 30 {
+		t.Errorf("got %v, %v", got, ok)
 	}
-	if got := fit([]int{9, 9}, 3); got[0] != narrowest || got[1] != narrowest {
+	if got, ok := fit([]int{9, 9}, []int{8, 8}, 15); ok {
 		t.Errorf("got %v", got)
 	}
 }

@@ -52,7 +52,7 @@ func (t *Table) Row(fields ...any) {
 func (t *Table) Len() int { return len(t.rows) }
 
 // Print writes the table: in a pipe columns are padded with blanks and
-// separated by three; on a terminal they fit its width.
+// separated by three; on a terminal they fit its width, if words can stay whole.
 func (t *Table) Print() error {
 	if t.p.Width == 0 {
 		return t.printPlain()
@@ -61,7 +61,7 @@ func (t *Table) Print() error {
 }
 
 func (t *Table) printPlain() error {
-	widths := t.natural()
+	widths := t.measure(lipgloss.Width)
 	var b strings.Builder
 	line := func(cells []Cell) {
 		for i, c := range cells {
@@ -81,11 +81,18 @@ func (t *Table) printPlain() error {
 	return err
 }
 
-// gap is the number of blanks between columns.
-const gap = 3
+// gap is the number of blanks between columns in a pipe, narrowGap on a
+// terminal.
+const (
+	gap       = 3
+	narrowGap = 2
+)
 
 func (t *Table) printTerminal() error {
-	widths := fit(t.natural(), t.p.Width-gap*(len(t.columns)-1))
+	widths, ok := t.fit()
+	if !ok {
+		return t.printPlain() // too much for it: let the terminal break lines
+	}
 	w := tablewriter.NewTable(t.p.W,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
 			Borders: tw.BorderNone,
@@ -111,12 +118,25 @@ func (t *Table) printTerminal() error {
 	return w.Render()
 }
 
+// fit finds widths for the columns, tearing as few words as can be. One column
+// of the terminal stays free: some break a line that fills them all.
+func (t *Table) fit() (widths []int, ok bool) {
+	natural, total := t.measure(lipgloss.Width), t.p.Width-1-narrowGap*(len(t.columns)-1)
+	for _, longest := range longestWords {
+		minimum := t.measure(func(text string) int { return wordWidth(text, longest) })
+		if widths, ok := fit(natural, minimum, total); ok {
+			return widths, true
+		}
+	}
+	return nil, false
+}
+
 // paddings separate the columns; nothing follows the last, which may reach the
 // terminal's edge.
 func (t *Table) paddings() []tw.Padding {
 	out := make([]tw.Padding, len(t.columns))
 	for i := range out {
-		out[i] = tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}
+		out[i] = tw.Padding{Right: strings.Repeat(" ", narrowGap), Overwrite: true}
 	}
 	out[len(out)-1] = tw.PaddingNone
 	return out
@@ -130,12 +150,12 @@ func (t *Table) header() []Cell {
 	return out
 }
 
-// natural are the widths that the columns would like to have.
-func (t *Table) natural() []int {
+// measure is the greatest measure of each column's texts.
+func (t *Table) measure(of func(string) int) []int {
 	widths := make([]int, len(t.columns))
 	for _, r := range append([][]Cell{t.header()}, t.rows...) {
 		for i, c := range r {
-			widths[i] = max(widths[i], lipgloss.Width(c.Text))
+			widths[i] = max(widths[i], of(c.Text))
 		}
 	}
 	return widths
