@@ -1,9 +1,6 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X github.com/netpol-project/netpol/cmd.version=$(VERSION)
-
 .PHONY: all build demo test race lint bench generate completions clean
 
 all: build
@@ -13,7 +10,7 @@ build: bin/netpol
 # Go's own cache decides what has to be built again.
 .PHONY: bin/netpol
 bin/netpol:
-	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ .
+	go build -trimpath -ldflags '-s -w' -o $@ .
 
 # The workshop on two example applications, with real packets, on this machine.
 demo: build

@@ -8,7 +8,6 @@ import (
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/pkg/policy"
-	"github.com/netpol-project/netpol/pkg/tier"
 )
 
 // NewCmdCompletion is "netpol completion".
@@ -63,8 +62,8 @@ func completer(f *cli.Factory, list names) func(*cobra.Command, []string, string
 }
 
 func tierNames(w *world) []string {
-	out := []string{tier.DefaultTier}
-	for _, t := range w.snap.Tiers {
+	var out []string
+	for _, t := range w.snap.AllTiers() {
 		out = append(out, t.Name)
 	}
 	return out

@@ -218,12 +218,17 @@ func keysOf[T any](list []*T, key func(*T) policy.Key) []policy.Key {
 	return out
 }
 
+// tiersInOrder leaves out built-in tiers other than default that nothing uses:
+// they are for kinds of policies that few have.
 func (w *world) tiersInOrder() []policy.Key {
-	var tiers []*policy.Tier
-	tiers = append(tiers, w.snap.Tiers...)
-	if !slices.ContainsFunc(tiers, func(t *policy.Tier) bool { return t.Name == tier.DefaultTier }) {
-		tiers = append(tiers, w.snap.Tier(tier.DefaultTier))
+	used := map[string]bool{tier.DefaultTier: true}
+	for _, t := range w.snap.Tiers {
+		used[t.Name] = true
 	}
+	for _, p := range w.snap.Policies {
+		used[p.Tier] = true
+	}
+	tiers := slices.DeleteFunc(w.snap.AllTiers(), func(t *policy.Tier) bool { return !used[t.Name] })
 	slices.SortFunc(tiers, tier.CompareTiers)
 	return keysOf(tiers, func(t *policy.Tier) policy.Key { return tierKey(t.Name) })
 }

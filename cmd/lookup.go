@@ -157,11 +157,9 @@ func (w *world) slots(tierName string) []tier.Slot {
 // tierSlots are the tiers, for placing among them. The built-in ones' order is
 // fixed (S1).
 func (w *world) tierSlots() []tier.Slot {
-	out := []tier.Slot{{Key: tierKey(tier.DefaultTier), Order: w.snap.Tier(tier.DefaultTier).Order, Fixed: true}}
-	for _, t := range w.snap.Tiers {
-		if t.Name != tier.DefaultTier {
-			out = append(out, tier.Slot{Key: tierKey(t.Name), Order: t.Order, Fixed: isBuiltin(t.Name)})
-		}
+	var out []tier.Slot
+	for _, t := range w.snap.AllTiers() {
+		out = append(out, tier.Slot{Key: tierKey(t.Name), Order: t.Order, Fixed: isBuiltin(t.Name)})
 	}
 	return out
 }

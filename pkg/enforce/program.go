@@ -97,6 +97,9 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	next.compiled, err = ruleset.Compile(ruleset.Input{
 		Model: next.model, Scope: tier.Enforced(), Local: local, Config: a.rulesetConfig(),
 	}, prev.compiled)
+	if err == nil && had {
+		err = a.forgetFormer(ctx, prev.model, next.model)
+	}
 	if err == nil {
 		if repair {
 			err = a.kernel.Resync(ctx, next.compiled.Ruleset)

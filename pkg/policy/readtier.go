@@ -24,17 +24,24 @@ func readTier(r *reading) any {
 	return t
 }
 
-// builtinTiers are the tiers that exist without being written down (S1).
-var builtinTiers = map[string]Tier{
-	"default":       {Name: "default", Order: 1_000_000, DefaultAction: Deny},
-	"kube-admin":    {Name: "kube-admin", Order: 1_000, DefaultAction: Pass},
-	"kube-baseline": {Name: "kube-baseline", Order: 10_000_000, DefaultAction: Pass},
+// BuiltinTier is one of the tiers that exist without being written down (S1),
+// nil if there is none of that name.
+func BuiltinTier(name string) *Tier {
+	switch name {
+	case "kube-admin":
+		return &Tier{Name: name, Order: 1_000, DefaultAction: Pass}
+	case "default":
+		return &Tier{Name: name, Order: 1_000_000, DefaultAction: Deny}
+	case "kube-baseline":
+		return &Tier{Name: name, Order: 10_000_000, DefaultAction: Pass}
+	}
+	return nil
 }
 
 // builtinTier holds a built-in tier to what it is.
 func (r *reading) builtinTier(t *Tier, spec *node) {
-	b, ok := builtinTiers[t.Name]
-	if !ok {
+	b := BuiltinTier(t.Name)
+	if b == nil {
 		return
 	}
 	if n := spec.get("order"); n != nil && t.Order != b.Order {

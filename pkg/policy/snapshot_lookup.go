@@ -22,10 +22,19 @@ func (s *Snapshot) Tier(name string) *Tier {
 	if t := find(s.Tiers, name, func(t *Tier, name string) int { return strings.Compare(t.Name, name) }); t != nil {
 		return t
 	}
-	if b, ok := builtinTiers[name]; ok {
-		return &b
+	return BuiltinTier(name)
+}
+
+// AllTiers are the tiers that are written down and the built-in ones that are
+// not (S1), in no order.
+func (s *Snapshot) AllTiers() []*Tier {
+	out := slices.Clone(s.Tiers)
+	for _, name := range []string{"kube-admin", "default", "kube-baseline"} {
+		if !slices.ContainsFunc(out, func(t *Tier) bool { return t.Name == name }) {
+			out = append(out, BuiltinTier(name))
+		}
 	}
-	return nil
+	return out
 }
 
 // Service is the Service of that name, nil if there is none.

@@ -69,7 +69,7 @@ func (st *snapshotState) missingTiers() Faults {
 }
 
 func (st *snapshotState) hasTier(name string) bool {
-	if _, ok := builtinTiers[name]; ok {
+	if BuiltinTier(name) != nil {
 		return true
 	}
 	_, ok := slices.BinarySearchFunc(st.tiers.unique, name, func(t *Tier, name string) int { return strings.Compare(t.Name, name) })

@@ -7,11 +7,8 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// The built-in tier (S1).
-const (
-	DefaultTier      = "default"
-	DefaultTierOrder = policy.Order(1_000_000)
-)
+// DefaultTier is the tier of policies that name none.
+const DefaultTier = "default"
 
 // CompareTiers is the order in which tiers are visited: by order, then by
 // name (S1).
@@ -32,17 +29,13 @@ func ComparePolicies(a, b *policy.Policy) int {
 }
 
 // orderTiers lists the tiers in the order they are visited: those of the
-// snapshot, the built-in one, and after them the ones that policies name but
+// snapshot, the built-in ones, and after them the ones that policies name but
 // that do not exist, which end in deny (S13).
 func orderTiers(s *policy.Snapshot) []*policy.Tier {
-	out := slices.Clone(s.Tiers)
-	known := make(map[string]bool, len(out)+1)
+	out := s.AllTiers()
+	known := make(map[string]bool, len(out))
 	for _, t := range out {
 		known[t.Name] = true
-	}
-	if !known[DefaultTier] {
-		known[DefaultTier] = true
-		out = append(out, &policy.Tier{Name: DefaultTier, Order: DefaultTierOrder, DefaultAction: policy.Deny})
 	}
 	slices.SortFunc(out, CompareTiers)
 	var missing []*policy.Tier
