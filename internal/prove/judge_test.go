@@ -18,6 +18,12 @@ import (
 // is tried on (make prove); rapid's own default is 100.
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// A failure prints its seed and its world; files of random bits beside the
+	// code would say less.
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	if cases := os.Getenv("NETPOL_PROVE_CASES"); cases != "" {
 		if _, err := strconv.Atoi(cases); err != nil {
 			fmt.Fprintf(os.Stderr, "NETPOL_PROVE_CASES: %v\n", err)

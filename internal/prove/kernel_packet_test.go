@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,13 +56,16 @@ func newTap(t *testing.T, ns *netnstest.NS, ifname string) *tap {
 	return out
 }
 
+// rawProtocols are those that a raw tap opens, for each family.
+var rawProtocols = []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP}
+
 // newRawTap watches what the namespace itself is given, after its input hook.
 func newRawTap(t *testing.T, ns *netnstest.NS) *tap {
 	t.Helper()
 	out := &tap{name: "host"}
 	ns.Must(t, func() error {
 		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-			for _, proto := range []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			for _, proto := range rawProtocols {
 				fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
 				if err != nil {
 					return err
@@ -109,10 +114,8 @@ func parse(b []byte, from unix.Sockaddr, fd int, fds []int) (seen, bool) {
 	var s seen
 	switch sa, raw6 := from.(*unix.SockaddrInet6); {
 	case raw6:
-		s.source, s.proto = netip.AddrFrom16(sa.Addr), unix.IPPROTO_TCP
-		if fd == fds[len(fds)-1] {
-			s.proto = unix.IPPROTO_UDP
-		}
+		at := slices.Index(fds, fd) // IPv6 comes second
+		s.source, s.proto = netip.AddrFrom16(sa.Addr), rawProtocols[at-len(rawProtocols)]
 	case len(b) >= 20 && b[0]>>4 == 4:
 		s.source, s.proto = netip.AddrFrom4([4]byte(b[12:16])), int(b[9])
 		b = b[int(b[0]&15)*4:]
@@ -122,7 +125,7 @@ func parse(b []byte, from unix.Sockaddr, fd int, fds []int) (seen, bool) {
 	default:
 		return s, false
 	}
-	if len(b) < 4 || s.proto != unix.IPPROTO_TCP && s.proto != unix.IPPROTO_UDP {
+	if len(b) < 4 || s.proto != unix.IPPROTO_TCP && s.proto != unix.IPPROTO_UDP && s.proto != unix.IPPROTO_SCTP {
 		return s, false
 	}
 	s.sport, s.dport = int(binary.BigEndian.Uint16(b)), int(binary.BigEndian.Uint16(b[2:]))
@@ -319,6 +322,9 @@ func (s *shot) send() error {
 // open makes a real socket: a UDP one sends a datagram, a TCP one its SYN. It
 // is closed at once, before anything can be sent a second time.
 func (s *shot) open() error {
+	if s.proto == unix.IPPROTO_SCTP {
+		return s.openRaw()
+	}
 	family, kind := unix.AF_INET, unix.SOCK_DGRAM
 	level, transparent := unix.SOL_IP, unix.IP_TRANSPARENT
 	if s.source.Is6() {
@@ -351,6 +357,39 @@ func (s *shot) open() error {
 		_, err = unix.Write(fd, []byte("netpol"))
 	}
 	return err
+}
+
+// openRaw sends the first packet of an SCTP association, which few kernels
+// have sockets for: a common header and an INIT chunk.
+func (s *shot) openRaw() error {
+	family, level, transparent := unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
+	if s.source.Is6() {
+		family, level, transparent = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if s.spoofed {
+		if err := unix.SetsockoptInt(fd, level, transparent, 1); err != nil {
+			return fmt.Errorf("transparent: %w", err)
+		}
+	}
+	if err := unix.Bind(fd, sockaddr(s.source, 0)); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	p := make([]byte, 32)
+	binary.BigEndian.PutUint16(p, uint16(s.sport))
+	binary.BigEndian.PutUint16(p[2:], uint16(s.port))
+	p[12], p[15] = 1, 20 // INIT, its length
+	binary.BigEndian.PutUint32(p[16:], 1)
+	binary.BigEndian.PutUint32(p[20:], 65536)
+	binary.BigEndian.PutUint16(p[24:], 1)
+	binary.BigEndian.PutUint16(p[26:], 1)
+	// conntrack drops what has a wrong sum, which is sent low byte first
+	binary.LittleEndian.PutUint32(p[8:], crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
+	return unix.Sendto(fd, p, 0, sockaddr(s.dest, 0))
 }
 
 func sockaddr(a netip.Addr, port int) unix.Sockaddr {

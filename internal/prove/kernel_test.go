@@ -82,11 +82,11 @@ func atLeast(t *testing.T, cases int) {
 	t.Cleanup(func() { _ = flag.Set("rapid.checks", before) })
 }
 
-// drawSockets draws what an ordinary socket can connect to.
+// drawSockets draws protocols and ports for connections.
 func drawSockets(t *rapid.T) [][2]int {
 	var out [][2]int
-	for range 7 {
-		out = append(out, [2]int{pick(gen{t}, []int{6, 17}), max(1, pick(gen{t}, Ports))})
+	for range 9 {
+		out = append(out, [2]int{pick(gen{t}, []int{6, 17, 132}), max(1, pick(gen{t}, Ports))})
 	}
 	return out
 }
@@ -186,7 +186,7 @@ func TestNodeWithoutRulesLetsEverythingThrough(t *testing.T) {
 		for from := 1; from <= slots; from++ {
 			for to := 1; to <= slots; to++ {
 				for i, source := range slotAddrs(from) {
-					for _, proto := range []int{6, 17} {
+					for _, proto := range rawProtocols {
 						if from != to {
 							shots = append(shots, &shot{from: n.pods[from], source: source, to: place(to), dest: slotAddrs(to)[i], proto: proto, port: 80})
 						}
@@ -197,6 +197,7 @@ func TestNodeWithoutRulesLetsEverythingThrough(t *testing.T) {
 				shots = append(shots,
 					&shot{from: n.pods[from], source: source, to: "host", dest: hostAddrs[i], proto: 17, port: 53},
 					&shot{from: n.pods[from], source: source, to: "host", dest: hostAddrs[i], proto: 6, port: 53},
+					&shot{from: n.pods[from], source: source, to: "host", dest: hostAddrs[i], proto: 132, port: 53},
 					&shot{from: n.pods[from], source: Outside[i*5], spoofed: true, to: place(from%slots + 1), dest: slotAddrs(from%slots + 1)[i], proto: 17, port: 53})
 			}
 		}

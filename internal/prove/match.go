@@ -170,10 +170,11 @@ func (s LabelSelector) matches(labels map[string]string) bool {
 // does not let one rule mix them.
 func (r Rule) netFamily() int {
 	for _, e := range []Entity{r.Source, r.Destination} {
-		for _, n := range append(slices.Clone(e.Nets), e.NotNets...) {
-			if n.Addr().Is4() {
-				return 4
-			}
+		switch nets := append(slices.Clone(e.Nets), e.NotNets...); {
+		case len(nets) == 0:
+		case nets[0].Addr().Is4():
+			return 4
+		default:
 			return 6
 		}
 	}
