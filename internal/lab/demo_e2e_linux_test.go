@@ -57,7 +57,7 @@ func TestDemoStopped(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := exec.CommandContext(t.Context(), exe, "lab", "demo")
-			c.Env = append(os.Environ(), asNetpol+"=1", "XDG_RUNTIME_DIR="+u.run, "TMPDIR="+u.run)
+			c.Env = u.environment()
 			out, err := c.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)

@@ -56,7 +56,7 @@ func (u *user) try(ctx context.Context, args ...string) (stdout, stderr string, 
 		u.t.Fatal(err)
 	}
 	c := exec.CommandContext(ctx, exe, args...)
-	c.Env = append(os.Environ(), asNetpol+"=1", "XDG_RUNTIME_DIR="+u.run, "TMPDIR="+u.run, "NETPOL_CONFIG=")
+	c.Env = u.environment()
 	var out, errOut bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errOut
 	err = c.Run()
@@ -65,6 +65,13 @@ func (u *user) try(ctx context.Context, args ...string) (stdout, stderr string, 
 		u.t.Fatal(err)
 	}
 	return out.String(), errOut.String(), c.ProcessState.ExitCode()
+}
+
+// environment is that of the user's shell. The race detector, if the test runs
+// with it, would keep every process for a second after its end.
+func (u *user) environment() []string {
+	return append(os.Environ(), asNetpol+"=1", "XDG_RUNTIME_DIR="+u.run, "TMPDIR="+u.run, "NETPOL_CONFIG=",
+		"GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 }
 
 // netpol runs a command that must succeed.
@@ -237,7 +244,7 @@ func TestInterruptedUpLeavesNothing(t *testing.T) {
 	}
 	c := exec.CommandContext(ctx, exe, upArgs("--no-agent")...)
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
-	c.Env = append(os.Environ(), asNetpol+"=1", "XDG_RUNTIME_DIR="+u.run)
+	c.Env = u.environment()
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
