@@ -1,0 +1,109 @@
+package prober
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// attempt is a Task under way. bound gets the source address once.
+type attempt struct {
+	Task
+	agent Agent
+	bound chan netip.AddrPort
+}
+
+// connect succeeds when the other side answered.
+func (a *attempt) connect(ctx context.Context) error {
+	network := strings.ToLower(a.Protocol)
+	dialer := net.Dialer{
+		// A second connection attempt would be another connection.
+		FallbackDelay: -1,
+		ControlContext: func(ctx context.Context, _, _ string, c syscall.RawConn) error {
+			return a.bindAndRegister(ctx, c)
+		},
+	}
+	conn, err := dialer.DialContext(ctx, network, a.Destination.String())
+	if err != nil || network == "tcp" {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return err
+	}
+	defer conn.Close()
+	return a.ask(ctx, conn)
+}
+
+// udpTries is how often a datagram is sent: one may be lost for reasons that
+// are no policy's.
+const udpTries = 3
+
+// ask sends a datagram and waits for an answer.
+func (a *attempt) ask(ctx context.Context, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+	defer stop()
+	payload, err := a.payload()
+	if err != nil {
+		return err
+	}
+	deadline, _ := ctx.Deadline()
+	pause := time.Until(deadline) / udpTries
+	buf := make([]byte, 2048)
+	for range udpTries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err = conn.Write(payload); err != nil {
+			return err
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(pause)); err != nil {
+			return err
+		}
+		if _, err = conn.Read(buf); err == nil || !isTimeout(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// payload is a question that a server on the port can be expected to answer.
+func (a *attempt) payload() ([]byte, error) {
+	if a.Destination.Port() == 53 {
+		return new(dns.Msg).SetQuestion("kube-dns.kube-system.svc.cluster.local.", dns.TypeA).Pack()
+	}
+	return []byte("netpol probe\n"), nil
+}
+
+// firstAsk is when a denial is first asked for; each further question waits
+// half as long again, up to lastAsk.
+const (
+	firstAsk = 3 * time.Millisecond
+	lastAsk  = 100 * time.Millisecond
+)
+
+// awaitDenial asks the agent again and again until it has a record of the
+// kernel's refusal or ctx ends.
+func (a *attempt) awaitDenial(ctx context.Context) *Denial {
+	var source netip.AddrPort
+	select {
+	case source = <-a.bound:
+	case <-ctx.Done():
+		return nil
+	}
+	for wait := firstAsk; ; wait = min(wait*3/2, lastAsk) {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+		d, err := a.agent.Denied(ctx, a.Protocol, source, a.Destination)
+		if err == nil && d != nil {
+			return d
+		}
+	}
+}
