@@ -4,18 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/policy"
-	"github.com/netpol-project/netpol/pkg/stage"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
@@ -48,86 +44,6 @@ func NewCmdTierList(f *cli.Factory, runF func(context.Context, *GetOptions) erro
 	}
 	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.Wide, output.JSON, output.YAML, output.Name)
 	return cmd
-}
-
-// TierCreateOptions are what "tier create" needs.
-type TierCreateOptions struct {
-	EditOptions
-	Name          string
-	DefaultAction string
-	Place         placeFlags
-}
-
-// NewCmdTierCreate is "netpol tier create".
-func NewCmdTierCreate(f *cli.Factory, runF func(context.Context, *TierCreateOptions) error) *cobra.Command {
-	opts := &TierCreateOptions{EditOptions: newEditOptions(f)}
-	cmd := &cobra.Command{
-		Use:   "create NAME",
-		Short: "Create a tier, right before tier default unless said otherwise",
-		Long: `Create a tier, right before tier default unless said otherwise.
-
-What the policies of a tier select and none of their rules decides meets the
-tier's default action: deny, or pass to the next tier.`,
-		Example: `  netpol tier create platform --before default
-  netpol tier create audit --first --default-action pass`,
-		Args: exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.Name = args[0]
-			if err := opts.Place.read(cmd); err != nil {
-				return err
-			}
-			if runF != nil {
-				return runF(cmd.Context(), opts)
-			}
-			return tierCreateRun(cmd.Context(), opts)
-		},
-	}
-	cmd.Flags().StringVar(&opts.DefaultAction, "default-action", "deny", "what happens at the end of the tier: deny or pass")
-	opts.Place.addTo(cmd, "tier")
-	opts.addFlags(cmd)
-	completeFlag(cmd, f, "before", tierNames)
-	completeFlag(cmd, f, "after", tierNames)
-	return cmd
-}
-
-func tierCreateRun(ctx context.Context, opts *TierCreateOptions) error {
-	action, ok := map[string]string{"deny": "Deny", "pass": "Pass"}[strings.ToLower(opts.DefaultAction)]
-	if !ok {
-		return cli.Usage("--default-action deny or --default-action pass", "--default-action: expected deny or pass, found %q", opts.DefaultAction)
-	}
-	w, _, err := loadWorld(ctx, opts.Store)
-	if err != nil {
-		return err
-	}
-	if w.snap.Tier(opts.Name) != nil {
-		return &cli.Error{What: fmt.Sprintf("tier %q exists already", opts.Name), Try: "netpol tier list"}
-	}
-	u := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"defaultAction": action}}}
-	u.SetAPIVersion(stage.APIVersion)
-	u.SetKind(string(policy.KindTier))
-	u.SetName(opts.Name)
-	if opts.Place.hasOrder {
-		setOrder(u, opts.Place.order)
-		return opts.change(ctx, []cluster.Change{{Object: u, IfAbsent: true}}, nil)
-	}
-	if !opts.Place.relative() {
-		opts.Place.before = tier.DefaultTier
-	}
-	key := tierKey(opts.Name)
-	slots, err := w.moveTier(append(w.tierSlots(), tier.Slot{Key: key, Order: policy.Unordered}), key, &opts.Place)
-	if err != nil {
-		return err
-	}
-	for _, s := range slots {
-		if s.Key == key {
-			setOrder(u, s.Order)
-		}
-	}
-	changes, err := w.orderChanges(ctx, slots, key)
-	if err != nil {
-		return err
-	}
-	return opts.change(ctx, append(changes, cluster.Change{Object: u, IfAbsent: true}), renumbered(changes))
 }
 
 // moveTier gives a tier its place among the others.
@@ -221,73 +137,6 @@ func tierMoveRun(ctx context.Context, opts *TierMoveOptions) error {
 	words := renumbered(changes)
 	words[key] = "moved"
 	return opts.change(ctx, changes, words)
-}
-
-// TierDeleteOptions are what "tier delete" needs.
-type TierDeleteOptions struct {
-	EditOptions
-	Name string
-}
-
-// NewCmdTierDelete is "netpol tier delete".
-func NewCmdTierDelete(f *cli.Factory, runF func(context.Context, *TierDeleteOptions) error) *cobra.Command {
-	opts := &TierDeleteOptions{EditOptions: newEditOptions(f)}
-	cmd := &cobra.Command{
-		Use:   "delete NAME",
-		Short: "Delete a tier that has no policies",
-		Args:  exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opts.Name = args[0]
-			if runF != nil {
-				return runF(cmd.Context(), opts)
-			}
-			return tierDeleteRun(cmd.Context(), opts)
-		},
-	}
-	opts.addFlags(cmd)
-	completeArg(cmd, f, tierNames)
-	return cmd
-}
-
-func tierDeleteRun(ctx context.Context, opts *TierDeleteOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store)
-	if err != nil {
-		return err
-	}
-	t, err := w.tier(opts.Name)
-	if err != nil {
-		return err
-	}
-	if err := w.deletable(t.Name, nil); err != nil {
-		return err
-	}
-	return opts.change(ctx, []cluster.Change{{Delete: tierKey(t.Name)}}, nil)
-}
-
-// deletable refuses to delete a tier that is built in (S1) or in use (S13);
-// policies that go at the same time do not count.
-func (w *world) deletable(name string, going map[policy.Key]bool) error {
-	if isBuiltin(name) {
-		return &cli.Error{What: fmt.Sprintf("tier %q is built in and can't be deleted", name)}
-	}
-	var users []string
-	for _, p := range w.snap.Policies {
-		if p.Tier == name && !going[p.Key] {
-			users = append(users, p.Key.String())
-		}
-	}
-	if len(users) == 0 {
-		return nil
-	}
-	slices.Sort(users)
-	e := &cli.Error{
-		What:  fmt.Sprintf("tier %q is in use by %s", name, plural(len(users), "policy")),
-		Where: users, Try: "netpol policy move NAME --tier default",
-	}
-	if len(users) > 10 {
-		e.Where = append(users[:10:10], fmt.Sprintf("and %d more", len(users)-10))
-	}
-	return e
 }
 
 // orderCell is an order as people write it.

@@ -80,9 +80,7 @@ func (f *Factory) Offline() bool { return f.Config.GetString("dir") != "" }
 func (f *Factory) Namespaces() []string {
 	var out []string
 	for _, s := range f.Config.GetStringSlice("namespace") {
-		for _, ns := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
-			out = append(out, ns)
-		}
+		out = append(out, strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

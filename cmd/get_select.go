@@ -1,0 +1,144 @@
+package cmd
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// selectKeys are the resources asked for, in the order in which they are to be
+// listed.
+func (w *world) selectKeys(n noun, opts *GetOptions) ([]policy.Key, error) {
+	all := w.listed(n)
+	if len(opts.Names) > 0 {
+		var out []policy.Key
+		for _, name := range opts.Names {
+			hits := matching(all, name, opts.Namespace)
+			if len(hits) == 0 {
+				var known []string
+				for _, k := range all {
+					known = append(known, k.Name)
+				}
+				return nil, cli.Unknown(strings.TrimSuffix(n.singular(), "s"), name, known, "netpol get "+n.name)
+			}
+			out = append(out, hits...)
+		}
+		return out, nil
+	}
+	return slices.DeleteFunc(all, func(k policy.Key) bool {
+		return opts.Namespace != "" && k.Namespace != "" && k.Namespace != opts.Namespace
+	}), nil
+}
+
+// singular is the noun for one.
+func (n noun) singular() string {
+	switch n.name {
+	case "staged":
+		return "staged policy"
+	case "policies":
+		return "policy"
+	}
+	if stem, ok := strings.CutSuffix(n.name, "ies"); ok {
+		return stem + "y"
+	}
+	return strings.TrimSuffix(n.name, "s")
+}
+
+func matching(all []policy.Key, name, namespace string) []policy.Key {
+	if ns, rest, ok := strings.Cut(name, "/"); ok {
+		namespace, name = ns, rest
+	}
+	var out []policy.Key
+	for _, k := range all {
+		if k.Name == name && (namespace == "" || k.Namespace == "" || k.Namespace == namespace) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// listed are all resources of a noun: policies in the order in which they are
+// judged, tiers in the order in which they are visited, the others by name.
+func (w *world) listed(n noun) []policy.Key {
+	switch n.name {
+	case "tiers":
+		return w.tiersInOrder()
+	case "pods":
+		return keysOf(w.snap.Endpoints, func(e *policy.Endpoint) policy.Key {
+			return policy.Key{Kind: policy.KindPod, Namespace: e.Namespace, Name: e.Name}
+		})
+	case "namespaces":
+		return keysOf(w.snap.Namespaces, func(ns *policy.Namespace) policy.Key {
+			return policy.Key{Kind: policy.KindNamespace, Name: ns.Name}
+		})
+	case "services":
+		return keysOf(w.snap.Services, func(s *policy.Service) policy.Key {
+			return policy.Key{Kind: policy.KindService, Namespace: s.Namespace, Name: s.Name}
+		})
+	}
+	return w.policiesInOrder(n.kinds)
+}
+
+func keysOf[T any](list []*T, key func(*T) policy.Key) []policy.Key {
+	out := make([]policy.Key, len(list))
+	for i, v := range list {
+		out[i] = key(v)
+	}
+	return out
+}
+
+// tiersInOrder leaves out built-in tiers other than default that nothing uses:
+// they are for kinds of policies that few have.
+func (w *world) tiersInOrder() []policy.Key {
+	used := map[string]bool{tier.DefaultTier: true}
+	for _, t := range w.snap.Tiers {
+		used[t.Name] = true
+	}
+	for _, p := range w.snap.Policies {
+		used[p.Tier] = true
+	}
+	tiers := slices.DeleteFunc(w.snap.AllTiers(), func(t *policy.Tier) bool { return !used[t.Name] })
+	slices.SortFunc(tiers, tier.CompareTiers)
+	return keysOf(tiers, func(t *policy.Tier) policy.Key { return tierKey(t.Name) })
+}
+
+// policiesInOrder are the policies of some kinds as they are judged; those that
+// have no form because of faults come last.
+func (w *world) policiesInOrder(kinds []policy.Kind) []policy.Key {
+	rank := map[string]int{}
+	for i, k := range w.tiersInOrder() {
+		rank[k.Name] = i + 1
+	}
+	var known []*policy.Policy
+	seen := map[policy.Key]bool{}
+	for _, p := range w.snap.Policies {
+		if slices.Contains(kinds, p.Kind) {
+			known = append(known, p)
+			seen[p.Key] = true
+		}
+	}
+	slices.SortStableFunc(known, func(a, b *policy.Policy) int {
+		if a.Tier != b.Tier {
+			ra, rb := rank[a.Tier], rank[b.Tier]
+			if (ra == 0) != (rb == 0) { // a tier that does not exist comes last (S13)
+				return rb - ra
+			}
+			if ra != rb {
+				return ra - rb
+			}
+			return strings.Compare(a.Tier, b.Tier)
+		}
+		return tier.ComparePolicies(a, b)
+	})
+	out := keysOf(known, func(p *policy.Policy) policy.Key { return p.Key })
+	for _, k := range w.keys {
+		if slices.Contains(kinds, k.Kind) && !seen[k] {
+			seen[k] = true
+			out = append(out, k)
+		}
+	}
+	return out
+}
