@@ -115,6 +115,9 @@ func (g gen) tierOf(w *World) string {
 		return pick(g, missingTiers)
 	}
 	names := []string{"", "default"}
+	if g.eighths(1) {
+		names = []string{"kube-admin", "kube-baseline"}
+	}
 	for _, t := range w.Tiers {
 		names = append(names, t.Name)
 	}
