@@ -8,6 +8,26 @@ import (
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
+// The tiers that exist without being written down, besides default.
+func TestS1_BuiltInTiers(t *testing.T) {
+	check(t,
+		scenario{name: "kube-admin is at 1 000", want: map[string]string{anyToDB: "Deny kube-admin/q:0"}, resources: []string{
+			newTier("mid", "{order: 1001}"),
+			global("p", "{tier: mid, ingress: [{action: Allow}]}"), global("q", "{tier: kube-admin, ingress: [{action: Deny}]}")}},
+		scenario{name: "kube-admin passes", want: map[string]string{anyToDB: "Allow"},
+			resources: []string{global("q", "{tier: kube-admin}")}},
+		scenario{name: "kube-baseline is at 10 000 000", want: map[string]string{anyToDB: "Allow late/p:0"}, resources: []string{
+			newTier("late", "{order: 9999999}"),
+			global("p", "{tier: late, ingress: [{action: Allow}]}"), global("q", "{tier: kube-baseline, ingress: [{action: Deny}]}")}},
+		scenario{name: "and not behind", want: map[string]string{anyToDB: "Deny kube-baseline/q:0"}, resources: []string{
+			newTier("later", "{order: 10000001}"), newTier("last", "{}"),
+			global("p", "{tier: later, ingress: [{action: Allow}]}"), global("o", "{tier: last, ingress: [{action: Allow}]}"),
+			global("q", "{tier: kube-baseline, ingress: [{action: Deny}]}")}},
+		scenario{name: "kube-baseline passes", want: map[string]string{anyToDB: "Allow"},
+			resources: []string{global("q", "{tier: kube-baseline}")}},
+	)
+}
+
 func TestS32_PodReachesItself(t *testing.T) {
 	m := modelOf(t, global("closed", "{types: [Ingress, Egress]}"))
 	for _, c := range []struct {

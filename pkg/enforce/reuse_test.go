@@ -1,0 +1,52 @@
+package enforce_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// What the former owner of an address was allowed is nothing to the pod that
+// has the address now: its connections are forgotten, and what is said on them
+// is judged as a new connection.
+func TestS35_NewOwnerInheritsNoConnection(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, old := n.addPod("client"), n.addPod("old")
+		n.policy("fresh", `{selector: app == 'fresh', types: [Ingress], ingress: [{action: Allow, source: {selector: app == 'other'}}]}`)
+		a := n.start(nil)
+		links := []*link{n.udp(client, old, 0, serverPort), n.udp(client, old, 1, serverPort)}
+		for family, k := range links {
+			k.alive(t, fmt.Sprint("before, family ", family))
+		}
+		awaitLive(a, int64(len(links)))
+
+		// In one step the address is another pod's.
+		fresh := *old
+		fresh.name = "fresh"
+		n.write("pod-old", podManifest(&fresh))
+		a.sync()
+		for family, k := range links {
+			if _, err := k.client.Write([]byte("are you there?")); err != nil {
+				t.Fatal(err)
+			}
+			await(t, fmt.Sprint("the refusal, family ", family), func() bool {
+				return counted(a, client, &fresh, policy.Ingress, flow.Filter{Action: policy.Deny}).Connections == int64(family+1)
+			})
+			silent(t, fmt.Sprint("the new owner, family ", family), k.server)
+		}
+	})
+}
+
+// podManifest is a pod of the node with its name as label app.
+func podManifest(p *pod) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: %s, namespace: %s, labels: {app: %s}}
+spec: {nodeName: %s}
+status: {phase: Running, podIPs: [{ip: %s}, {ip: "%s"}]}
+`, p.name, namespace, p.name, nodeName, p.addrs[0], p.addrs[1])
+}
