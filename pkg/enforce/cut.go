@@ -1,3 +1,5 @@
+//go:build linux
+
 package enforce
 
 import (
@@ -51,7 +53,8 @@ func (a *Agent) rejudgeLive() []*liveConn {
 		src, dst := r.model.Owner(c.tuple.src), r.model.Owner(c.tuple.dst)
 		// A peer that left, is leaving or gave its address to another pod never
 		// makes a cut: its connections end by themselves.
-		if podName(src) != c.from || podName(dst) != c.to ||
+		from, to := a.live.pods(c, podName(src), podName(dst))
+		if podName(src) != from || podName(dst) != to ||
 			src != nil && src.Terminating || dst != nil && dst.Terminating {
 			continue
 		}

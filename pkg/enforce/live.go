@@ -1,6 +1,9 @@
+//go:build linux
+
 package enforce
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -79,6 +82,16 @@ func (l *live) remove(k liveKey) (*liveConn, bool) {
 	c, ok := l.open[k]
 	delete(l.open, k)
 	return c, ok
+}
+
+// pods names the pods that a connection began between, given who has the
+// addresses now ("" is nobody). An end that was nobody's is taken for the first
+// pod that has its address: pods may be told of later than they speak.
+func (l *live) pods(c *liveConn, fromNow, toNow string) (from, to string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.from, c.to = cmp.Or(c.from, fromNow), cmp.Or(c.to, toNow)
+	return c.from, c.to
 }
 
 // list is a copy of the list; the entries are shared.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package enforce
 
 import (
@@ -16,8 +18,9 @@ func (a *Agent) forgetFormer(ctx context.Context, prev, next *tier.Model) error 
 	}
 	var former []*liveConn
 	for _, c := range a.live.list() {
-		src, dst := next.Owner(c.tuple.src), next.Owner(c.tuple.dst)
-		if src != nil && src.ID() != c.from || dst != nil && dst.ID() != c.to {
+		src, dst := podName(next.Owner(c.tuple.src)), podName(next.Owner(c.tuple.dst))
+		from, to := a.live.pods(c, src, dst)
+		if src != "" && src != from || dst != "" && dst != to {
 			former = append(former, c)
 		}
 	}
