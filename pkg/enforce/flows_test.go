@@ -1,3 +1,5 @@
+//go:build linux
+
 package enforce_test
 
 import (
@@ -36,6 +38,8 @@ func counted(a *agent, from, to *pod, dir policy.Direction, filter flow.Filter) 
 			out.Connections += f.Connections
 			out.Completed += f.Completed
 			out.Live += f.Live
+			out.PacketsIn += f.PacketsIn
+			out.PacketsOut += f.PacketsOut
 		}
 	}
 	return out

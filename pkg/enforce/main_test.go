@@ -1,13 +1,16 @@
+//go:build linux
+
 package enforce_test
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +25,10 @@ const agentEnv = "NETPOL_ENFORCE_TEST_AGENT"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(agentEnv); dir != "" {
+		go func() { // the test's end, however it comes, ends its agents
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(1)
+		}()
 		if err := runAgent(context.Background(), dir, slog.New(slog.NewTextHandler(os.Stderr, nil)), nil); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -56,6 +63,7 @@ type agent struct {
 	flows flow.Source
 	// stop ends it, by its context or its process.
 	stop func()
+	port uint16 // of the latest attempt
 }
 
 // start runs an agent in this process until the test ends, and waits until it
@@ -93,8 +101,9 @@ func (n *node) startProcess() (*agent, *exec.Cmd) {
 	n.must(err)
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), agentEnv+"="+n.dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = n.t.Output()
+	_, err = cmd.StdinPipe() // open as long as this process lives
+	n.must(err)
 	n.must(cmd.Start())
 	stop := func() {
 		if cmd.ProcessState == nil {
@@ -108,6 +117,14 @@ func (n *node) startProcess() (*agent, *exec.Cmd) {
 
 func (n *node) connect(stop func()) *agent {
 	n.t.Helper()
+	// gRPC would wait a second after a first attempt that is too early.
+	await(n.t, "the agent's socket", func() bool {
+		c, err := net.Dial("unix", socketOf(n.dir))
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	})
 	conn, err := flow.DialUnix(socketOf(n.dir))
 	n.must(err)
 	n.t.Cleanup(func() { _ = conn.Close() })

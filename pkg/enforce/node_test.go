@@ -1,3 +1,5 @@
+//go:build linux
+
 package enforce_test
 
 import (
@@ -35,6 +37,11 @@ type node struct {
 	t    testing.TB
 	dir  string
 	pods int
+
+	bystander         *pod // of cutBystander
+	bystanderListener net.Listener
+	stray             *pod // of unroutedIsClosed
+	listening         map[uint16]bool
 }
 
 // pod is a network namespace behind an interface of the node. addrs are its
@@ -113,21 +120,23 @@ func (n *node) wire(iface string, addrs []netip.Addr) *pod {
 	return p
 }
 
-// manifest writes a pod down; extra goes into its metadata.
-func (n *node) manifest(p *pod, node, extra string) {
+// manifest writes a pod down; metadata stands in for its label app.
+func (n *node) manifest(p *pod, node, metadata string) {
 	n.t.Helper()
+	if metadata == "" {
+		metadata = "labels: {app: " + p.name + "}"
+	}
 	n.write("pod-"+p.name, fmt.Sprintf(`apiVersion: v1
 kind: Pod
 metadata:
   name: %s
   namespace: %s
-  labels: {app: %s}
   %s
 spec: {nodeName: %s}
 status:
   phase: Running
   podIPs: [{ip: %s}, {ip: "%s"}]
-`, p.name, namespace, p.name, extra, node, p.addrs[0], p.addrs[1]))
+`, p.name, namespace, metadata, node, p.addrs[0], p.addrs[1]))
 }
 
 // policy writes a NetworkPolicy of the pods' namespace.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package enforce_test
 
 import (
@@ -50,7 +52,15 @@ type link struct {
 	client, server net.Conn
 }
 
-func (l *link) close() { _, _ = l.client.Close(), l.server.Close() }
+// close ends both ends at once and without a farewell.
+func (l *link) close() {
+	for _, c := range []net.Conn{l.client, l.server} {
+		if c, ok := c.(*net.TCPConn); ok {
+			_ = c.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
 
 // tcp connects a pod to a listener by the address given.
 func (n *node) tcp(from *pod, to netip.AddrPort, l net.Listener) *link {
@@ -170,10 +180,13 @@ const (
 	nothing   answer = "no answer"
 )
 
-// attempt tries to connect until it is known what became of it: the agent,
+// attempt tries to connect from an address until it is known what became of it: the agent,
 // unless it is nil, is asked whether the kernel refused it.
-func (a *agent) attempt(from *pod, proto int, source, to netip.AddrPort) answer {
+func (a *agent) attempt(from *pod, proto int, addr netip.Addr, to netip.AddrPort) answer {
 	a.t.Helper()
+	// A port of its own, or the answer might be about an earlier attempt.
+	a.port++
+	source := netip.AddrPortFrom(addr, 20000+a.port)
 	fd, err := open(from, proto, source, to)
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return closed
@@ -182,17 +195,14 @@ func (a *agent) attempt(from *pod, proto int, source, to netip.AddrPort) answer 
 		a.t.Fatalf("from %s to %s: %v", source, to, err)
 	}
 	defer unix.Close(fd)
-	local, err := unix.Getsockname(fd)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	from4 := addrPort(local)
 	tuple := &agentpb.Tuple{
-		Protocol: uint32(proto), SourceAddress: from4.Addr().String(), SourcePort: uint32(from4.Port()),
+		Protocol: uint32(proto), SourceAddress: source.Addr().String(), SourcePort: uint32(source.Port()),
 		DestinationAddress: to.Addr().String(), DestinationPort: uint32(to.Port()),
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		if done, err := waitConnected(fd, 2); done {
+		if proto == unix.IPPROTO_UDP {
+			time.Sleep(time.Millisecond) // it is always "connected"
+		} else if done, err := waitConnected(fd, 2); done {
 			if err == nil {
 				return connected
 			}
@@ -212,39 +222,51 @@ func (a *agent) attempt(from *pod, proto int, source, to netip.AddrPort) answer 
 // try attempts TCP from a pod's own address.
 func (a *agent) try(from, to *pod, family int, port uint16) answer {
 	a.t.Helper()
-	return a.attempt(from, unix.IPPROTO_TCP, netip.AddrPortFrom(ownAddrs(from)[family], 0), netip.AddrPortFrom(ownAddrs(to)[family], port))
+	return a.attempt(from, unix.IPPROTO_TCP, ownAddrs(from)[family], netip.AddrPortFrom(ownAddrs(to)[family], port))
 }
 
 // open starts a connection and does not wait for it. The source may be an
 // address that the pod does not have.
 func open(from *pod, proto int, source, to netip.AddrPort) (fd int, err error) {
-	err = in(from, func() error {
-		kind, family, level, transparent := unix.SOCK_STREAM, unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
-		if proto == unix.IPPROTO_UDP {
-			kind = unix.SOCK_DGRAM
-		}
-		if to.Addr().Is6() {
-			family, level, transparent = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
-		}
-		if fd, err = unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
-			return err
-		}
-		_ = unix.SetsockoptInt(fd, level, transparent, 1)
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-		err := unix.Bind(fd, sockaddr(source))
-		if err == nil {
-			err = unix.Connect(fd, sockaddr(to))
-		}
-		if err == nil && proto == unix.IPPROTO_UDP {
-			_, err = unix.Write(fd, []byte("netpol"))
-		}
-		if err != nil && err != unix.EINPROGRESS {
-			_ = unix.Close(fd)
-			return os.NewSyscallError("connect", err)
-		}
-		return nil
+	err = in(from, func() (err error) {
+		fd, err = openHere(proto, source, to)
+		return err
 	})
 	return fd, err
+}
+
+// openHere is open in the namespace of the calling thread.
+func openHere(proto int, source, to netip.AddrPort) (int, error) {
+	kind, family, level, transparent := unix.SOCK_STREAM, unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
+	if proto == unix.IPPROTO_UDP {
+		kind = unix.SOCK_DGRAM
+	}
+	if to.Addr().Is6() {
+		family, level, transparent = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+	}
+	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, os.NewSyscallError("socket", err)
+	}
+	_ = unix.SetsockoptInt(fd, level, transparent, 1)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	at := sockaddr(source)
+	if at, ok := at.(*unix.SockaddrInet6); ok && source.Addr().IsLinkLocalUnicast() {
+		if link, err := net.InterfaceByName("eth0"); err == nil {
+			at.ZoneId = uint32(link.Index)
+		}
+	}
+	if err = unix.Bind(fd, at); err == nil {
+		err = unix.Connect(fd, sockaddr(to))
+	}
+	if err == nil && proto == unix.IPPROTO_UDP {
+		_, err = unix.Write(fd, []byte("netpol"))
+	}
+	if err != nil && err != unix.EINPROGRESS {
+		_ = unix.Close(fd)
+		return 0, os.NewSyscallError("connect", err)
+	}
+	return fd, nil
 }
 
 // waitConnected waits some milliseconds for a connection that is under way.
@@ -265,14 +287,4 @@ func sockaddr(a netip.AddrPort) unix.Sockaddr {
 		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
 	}
 	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
-}
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
 }

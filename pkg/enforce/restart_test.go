@@ -1,0 +1,224 @@
+//go:build linux
+
+package enforce_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/flow"
+)
+
+const (
+	allowedPort   = 8081
+	forbiddenPort = 8082
+	onlyAllowed   = `{selector: app == 'server', types: [Ingress], ingress: [{action: Allow, protocol: TCP, destination: {ports: [8081]}}]}`
+)
+
+// An agent that is killed leaves its rules, and the next one takes them over:
+// not one forbidden packet passes and not one allowed connection fails,
+// whether the kernel can give the table an owner or not.
+func TestRestartLeavesNoGap(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, server := n.addPod("client"), n.addPod("server")
+		l := n.listen(server, serverPort)
+		for _, table := range []string{"owned", "open to all"} {
+			t.Run(table, func(t *testing.T) {
+				if table == "open to all" {
+					n.plainTable()
+				}
+				n.policy("server", onlyAllowed)
+				n.policy("live", `{selector: app == 'server', types: [Ingress], ingress: [{action: Allow, protocol: TCP, source: {selector: app == 'client'}, destination: {ports: [8080]}}]}`)
+				a, cmd := n.startProcess()
+				live := n.tcp(client, netip.AddrPortFrom(server.addrs[0], serverPort), l)
+				live.alive(t, "before")
+				await(t, "the agent to know the connection", func() bool {
+					return len(a.list(flow.Filter{Port: serverPort})) > 0 && a.list(flow.Filter{Port: serverPort})[0].Live == 1
+				})
+				w := n.watch(client, server)
+				for i := range 3 {
+					if err := cmd.Process.Kill(); err != nil {
+						t.Fatal(err)
+					}
+					_ = cmd.Wait()
+					w.sees(t, 300)
+					if i == 2 { // changed while nobody watches
+						n.remove("live")
+					}
+					a, cmd = n.startProcess()
+					w.sees(t, 300)
+				}
+				w.stop(t)
+				await(t, "the connection forbidden meanwhile to be cut", func() bool { return a.status().CutConnections == 1 })
+				live.dead(t, "forbidden while no agent ran")
+				live.close()
+				a.agreed()
+				a.stop()
+			})
+		}
+	})
+}
+
+// plainTable makes our table without an owner, as a kernel before 6.9 would.
+func (n *node) plainTable() {
+	n.t.Helper()
+	conn := n.nft()
+	conn.DelTable(ourTable)
+	_ = conn.Flush()
+	conn.AddTable(ourTable)
+	n.must(conn.Flush())
+}
+
+// watcher makes forbidden and allowed attempts all the time.
+type watcher struct {
+	attempts atomic.Int64
+	quit     chan struct{}
+	done     sync.WaitGroup
+	mu       sync.Mutex
+	faults   []string
+}
+
+// watch begins to attempt what is forbidden and what is allowed, by TCP and
+// UDP, on both families.
+func (n *node) watch(client, server *pod) *watcher {
+	n.t.Helper()
+	n.listenOnce(server, allowedPort)
+	n.listenOnce(server, forbiddenPort)
+	w := &watcher{quit: make(chan struct{})}
+	var ears [2]net.PacketConn
+	for family := range ears {
+		n.must(server.Do(func() (err error) {
+			ears[family], err = net.ListenPacket("udp", netip.AddrPortFrom(server.addrs[family], forbiddenPort).String())
+			return err
+		}))
+	}
+	w.done.Go(func() {
+		w.fault(client.Do(func() error { return w.attempt(client, server) }))
+		for _, ear := range ears {
+			_ = ear.SetReadDeadline(time.Now())
+			if size, from, err := ear.ReadFrom(make([]byte, 64)); err == nil {
+				w.fault(fmt.Errorf("%d forbidden bytes arrived from %s", size, from))
+			}
+			_ = ear.Close()
+		}
+	})
+	return w
+}
+
+// attempt runs in the client's namespace.
+func (w *watcher) attempt(client, server *pod) error {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	var forbidden []int // the latest forbidden attempts, which go on
+	defer func() {
+		for _, fd := range forbidden {
+			_ = unix.Close(fd)
+		}
+	}()
+	for i := 0; ; i++ {
+		select {
+		case <-w.quit:
+			return nil
+		default:
+		}
+		family := i / 2 % 2
+		for _, proto := range []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+			fd, err := openHere(proto, netip.AddrPortFrom(client.addrs[family], 0), netip.AddrPortFrom(server.addrs[family], forbiddenPort))
+			if err != nil {
+				return err
+			}
+			if proto == unix.IPPROTO_UDP {
+				_ = unix.Close(fd)
+				continue
+			}
+			if forbidden = append(forbidden, fd); len(forbidden) > 64 {
+				if done, err := waitConnected(forbidden[0], 0); done {
+					w.fault(fmt.Errorf("a forbidden connection was answered (%v)", err))
+				}
+				_ = unix.Close(forbidden[0])
+				forbidden = forbidden[1:]
+			}
+		}
+		start := time.Now()
+		conn, err := dialer.Dial("tcp", netip.AddrPortFrom(server.addrs[family], allowedPort).String())
+		if took := time.Since(start); err != nil || took > 900*time.Millisecond {
+			w.fault(fmt.Errorf("an allowed connection took %v (a lost SYN is sent again after 1 s): %w", took, err))
+		} else {
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		}
+		w.attempts.Add(1)
+	}
+}
+
+func (w *watcher) fault(err error) {
+	if err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.faults = append(w.faults, err.Error())
+	}
+}
+
+// sees waits for more attempts.
+func (w *watcher) sees(t *testing.T, more int64) {
+	t.Helper()
+	from := w.attempts.Load()
+	await(t, "attempts", func() bool { return w.attempts.Load() >= from+more })
+}
+
+// stop ends the attempts and fails if one went as it should not have.
+func (w *watcher) stop(t *testing.T) {
+	t.Helper()
+	close(w.quit)
+	w.done.Wait()
+	for _, f := range w.faults[:min(len(w.faults), 10)] {
+		t.Error(f)
+	}
+	t.Logf("%d attempts, %d faults", w.attempts.Load(), len(w.faults))
+}
+
+// listenOnce answers a port and ends what it accepts.
+func (n *node) listenOnce(p *pod, port uint16) {
+	n.t.Helper()
+	if n.listening == nil {
+		n.listening = map[uint16]bool{}
+	}
+	if n.listening[port] {
+		return
+	}
+	n.listening[port] = true
+	l := n.listen(p, port)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
+					return
+				}
+				continue
+			}
+			_ = conn.Close()
+		}
+	}()
+}
+
+// flushes are ways in which others remove all rules.
+func (n *node) flush() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	conn.FlushRuleset()
+	return conn.Flush()
+}
