@@ -158,8 +158,12 @@ func bare(u *unstructured.Unstructured, kind policy.Kind) *unstructured.Unstruct
 }
 
 // keepMetadata gives out the labels and annotations of old that it does not
-// set itself: others may rely on them.
+// set itself: others may rely on them. It takes over old's resourceVersion, so
+// that a change that somebody makes to it meanwhile is not lost.
 func keepMetadata(out, old *unstructured.Unstructured) {
+	if v := old.GetResourceVersion(); v != "" {
+		out.SetResourceVersion(v)
+	}
 	if merged := merge(old.GetLabels(), out.GetLabels()); len(merged) > 0 {
 		out.SetLabels(merged)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -131,6 +132,45 @@ func covers(t *testing.T, text, staged, enforced string, ask []string) {
 	}
 }
 
+// TestDefaultDenyCoversTheUnion: whatever is staged and enforced and whatever is
+// asked for, in whatever order, what is staged then covers all of it.
+func TestDefaultDenyCoversTheUnion(t *testing.T) {
+	names := []string{"vote", "wordpress", "a", "b", "kube-system", "netpol-system"}
+	rapid.Check(t, func(t *rapid.T) {
+		var staged, enforced *unstructured.Unstructured
+		closed := map[string]bool{}
+		for range rapid.IntRange(1, 6).Draw(t, "steps") {
+			req := DenyRequest{All: rapid.IntRange(0, 4).Draw(t, "all") == 0, Staged: staged, Enforced: enforced}
+			if !req.All {
+				req.Namespaces = rapid.SliceOfN(rapid.SampledFrom(names), 1, 3).Draw(t, "ask")
+			}
+			object, changed, err := DefaultDeny(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range names {
+				closed[n] = closed[n] || slices.Contains(req.Namespaces, n) || req.All && !slices.Contains(exempt[:], n)
+			}
+			if changed {
+				staged = object
+			}
+			text, _, _ := unstructured.NestedString(object.Object, "spec", "namespaceSelector")
+			for _, n := range names {
+				if got := selector.MustParse(text).Matches(selector.Labels{nameLabel: n}); got != closed[n] {
+					t.Fatalf("%s is %v in %s, want %v", n, got, text, closed[n])
+				}
+			}
+			if staged != nil && rapid.Bool().Draw(t, "enforce") {
+				edits, err := Enforce(staged, enforced)
+				if err != nil {
+					t.Fatal(err)
+				}
+				enforced, staged = edits[0].Object, nil
+			}
+		}
+	})
+}
+
 // TestStageAndEnforceTwo walks the way of two namespaces, one after the other:
 // the first is selected by what is enforced at every moment.
 func TestStageAndEnforceTwo(t *testing.T) {
@@ -197,7 +237,7 @@ spec: {stagedAction: ACTION, tier: platform, selector: app == 'db'}
 	enforced := object(t, `
 apiVersion: projectcalico.org/v3
 kind: NetworkPolicy
-metadata: {name: db, namespace: vote, labels: {keep: me, team: z}}
+metadata: {name: db, namespace: vote, resourceVersion: "42", labels: {keep: me, team: z}}
 spec: {order: 5, selector: all()}
 `)
 	key := policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "vote", Name: "db"}
@@ -215,7 +255,7 @@ spec: {order: 5, selector: all()}
 		want := object(t, `
 apiVersion: projectcalico.org/v3
 kind: NetworkPolicy
-metadata: {name: db, namespace: vote, labels: {team: a, keep: me}}
+metadata: {name: db, namespace: vote, resourceVersion: "42", labels: {team: a, keep: me}}
 spec: {tier: platform, selector: app == 'db'}
 `)
 		if d := cmp.Diff(want.Object, edits[0].Object.Object); d != "" {
