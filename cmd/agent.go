@@ -2,15 +2,12 @@ package cmd
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
-	"github.com/netpol-project/netpol/internal/cluster"
-	"github.com/netpol-project/netpol/pkg/enforce"
 )
 
 // AgentOptions are what agent needs.
@@ -79,13 +76,5 @@ func agentRun(ctx context.Context, opts *AgentOptions) error {
 		}
 		opts.Node = name
 	}
-	store, err := cluster.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return enforce.Run(ctx, enforce.Options{
-		Source: store, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
-		KeepEstablished: opts.Established == "keep", Socket: opts.Socket, Version: programVersion(),
-		Log: slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil)),
-	})
+	return runAgent(ctx, opts, dir, cidrs)
 }

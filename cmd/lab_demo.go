@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -120,8 +119,7 @@ func startGuard(name, dir string) (*guard, error) {
 		return nil, err
 	}
 	g := &guard{cmd: exec.Command(exe, "--lab", name, "lab", "guard", dir)}
-	// Not in the terminal's foreground: Ctrl-C is for the demo.
-	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	g.cmd.SysProcAttr = ownSession() // Ctrl-C is for the demo
 	if g.in, err = g.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

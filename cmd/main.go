@@ -39,5 +39,8 @@ func Run(ctx context.Context, streams *cli.Streams, args []string) int {
 		err = root.ExecuteContext(ctx)
 	}
 	cli.Report(streams.Err, err)
+	if err != nil && ctx.Err() != nil {
+		return cli.ExitInterrupted // whatever the interruption made of it
+	}
 	return cli.Code(err)
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package netnstest runs tests in network namespaces of their own, as root
 // and as an ordinary user alike, so that they may change rules, addresses and
 // routes without touching the machine.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package enforce is the agent: it turns the snapshot into the kernel's rules
 // and what the kernel saw into flows.
 //

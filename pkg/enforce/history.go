@@ -1,3 +1,5 @@
+//go:build linux
+
 package enforce
 
 import (
@@ -12,7 +14,8 @@ import (
 
 // revision is what was in the kernel from a moment on.
 type revision struct {
-	since    time.Time // when the kernel had it
+	from     time.Time // when it was begun: the kernel can't have had it before
+	since    time.Time // when the kernel had it for certain
 	model    *tier.Model
 	compiled *ruleset.Compiled
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package enforce
 
 import (
@@ -86,7 +88,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	}
 	start := time.Now()
 	prev, had := a.history.latest()
-	next := revision{}
+	next := revision{from: a.opts.Now()}
 	if had && prev.model.Snapshot() == state.Snapshot {
 		next.model = prev.model
 	} else {
@@ -146,7 +148,8 @@ func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems [
 			continue
 		}
 		for _, addr := range ep.Addrs {
-			if name, ok := p.interfaces[addr]; ok {
+			// Of two pods that claim an address, one is behind its interface (S35).
+			if name, ok := p.interfaces[addr]; ok && m.Owner(addr) == ep {
 				local = append(local, ruleset.Local{Endpoint: ep, Interface: name})
 				break
 			}

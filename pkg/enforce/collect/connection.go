@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package collect tells what the kernel saw: connections that began and ended
 // (conntrack) and packets that were refused or logged (nflog), with what was
 // lost on the way.

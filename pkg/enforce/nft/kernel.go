@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package nft programs a ruleset into the kernel's table inet netpol over
 // netlink, without an nft binary, and tells when somebody else changes it.
 //

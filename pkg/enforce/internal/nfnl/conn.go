@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package nfnl is the little of netlink that talking to netfilter needs: a
 // socket with known buffers in a known namespace, and attributes.
 //
