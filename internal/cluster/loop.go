@@ -23,7 +23,13 @@ type loop struct {
 	fences map[string]chan struct{}
 	// later are the paths to be read once they have been quiet.
 	later map[string]time.Time
+	// lost: the directory itself is gone. What is known stays in force, and
+	// it is looked for until it is back.
+	lost bool
 }
+
+// retry is how often a directory that is gone is looked for.
+const retry = 500 * time.Millisecond
 
 // startLoop watches every directory, then reads what changed before that.
 // d.mu is held.
@@ -117,6 +123,9 @@ func (b *batch) add(ev fsnotify.Event) {
 // wait is how long until the next path has been quiet.
 func (l *loop) wait() time.Duration {
 	soonest := time.Hour
+	if l.lost {
+		soonest = retry
+	}
 	for _, at := range l.later {
 		soonest = min(soonest, max(0, time.Until(at)))
 	}
@@ -130,6 +139,13 @@ func (l *loop) handle(b batch) {
 	defer d.mu.Unlock()
 	for _, ev := range b.changed {
 		b.all = l.note(ev) || b.all
+	}
+	if l.lost {
+		// A watch of the old one would keep the new one from being watched.
+		_ = l.events.Remove(d.root)
+		_, err := os.Stat(d.root)
+		l.lost = err != nil
+		b.all = !l.lost
 	}
 	force := b.all || len(b.fences) > 0
 	var due []string
@@ -161,6 +177,10 @@ func (l *loop) handle(b batch) {
 // note puts a path down to be read, now or once it is quiet. It returns true
 // for what concerns a directory. d.mu is held.
 func (l *loop) note(ev fsnotify.Event) (all bool) {
+	if ev.Name == l.dir.root && (ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename)) {
+		l.lost = true
+		return false
+	}
 	info, err := os.Stat(ev.Name)
 	if err != nil { // gone; perhaps it was a directory
 		l.later[ev.Name] = time.Now().Add(quiet)

@@ -84,6 +84,34 @@ func TestDirWatch(t *testing.T) {
 	await(t, ch, "watched again", named("five one six"))
 }
 
+// TestDirWatchSurvivesTheDirectoryGoneForAWhile: nothing opens because a
+// directory was moved away, and it is watched again once it is back.
+func TestDirWatchSurvivesTheDirectoryGoneForAWhile(t *testing.T) {
+	d := tree(t, map[string]string{"one.yaml": np("one", 1), "sub/two.yaml": np("two", 2)})
+	ch, err := d.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, ch, "at once", named("one two"))
+	away := filepath.Join(t.TempDir(), "away")
+	if err := os.Rename(d.root, away); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Reload(t.Context()); err == nil {
+		t.Error("reloaded from nowhere")
+	}
+	put(t, filepath.Join(away, "three.yaml"), np("three", 3))
+	if err := os.Rename(away, d.root); err != nil {
+		t.Fatal(err)
+	}
+	s := await(t, ch, "back", func(s State) bool { return policyNames(s.Snapshot) != "one two" })
+	if got := policyNames(s.Snapshot); got != "one three two" {
+		t.Errorf("after the one before came %q", got)
+	}
+	put(t, filepath.Join(d.root, "sub/four.yaml"), np("four", 4))
+	await(t, ch, "watched again", named("four one three two"))
+}
+
 // TestDirReloadWhileWatched: what was written before Reload is in the next
 // Snapshot, and every watch has been told.
 func TestDirReloadWhileWatched(t *testing.T) {
