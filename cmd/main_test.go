@@ -3,6 +3,8 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -32,6 +34,21 @@ func TestRunExitCodes(t *testing.T) {
 				t.Errorf("got %d and %q", code, errs.String())
 			}
 		})
+	}
+}
+
+// BenchmarkStart is a whole process that shows its help, from exec to exit.
+func BenchmarkStart(b *testing.B) {
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		// By this name the test's program is netpol (TestMain).
+		c := &exec.Cmd{Path: self, Args: []string{"netpol", "--help"}}
+		if out, err := c.Output(); err != nil || !bytes.Contains(out, []byte("Usage:")) {
+			b.Fatalf("%v: %s", err, out)
+		}
 	}
 }
 
