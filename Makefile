@@ -1,7 +1,7 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race lint bench generate completions clean
+.PHONY: all build demo test race lint prove bench generate completions clean
 
 all: build
 
@@ -32,8 +32,14 @@ lint:
 	go mod tidy -diff
 	GOOS=darwin go build -o /dev/null .
 
+# The three proofs on many more random worlds than make test has time for.
+prove:
+	NETPOL_PROVE_CASES=3000 go test -count 1 -timeout 60m ./internal/prove ./pkg/enforce/ruleset
+
+# In benchstat's format. BENCH picks benchmarks, as -bench does.
+BENCH ?= .
 bench:
-	go test -run '^$$' -bench . -benchmem -count 6 ./...
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count 6 -timeout 60m ./...
 
 generate:
 	go generate ./...
