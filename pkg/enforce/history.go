@@ -51,8 +51,8 @@ func (h *history) latest() (r revision, ok bool) {
 	return h.list[len(h.list)-1], true
 }
 
-// clockSlack covers what lies between a packet's verdict and its time stamp,
-// and between a commit and our noticing it. Events of a burst may be read much
+// clockSlack covers what lies between a packet's verdict and its time stamp.
+// Events of a burst may be read much
 // later than they happened, by no more than historyLife.
 const clockSlack = 250 * time.Millisecond
 
@@ -66,7 +66,7 @@ func (h *history) judge(t time.Time, ask func(*tier.Model) (enforced, pending ti
 	h.mu.RUnlock()
 	first := true
 	for i := len(list) - 1; i >= 0; i-- {
-		if i > 0 && list[i].since.After(t.Add(clockSlack)) {
+		if i > 0 && list[i].from.After(t.Add(clockSlack)) {
 			continue
 		}
 		e, p := ask(list[i].model)
