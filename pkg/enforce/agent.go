@@ -116,7 +116,11 @@ func Run(ctx context.Context, opts Options) error {
 	if opts.cutFor == 0 {
 		opts.cutFor, opts.looseFor = cutFor, looseFor
 	}
-	kernel, err := nft.Open(nft.Options{})
+	var kernel *nft.Kernel
+	err := takeOver(ctx, opts.Log, func() (err error) {
+		kernel, err = nft.Open(nft.Options{})
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -138,6 +142,26 @@ func Run(ctx context.Context, opts Options) error {
 		return nil
 	}
 	return err
+}
+
+// takeOverFor is how long a former agent may take to end.
+const takeOverFor = 10 * time.Second
+
+// takeOver tries again for a while what a former agent has not let go of yet.
+func takeOver(ctx context.Context, log *slog.Logger, try func() error) error {
+	told := false
+	for end := time.Now().Add(takeOverFor); ; {
+		err := try()
+		busy := errors.Is(err, nft.ErrInUse) || errors.Is(err, collect.ErrGroupTaken)
+		if !busy || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		if !told {
+			log.Info("waiting for a former agent to end", "reason", err)
+			told = true
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
 }
 
 func (a *Agent) run(ctx context.Context) error {

@@ -69,6 +69,7 @@ func newNode(t testing.TB) *node {
 	for _, a := range append([]netip.Addr{gateways[0]}, hostAddrs...) {
 		n.must(addAddr("lo", netip.PrefixFrom(a, a.BitLen())))
 	}
+	t.Cleanup(n.removeTable)
 	n.write("namespace", "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+"}\n")
 	return n
 }
@@ -106,6 +107,7 @@ func (n *node) wire(iface string, addrs []netip.Addr) *pod {
 	n.t.Helper()
 	p := &pod{NS: netnstest.NewNS(n.t), iface: iface, addrs: addrs}
 	netnstest.Veth(n.t, netnstest.End{Name: iface}, netnstest.End{NS: p.NS, Name: "eth0"})
+	n.unlink(iface)
 	n.must(addAddr(iface, netip.PrefixFrom(gateways[1], 64)))
 	for _, a := range addrs {
 		n.must(route(iface, netip.PrefixFrom(a, a.BitLen()), netip.Addr{}))
@@ -118,6 +120,16 @@ func (n *node) wire(iface string, addrs []netip.Addr) *pod {
 		return errors.Join(errs...)
 	})
 	return p
+}
+
+// unlink removes an interface after the test: several benchmarks share one
+// namespace.
+func (n *node) unlink(iface string) {
+	n.t.Cleanup(func() {
+		if link, err := netlink.LinkByName(iface); err == nil {
+			_ = netlink.LinkDel(link)
+		}
+	})
 }
 
 // manifest writes a pod down; metadata stands in for its label app.

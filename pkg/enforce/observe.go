@@ -32,12 +32,12 @@ const (
 // observe turns what the kernel saw into flows until ctx ends. It waits for
 // the first rules, since nothing is judged before.
 func (a *Agent) observe(ctx context.Context) error {
-	refused, err := collect.OpenLog(collect.Options{}, DenyGroup)
+	refused, err := a.openLog(ctx, DenyGroup)
 	if err != nil {
 		return err
 	}
 	defer refused.Close()
-	logged, err := collect.OpenLog(collect.Options{}, LogGroup)
+	logged, err := a.openLog(ctx, LogGroup)
 	if err != nil {
 		return err
 	}
@@ -70,6 +70,14 @@ func (a *Agent) observe(ctx context.Context) error {
 	})
 	g.Go(func() error { a.noteLoss(ctx, refused); return nil })
 	return g.Wait()
+}
+
+func (a *Agent) openLog(ctx context.Context, group uint16) (log *collect.Log, err error) {
+	err = takeOver(ctx, a.opts.Log, func() error {
+		log, err = collect.OpenLog(collect.Options{}, group)
+		return err
+	})
+	return log, err
 }
 
 // connection takes an event of conntrack: everything in it was allowed by

@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // places is what the node's routing says: behind which interface a pod's
@@ -29,6 +31,17 @@ type places struct {
 
 func (p *places) equal(o *places) bool {
 	return o != nil && maps.Equal(p.interfaces, o.interfaces) && maps.Equal(p.own, o.own)
+}
+
+// interfaceOf is the interface behind which a pod is, or empty. Of two pods
+// that claim an address, one is behind its interface (S35).
+func (p *places) interfaceOf(ep *policy.Endpoint, owner func(netip.Addr) *policy.Endpoint) string {
+	for _, addr := range ep.Addrs {
+		if name, ok := p.interfaces[addr]; ok && owner(addr) == ep {
+			return name
+		}
+	}
+	return ""
 }
 
 // readPlaces asks the kernel. prefix is how pod interfaces' names begin.

@@ -103,6 +103,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		err = a.forgetFormer(ctx, prev.model, next.model)
 	}
 	if err == nil {
+		a.history.begin(next)
 		if repair {
 			err = a.kernel.Resync(ctx, next.compiled.Ruleset)
 		} else {
@@ -110,6 +111,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		}
 	}
 	if err != nil {
+		a.history.abandon()
 		a.setProblems(state.Faults, append(problems, "rules not programmed: "+err.Error())...)
 		return err
 	}
@@ -143,16 +145,20 @@ func (a *Agent) judgeAgain() {
 // route is not reachable yet; its address stays closed (S31).
 func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems []string) {
 	p := a.places.Load()
+	behind := map[string]string{}
 	for _, ep := range m.Snapshot().Endpoints {
 		if ep.Node != a.opts.Node {
 			continue
 		}
-		for _, addr := range ep.Addrs {
-			// Of two pods that claim an address, one is behind its interface (S35).
-			if name, ok := p.interfaces[addr]; ok && m.Owner(addr) == ep {
-				local = append(local, ruleset.Local{Endpoint: ep, Interface: name})
-				break
-			}
+		name := p.interfaceOf(ep, m.Owner)
+		other, taken := behind[name]
+		switch {
+		case name == "":
+		case taken:
+			problems = append(problems, fmt.Sprintf("interface %s leads to both %s and %s: %s stays closed", name, other, ep.ID(), ep.ID()))
+		default:
+			behind[name] = ep.ID()
+			local = append(local, ruleset.Local{Endpoint: ep, Interface: name})
 		}
 	}
 	for _, name := range p.bridged {

@@ -74,11 +74,18 @@ func TestRestartLeavesNoGap(t *testing.T) {
 // plainTable makes our table without an owner, as a kernel before 6.9 would.
 func (n *node) plainTable() {
 	n.t.Helper()
+	n.removeTable()
 	conn := n.nft()
-	conn.DelTable(ourTable)
-	_ = conn.Flush()
 	conn.AddTable(ourTable)
 	n.must(conn.Flush())
+}
+
+// removeTable takes the rules away that an agent has left.
+func (n *node) removeTable() {
+	n.t.Helper()
+	conn := n.nft()
+	conn.DelTable(ourTable)
+	_ = conn.Flush() // there may be none
 }
 
 // watcher makes forbidden and allowed attempts all the time.
