@@ -115,7 +115,7 @@ func (b *batch) add(ev fsnotify.Event) {
 		}
 	case name == "..data": // a mounted ConfigMap swaps this link
 		b.all = true
-	case !isHidden(name) && ev.Op != fsnotify.Chmod:
+	case !isHidden(name): // a change of mode too: it may be readable now
 		b.changed = append(b.changed, ev)
 	}
 }
@@ -187,7 +187,7 @@ func (l *loop) note(ev fsnotify.Event) (all bool) {
 		return false
 	}
 	if info.IsDir() {
-		return ev.Has(fsnotify.Create)
+		return ev.Has(fsnotify.Create) || ev.Has(fsnotify.Chmod)
 	}
 	if !IsManifest(filepath.Base(ev.Name)) {
 		return false

@@ -42,47 +42,82 @@ func (d *Dir) read(old *file) *file {
 	f := &file{path: old.path}
 	data, st, err := readFile(old.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !isLink(old.path):
 		return nil
 	case err != nil:
-		f.faults = policy.Faults{{Origin: policy.Origin{File: old.path}, Reason: "it can't be read: " + err.Error()}}
+		f.fault("it can't be read: " + err.Error())
 	default:
 		f.stamp = st
 		f.resources, f.faults = d.decode(old.path, data)
+		if len(bytes.TrimSpace(data)) == 0 && slices.ContainsFunc(old.resources, enforced) {
+			// A shell empties a file long before the command has its output.
+			f.fault("it is empty; what was in it stays in force until it is removed or written")
+		}
 	}
 	f.keep(old)
 	return f
 }
 
-// keep takes over the policies that the file had before and that are gone now
-// that part of it can't be parsed: a slip in an editor must not open what a
-// policy closes. The fault says that the file is not what is in force.
+func (f *file) fault(reason string) {
+	f.faults = append(f.faults, policy.Fault{Origin: policy.Origin{File: f.path}, Reason: reason})
+}
+
+// isLink: a link to nothing is not a file that was removed.
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+// enforced says whether a verdict in force may depend on a resource.
+func enforced(r policy.Resource) bool { return r.Value != nil && !r.Key.Kind.Staged() }
+
+// keep takes over what the file had before and what is gone now that part of
+// it can't be understood: a slip in an editor must not open what a policy
+// closes, nor a namespace's labels vanish by which policies select. Where it
+// can't be told what a part is, that is all that is gone; where only its kind,
+// or all but its name, is at fault, what had this name before. The faults say
+// that the file is not what is in force.
 func (f *file) keep(old *file) {
-	if !slices.ContainsFunc(f.faults, func(x policy.Fault) bool { return x.Key.Kind == "" }) {
+	if len(f.faults) == 0 {
 		return
 	}
+	unknown := slices.ContainsFunc(f.faults, func(x policy.Fault) bool { return x.Key.Kind == "" })
 	for _, r := range old.resources {
-		_, isPolicy := r.Value.(*policy.Policy)
-		gone := !slices.ContainsFunc(f.resources, func(n policy.Resource) bool { return n.Key == r.Key })
-		if isPolicy && !r.Key.Kind.Staged() && gone {
+		same := func(n policy.Resource) bool { return n.Key == r.Key }
+		spoilt := func(n policy.Resource) bool {
+			return n.Value == nil && n.Key.Name == r.Key.Name && n.Key.Namespace == r.Key.Namespace && f.atFault(n.Key)
+		}
+		i := slices.IndexFunc(f.resources, same)
+		switch {
+		case !enforced(r):
+		case i >= 0 && f.resources[i].Value == nil:
+			f.resources[i] = r
+		case i < 0 && (unknown || slices.ContainsFunc(f.resources, spoilt)):
 			f.resources = append(f.resources, r)
 		}
 	}
 }
 
+func (f *file) atFault(key policy.Key) bool {
+	return slices.ContainsFunc(f.faults, func(x policy.Fault) bool { return x.Key == key })
+}
+
 // readFile reads a file and its stamp at that moment.
 func readFile(path string) ([]byte, stamp, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, stamp{}, err
+	}
+	if !info.Mode().IsRegular() { // to open a pipe would wait for its writer
+		return nil, stamp{}, fmt.Errorf("%s is not a regular file", path)
+	}
 	h, err := os.Open(path)
 	if err != nil {
 		return nil, stamp{}, err
 	}
 	defer h.Close()
-	info, err := h.Stat()
-	if err != nil {
+	if info, err = h.Stat(); err != nil {
 		return nil, stamp{}, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, stamp{}, fmt.Errorf("%s is not a regular file", path)
 	}
 	data := make([]byte, 0, info.Size()+1)
 	buf := bytes.NewBuffer(data)

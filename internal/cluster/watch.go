@@ -19,6 +19,10 @@ const quiet = 10 * time.Millisecond
 // earlier events have been seen.
 const fencePrefix = ".netpol-fence-"
 
+// fenceLate is when fence gives up: the directory may be another one now than
+// the one that is watched (something was mounted over it).
+const fenceLate = 2 * time.Second
+
 // watchState is what a Dir needs while it is watched; Dir.mu guards it.
 type watchState struct {
 	watchers map[chan State]bool
@@ -83,7 +87,7 @@ func (d *Dir) broadcast() {
 
 // fence waits until the loop has read all that was written before: events come
 // in order, so the event of a file made now comes after all others. watching
-// is false if there is no loop, or no file can be made.
+// is false if there is no loop, no file can be made, or its event does not come.
 func (d *Dir) fence(ctx context.Context) (watching bool, err error) {
 	d.mu.Lock()
 	l := d.watch.loop
@@ -111,6 +115,8 @@ func (d *Dir) fence(ctx context.Context) (watching bool, err error) {
 	case <-passed:
 		return true, nil
 	case <-l.done:
+		return false, nil
+	case <-time.After(fenceLate):
 		return false, nil
 	case <-ctx.Done():
 		return true, ctx.Err()
