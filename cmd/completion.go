@@ -18,7 +18,7 @@ func NewCmdCompletion(f *cli.Factory) *cobra.Command {
 		Long: `Print the completion script for a shell. It completes commands, flags, and the
 names of namespaces, policies and tiers that there are.
 
-  bash        source <(netpol completion bash)
+  bash        source <(netpol completion bash)   (needs the package bash-completion)
   zsh         netpol completion zsh > "${fpath[1]}/_netpol"
   fish        netpol completion fish > ~/.config/fish/completions/netpol.fish
   powershell  netpol completion powershell | Out-String | Invoke-Expression`,

@@ -123,7 +123,8 @@ func checkSelector(flag, text string) error {
 	if errors.As(err, &wrong) {
 		return &cli.Error{
 			What:  fmt.Sprintf("%s: %s", flag, wrong.Error()),
-			Where: []string{text, strings.Repeat(" ", max(0, wrong.Column-1)) + "^"}, Err: err,
+			Where: []string{text, strings.Repeat(" ", max(0, wrong.Column-1)) + "^"},
+			Try:   "netpol create policy --help", Err: err,
 		}
 	}
 	if err != nil {

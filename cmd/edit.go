@@ -173,6 +173,8 @@ func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
 		return &cli.Error{What: "it is written, but the agent does not enforce", Where: status.GetProblems(), Try: "netpol lab status"}
 	case !status.GetEnforcing():
 		e.Printf("warning: the agent does not enforce: %s\n", strings.Join(status.GetProblems(), "; "))
+	case o.Format == output.Text && !enforced:
+		e.Printf("judged by the agent after %s\n", roundTime(o.Now().Sub(start)))
 	case o.Format == output.Text:
 		e.Printf("in the kernel after %s\n", roundTime(o.Now().Sub(start)))
 	}

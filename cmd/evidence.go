@@ -70,6 +70,9 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		if at.After(now) {
+			return time.Time{}, cli.Usage("--since 10m", "--since %s is in the future: it is %s now", s, now.UTC().Format(time.RFC3339))
+		}
 		return at, nil
 	}
 	d, err := time.ParseDuration(s)
@@ -138,14 +141,8 @@ func (ev *evidence) stagedPolicy(arg string, namespaces []string) (*policy.Polic
 	if len(namespaces) == 1 {
 		namespace = namespaces[0]
 	}
-	key, err := ev.find("staged policy", stagedKinds, arg, namespace)
+	key, err := ev.staged(arg, namespace)
 	if err != nil {
-		if enforced, e := ev.find("policy", enforcedKinds, arg, namespace); e == nil {
-			return nil, &cli.Error{
-				What: fmt.Sprintf("%s is enforced, and nothing of that name is staged", enforced),
-				Try:  "netpol get policies", Err: err,
-			}
-		}
 		return nil, err
 	}
 	for _, p := range ev.snap.Policies {

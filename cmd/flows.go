@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,9 +73,10 @@ func NewCmdFlows(f *cli.Factory, runF func(*FlowsOptions) error) *cobra.Command 
 		Use:   "flows",
 		Short: "Show the connections that were seen, and what was decided about them",
 		Long: `Show the connections that were seen, summed up by source, destination, port and
-verdict. A connection between two pods shows twice: as the source's egress (out)
-and as the destination's ingress (in). "allow→deny" is allowed now, and would be
-denied if every staged policy were enforced.
+verdict: where that changed, there is a row for each. A connection between two
+pods shows twice: as the source's egress (out) and as the destination's ingress
+(in). "allow→deny" is allowed now, and would be denied if every staged policy
+were enforced.
 
 With --follow, what comes in is shown as it comes, until Ctrl-C.`,
 		Example: `  netpol flows --ns vote
@@ -155,10 +157,11 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	if opts.Format.Structured() {
 		return p.Object(opts.Format, doc)
 	}
+	doc.Items = slices.DeleteFunc(doc.Items, func(it flowItem) bool { return it.empty() })
 	if err := printFlows(p, &doc, opts); err != nil {
 		return err
 	}
-	opts.Factory.IO.ErrPrinter().Printf("%s, %s\n", plural(doc.Summary.Flows, "flow"), doc.Coverage.text())
+	opts.Factory.IO.ErrPrinter().Printf("%s, %s\n", plural(len(doc.Items), "row"), doc.Coverage.text())
 	return nil
 }
 

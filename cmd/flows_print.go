@@ -17,13 +17,22 @@ func verdictWord(h policy.Hit) string {
 	return "allow"
 }
 
+// empty says that there is nothing to read in a table: what is left of
+// connections after their verdict changed, packets alone.
+func (it *flowItem) empty() bool { return it.Connections == 0 && it.Live == 0 }
+
 // verdictCell is the verdict, and after an arrow the pending one where it
-// differs.
+// differs. Probes are marked, since they may stand beside the same flow of the
+// workload's own.
 func (it *flowItem) verdictCell() output.Cell {
+	cell := output.Judged(it.Verdict == "allow", it.Verdict)
 	if it.PendingVerdict != it.Verdict {
-		return output.Cell{Text: it.Verdict + "→" + it.PendingVerdict, Style: output.Warn}
+		cell = output.Cell{Text: it.Verdict + "→" + it.PendingVerdict, Style: output.Warn}
 	}
-	return output.Judged(it.Verdict == "allow", it.Verdict)
+	if it.Probe {
+		cell.Text += " (probe)"
+	}
+	return cell
 }
 
 // byText is what decided, of the pending verdict where it differs.
@@ -90,7 +99,7 @@ func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) er
 		if f.Connections == 0 {
 			return nil // an end of a connection, or its counters: nothing new to read
 		}
-		p.Line(followLine(&it, opts.Format == output.Wide)...)
+		p.Line(followLine(&it, followWidth(p.Width), opts.Format == output.Wide)...)
 		return nil
 	})
 	if err != nil {
@@ -99,10 +108,20 @@ func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) er
 	return nil
 }
 
-func followLine(it *flowItem, wide bool) []output.Cell {
+// followWidth is how wide a name is where lines are as wide as width: what is
+// left of it by the other columns, within bounds.
+func followWidth(width int) int {
+	const others, most = 40, 24
+	if width == 0 {
+		return most
+	}
+	return min(max((width-others)/2, 12), most)
+}
+
+func followLine(it *flowItem, name int, wide bool) []output.Cell {
 	line := []output.Cell{
 		{Text: it.LastSeen.Format("15:04:05")},
-		{Text: fmt.Sprintf("%-24s %-24s %-9s %-3s %4d", it.Source, it.Destination, portText(it.Protocol, it.Port), shortDirection(it.Direction), it.Connections)},
+		{Text: fmt.Sprintf("%-*s %-*s %-9s %-3s %4d", name, it.Source, name, it.Destination, portText(it.Protocol, it.Port), shortDirection(it.Direction), it.Connections)},
 		it.verdictCell(),
 	}
 	if wide {

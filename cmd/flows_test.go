@@ -1,10 +1,16 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/stage"
 )
 
 func TestFlowsTable(t *testing.T) {
@@ -17,7 +23,48 @@ func TestFlowsTable(t *testing.T) {
 	if out != want {
 		t.Errorf("got\n%s\nwant\n%s", out, want)
 	}
-	contains(t, errs, "2 flows, seen from 2026-03-01T11:00:00Z to 2026-03-01T12:00:00Z")
+	contains(t, errs, "2 rows, seen from 2026-03-01T11:00:00Z to 2026-03-01T12:00:00Z")
+}
+
+func TestFlowsTableMarksProbesAndLeavesOutWhatIsEmpty(t *testing.T) {
+	b := newBench(t)
+	allow := policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
+	k := flow.Key{
+		Source: benchPeer("vote/vote"), Destination: benchPeer("vote/db"), Protocol: policy.TCP, Port: 5432,
+		Enforced: allow, Pending: allow,
+	}
+	at := testNow.Add(-time.Minute)
+	b.agg.Started(k, flow.Ends{}, at)
+	k.Probe = true
+	b.agg.Started(k, flow.Ends{}, at)
+	k.Probe, k.Port = false, 80
+	b.agg.Ended(k, flow.Counters{PacketsIn: 1, BytesIn: 40}, at) // its start was another verdict's
+	out, errs := b.must(0, "flows", "--include-probes")
+	want := `SEEN   FROM        TO        PORT       DIR   CONNS   VERDICT
+60s    vote/vote   vote/db   TCP/5432   in    1       allow
+60s    vote/vote   vote/db   TCP/5432   in    1       allow (probe)
+`
+	if out != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+	contains(t, errs, "2 rows, seen from")
+	out, _ = b.must(0, "flows", "--include-probes", "-o", "json")
+	contains(t, out, `"flows": 3,`, `"bytesIn": 40,`)
+}
+
+func TestFollowedFlowsFitATerminal(t *testing.T) {
+	it := &flowItem{
+		Source: stage.NewPeer(benchPeer("kube-system/coredns")), Destination: stage.NewPeer(benchPeer("wordpress/wordpress")),
+		Protocol: "TCP", Port: 5432, Direction: "Egress", Verdict: "allow", PendingVerdict: "deny", Connections: 1,
+	}
+	for _, c := range []struct{ width, want int }{{80, 80}, {100, 88}, {0, 88}} {
+		var out bytes.Buffer
+		p := &output.Printer{W: &out, Width: c.width}
+		p.Line(followLine(it, followWidth(c.width), false)...)
+		if got := len([]rune(strings.TrimRight(out.String(), "\n"))); got != c.want {
+			t.Errorf("width %d: %d columns, want %d: %s", c.width, got, c.want, out.String())
+		}
+	}
 }
 
 func TestFlowsFilters(t *testing.T) {
@@ -55,14 +102,15 @@ func TestFlowsFilters(t *testing.T) {
 func TestFlowsBadFlags(t *testing.T) {
 	b := newBench(t)
 	for args, want := range map[string]string{
-		"--port 70000":     "expected a number from 1 to 65535",
-		"--port 0":         "expected a number from 1 to 65535",
-		"--protocol tpc":   "expected TCP",
-		"--verdict maybe":  "expected allow or deny",
-		"--since tomorrow": "expected how long ago",
-		"--since -5m":      "expected how long ago",
-		"--ns vot":         `did you mean "vote"?`,
-		"--ns vote -A":     "can't be given together",
+		"--port 70000":                 "expected a number from 1 to 65535",
+		"--port 0":                     "expected a number from 1 to 65535",
+		"--protocol tpc":               "expected TCP",
+		"--verdict maybe":              "expected allow or deny",
+		"--since tomorrow":             "expected how long ago",
+		"--since -5m":                  "expected how long ago",
+		"--since 2099-01-01T00:00:00Z": "is in the future",
+		"--ns vot":                     `did you mean "vote"?`,
+		"--ns vote -A":                 "can't be given together",
 	} {
 		_, errs := b.must(2, append([]string{"flows"}, strings.Fields(args)...)...)
 		contains(t, errs, want)

@@ -51,12 +51,22 @@ func labDownRun(ctx context.Context, opts *LabDownOptions) error {
 	var errs []error
 	for _, name := range names {
 		if err := lab.Down(ctx, name); err != nil {
-			errs = append(errs, labError(err))
+			errs = append(errs, labDownError(err))
 			continue
 		}
 		opts.IO.Printer().Printf("lab %q is down\n", name)
 	}
 	return errors.Join(errs...)
+}
+
+// labDownError is labError, but to start a lab is not what to try next.
+func labDownError(err error) error {
+	err = labError(err)
+	var e *cli.Error
+	if errors.As(err, &e) && errors.Is(err, lab.ErrNotRunning) {
+		e.Try = "netpol lab list"
+	}
+	return err
 }
 
 // LabListOptions are what "lab list" needs.

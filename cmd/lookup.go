@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,6 +95,9 @@ func (w *world) namespaces(names []string) error {
 	return knownNamespaces(w.snap, names)
 }
 
+// errAmbiguous is the cause where a name means more than one resource.
+var errAmbiguous = errors.New("the name is ambiguous")
+
 // find looks a resource up by name among kinds. arg is NAME or NAMESPACE/NAME;
 // namespace narrows it to that namespace and to what is in none.
 func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (policy.Key, error) {
@@ -135,7 +139,7 @@ func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (p
 		}
 		return policy.Key{}, err
 	}
-	e := &cli.Error{What: fmt.Sprintf("%q is not one %s but %d", arg, what, len(hits)), Try: "the same with -n NAMESPACE, or with its kind"}
+	e := &cli.Error{Err: errAmbiguous, What: fmt.Sprintf("%q is not one %s but %d", arg, what, len(hits)), Try: "the same with -n NAMESPACE, or with its kind"}
 	for _, k := range hits {
 		e.Where = append(e.Where, k.String())
 	}

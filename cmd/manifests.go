@@ -43,12 +43,34 @@ func readManifests(in io.Reader, paths []string, recursive bool) ([]*unstructure
 		}
 	}
 	if len(all) > 0 {
-		return nil, cli.FaultsError(all)
+		err := cli.FaultsError(all)
+		var e *cli.Error
+		if errors.As(err, &e) {
+			e.Try = "correct it; netpol apply --dry-run -f " + strings.Join(paths, " -f ") + " only checks"
+		}
+		return nil, err
 	}
 	if len(out) == 0 {
-		return nil, &cli.Error{What: "no resources in " + strings.Join(paths, ", "), Try: "-R looks into directories within directories"}
+		return nil, noResources(paths, recursive)
 	}
 	return out, nil
+}
+
+// noResources is the error for manifests with nothing in them.
+func noResources(paths []string, recursive bool) error {
+	e := &cli.Error{Try: "netpol get policies -A -o yaml, which prints manifests"}
+	var names []string
+	for _, path := range paths {
+		if info, err := os.Stat(path); path != "-" && err == nil && info.IsDir() && !recursive {
+			e.Try = "-R looks into directories within directories"
+		}
+		if path == "-" {
+			path = "standard input"
+		}
+		names = append(names, path)
+	}
+	e.What = "no resources in " + strings.Join(names, ", ")
+	return e
 }
 
 func readManifest(in io.Reader, file string) ([]byte, error) {
@@ -76,7 +98,7 @@ func manifestFiles(path string, recursive bool) ([]string, error) {
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &cli.Error{What: fmt.Sprintf("no file or directory %s", path), Err: err}
+		return nil, &cli.Error{What: fmt.Sprintf("no file or directory %s", path), Try: "ls " + filepath.Dir(path), Err: err}
 	}
 	if err != nil {
 		return nil, &cli.Error{What: err.Error(), Err: err}

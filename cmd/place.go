@@ -74,7 +74,7 @@ func placeError(err error) error {
 	case errors.Is(err, tier.ErrFixed):
 		return &cli.Error{What: "it can't be moved: " + err.Error(), Err: err}
 	case errors.Is(err, tier.ErrNoSlot):
-		return &cli.Error{What: "it can't be put beside itself", Err: err}
+		return &cli.Error{What: "it can't be put beside itself", Try: "netpol get policies, or netpol tier list", Err: err}
 	}
 	return err
 }

@@ -53,7 +53,7 @@ func printProbe(p *output.Printer, doc *probeReport, opts *ProbeOptions) error {
 }
 
 func summary(s probe.Summary) string {
-	parts := []string{fmt.Sprintf("%d pairs: %d connected", s.Pairs, s.Connected)}
+	parts := []string{fmt.Sprintf("%s: %d connected", plural(s.Pairs, "pair"), s.Connected)}
 	for _, c := range []struct {
 		n    int
 		word string

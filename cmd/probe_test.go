@@ -99,7 +99,7 @@ func TestProbeMatrixIsCutWhereItDoesNotFit(t *testing.T) {
 
 func TestProbeWideNamesWhatDenies(t *testing.T) {
 	got := printedProbe(t, []probe.Item{probeItem("wordpress/mysql", "vote/db", "TCP", 5432, prober.Blocked)}, output.Wide, 0)
-	want := "wordpress/mysql   vote/db   TCP/5432   blocked   platform: NetworkPolicy vote/db, end of tier (ingress)\n"
+	want := "wordpress/mysql   vote/db   TCP/5432   blocked   platform: NetworkPolicy vote/db, end of tier (ingress)\n\n1 pair: 0 connected, 1 blocked\n"
 	if !strings.Contains(got, want) {
 		t.Errorf("no %q in:\n%s", want, got)
 	}

@@ -29,12 +29,32 @@ func (r *impactReport) subject() string {
 	case len(names) <= 4:
 		return "If all staged policies (" + strings.Join(names, ", ") + ") were enforced"
 	}
-	return fmt.Sprintf("If all %d staged policies were enforced", len(names))
+	return r.manyText()
+}
+
+// heading is the answer in one sentence, in two lines where a terminal is too
+// narrow.
+func (r *impactReport) heading(width int) []string {
+	subject, flows := r.subject()+":", r.Summary.Flows
+	answer := fmt.Sprintf("%d of %s would be blocked", flows.WouldBlock, plural(int(flows.Observed), "flow"))
+	switch {
+	case width == 0 || len(subject)+1+len(answer) <= width:
+		return []string{subject + " " + answer}
+	case len(subject) > width && len(r.Policies) > 1:
+		subject = r.manyText() + ":"
+	}
+	return []string{subject, answer}
+}
+
+func (r *impactReport) manyText() string {
+	return fmt.Sprintf("If all %d staged policies were enforced", len(r.Policies))
 }
 
 func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error {
 	flows, connections := r.Summary.Flows, r.Summary.Connections
-	p.Heading(fmt.Sprintf("%s: %d of %s would be blocked", r.subject(), flows.WouldBlock, plural(int(flows.Observed), "flow")), true)
+	for _, line := range r.heading(p.Width) {
+		p.Heading(line, true)
+	}
 	p.Printf("%s of %s, %s", output.Count(connections.WouldBlock, r.Coverage.LostUnknown),
 		plural(int(connections.Observed), "connection"), r.Coverage.text())
 	if len(r.Namespaces) > 0 {
@@ -136,7 +156,7 @@ func itemBy(it *stage.Item, notes *footnotes) string {
 	out := it.Direction + " " + notes.mark(byText(*it.BlockedBy))
 	if also := it.AlsoBlockedBy; also != nil {
 		if also.By == *it.BlockedBy {
-			out = "both " + notes.mark(byText(also.By))
+			out = "both ends " + notes.mark(byText(also.By))
 		} else {
 			out += ", " + also.Direction + " " + notes.mark(byText(also.By))
 		}

@@ -2,7 +2,10 @@ package cmd
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
+
+	"github.com/netpol-project/netpol/pkg/stage"
 )
 
 const stagedDeny = `apiVersion: projectcalico.org/v3
@@ -26,7 +29,7 @@ func TestReportDefaultDeny(t *testing.T) {
 	contains(t, out,
 		"If default-deny (StagedGlobalNetworkPolicy) alone were enforced: 9 of 9 flows would be blocked\n",
 		"90 of 90 connections, seen from 2026-03-01T11:00:00Z to 2026-03-01T12:00:00Z, namespace vote\n",
-		"vote/worker   vote/redis            TCP/6379   10      30m-21m   both default: StagedGlobalNetworkPolicy default-deny, end of tier\n",
+		"vote/worker   vote/redis            TCP/6379   10      30m-21m   both ends default: StagedGlobalNetworkPolicy default-deny, end of tier\n",
 		"192.0.2.10    vote/vote             TCP/80     10      30m-21m   Ingress default: StagedGlobalNetworkPolicy default-deny, end of tier\n")
 	contains(t, errs, "try: netpol recommend --ns vote")
 	b.must(1, "report", "default-deny", "--ns", "vote", "--exit-code")
@@ -76,6 +79,24 @@ func TestReportJSONIsAContract(t *testing.T) {
 	}
 	if by := it.BlockedBy; by == nil || by.Tier != "default" || by.Kind != "StagedGlobalNetworkPolicy" || by.Name != "default-deny" || by.Rule != -1 {
 		t.Errorf("blocked by %+v", by)
+	}
+}
+
+func TestReportHeadingFitsATerminal(t *testing.T) {
+	r := &impactReport{Scope: "pending", Policies: []policyReport{{Name: "default-deny"}}, Report: &stage.Report{}}
+	r.Summary.Flows.Observed, r.Summary.Flows.WouldBlock = 11, 9
+	for width, want := range map[int]string{
+		0:   "If the one staged policy, default-deny, were enforced: 9 of 11 flows would be blocked",
+		100: "If the one staged policy, default-deny, were enforced: 9 of 11 flows would be blocked",
+		80:  "If the one staged policy, default-deny, were enforced:\n9 of 11 flows would be blocked",
+	} {
+		if got := strings.Join(r.heading(width), "\n"); got != want {
+			t.Errorf("width %d: %q", width, got)
+		}
+	}
+	r.Policies = []policyReport{{Name: "default-deny", Namespace: "vote"}, {Name: "default-deny", Namespace: "wordpress"}}
+	if got := strings.Join(r.heading(60), "\n"); got != "If all 2 staged policies were enforced:\n9 of 11 flows would be blocked" {
+		t.Errorf("two policies: %q", got)
 	}
 }
 

@@ -27,7 +27,11 @@ func NewCmdRoot(f *cli.Factory, program string) (*cobra.Command, error) {
 is allowed" without breaking it: watch the traffic, stage a default-deny, see
 what it would block, recommend the missing policies, enforce, and prove it.
 
-Policies are projectcalico.org/v3 resources.`,
+Policies are projectcalico.org/v3 resources.
+
+The flags below, -o and --since can be set for good: NETPOL_LAB=second in the
+environment, or lab: second in netpol/config.yaml in your configuration
+directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,

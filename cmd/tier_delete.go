@@ -57,7 +57,7 @@ func tierDeleteRun(ctx context.Context, opts *TierDeleteOptions) error {
 // policies that go at the same time do not count.
 func (w *world) deletable(name string, going map[policy.Key]bool) error {
 	if isBuiltin(name) {
-		return &cli.Error{What: fmt.Sprintf("tier %q is built in and can't be deleted", name)}
+		return &cli.Error{What: fmt.Sprintf("tier %q is built in and can't be deleted", name), Try: "netpol tier list"}
 	}
 	var users []string
 	for _, p := range w.snap.Policies {

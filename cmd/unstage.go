@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -61,8 +62,8 @@ func unstageRun(ctx context.Context, opts *UnstageOptions) error {
 // staged finds a staged policy, and says so if it is enforced already.
 func (w *world) staged(name, namespace string) (policy.Key, error) {
 	key, err := w.find("staged policy", stagedKinds, name, namespace)
-	if err == nil {
-		return key, nil
+	if err == nil || errors.Is(err, errAmbiguous) {
+		return key, err
 	}
 	if enforced, other := w.find("policy", enforcedKinds, name, namespace); other == nil {
 		return key, &cli.Error{What: fmt.Sprintf("%s is enforced, and nothing of that name is staged", enforced), Try: "netpol get policies", Err: err}

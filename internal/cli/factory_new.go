@@ -23,6 +23,10 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 		if err := f.refuseCluster(); err != nil {
 			return nil, err
 		}
+		if f.Offline() {
+			return nil, Usage("netpol lab up -f DIR, then the same command without --dir",
+				"--dir is files alone: no traffic is seen there, and there is nothing to probe")
+		}
 		return openLab(f.Config.GetString("lab"))
 	})
 	f.Store = sync.OnceValues(func() (cluster.Store, error) {
