@@ -37,6 +37,9 @@ func (a *Agent) cutForbidden(ctx context.Context) error {
 		}
 		if err := a.cutAll(ctx, forbidden); err != nil && ctx.Err() == nil {
 			a.opts.Log.Error("connections that became forbidden are not cut", "count", len(forbidden), "error", err)
+			// What is not cut is still among the live ones, so it is found again.
+			pause(ctx, retryAfter)
+			a.judgeAgain()
 		}
 	}
 }

@@ -4,9 +4,11 @@ package enforce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +32,8 @@ type places struct {
 }
 
 func (p *places) equal(o *places) bool {
-	return o != nil && maps.Equal(p.interfaces, o.interfaces) && maps.Equal(p.own, o.own)
+	return o != nil && maps.Equal(p.interfaces, o.interfaces) && maps.Equal(p.own, o.own) &&
+		slices.Equal(p.bridged, o.bridged)
 }
 
 // interfaceOf is the interface behind which a pod is, or empty. Of two pods
@@ -44,8 +47,21 @@ func (p *places) interfaceOf(ep *policy.Endpoint, owner func(netip.Addr) *policy
 	return ""
 }
 
+// readTries is how often the kernel is asked again at once when what it was
+// listing changed meanwhile.
+const readTries = 10
+
 // readPlaces asks the kernel. prefix is how pod interfaces' names begin.
-func readPlaces(prefix string) (*places, error) {
+func readPlaces(prefix string) (p *places, err error) {
+	for range readTries {
+		if p, err = listPlaces(prefix); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return p, err
+}
+
+func listPlaces(prefix string) (*places, error) {
 	p := &places{interfaces: map[netip.Addr]string{}, own: map[netip.Addr]bool{}}
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -109,8 +125,11 @@ func watchPlaces(ctx context.Context, prefix string, failed func(error)) (<-chan
 	out := make(chan *places, 1)
 	out <- last
 	go func() {
+		again := false // the last reading failed
 		for ctx.Err() == nil {
-			if _, ok := <-changes; !ok {
+			if again {
+				pause(ctx, retryAfter)
+			} else if _, ok := <-changes; !ok {
 				if changes, err = subscribe(ctx, failed); err != nil {
 					failed(err)
 					pause(ctx, time.Second)
@@ -121,7 +140,7 @@ func watchPlaces(ctx context.Context, prefix string, failed func(error)) (<-chan
 				}
 			}
 			p, err := readPlaces(prefix)
-			if err != nil {
+			if again = err != nil; again {
 				failed(err)
 				continue
 			}

@@ -27,9 +27,9 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 	defer loose.Stop()
 	var retry <-chan time.Time
 	var state cluster.State
+	repair := false // until it is done: a retry by difference would change nothing
 	for {
 		var answer chan error
-		repair := false
 		select {
 		case <-ctx.Done():
 			return nil
@@ -64,6 +64,8 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 		if err != nil {
 			a.opts.Log.Error("rules not programmed; the former ones stay in force", "error", err)
 			retry = time.After(retryAfter)
+		} else {
+			repair = false
 		}
 		if answer != nil {
 			answer <- err
