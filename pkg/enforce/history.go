@@ -3,6 +3,7 @@
 package enforce
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -28,11 +29,29 @@ const historyLife = 5 * time.Second
 type history struct {
 	mu   sync.RWMutex
 	list []revision // oldest first; the last is in force
+	next *revision  // on its way to the kernel: it may be in force already
+}
+
+// begin notes that r is about to be handed to the kernel. What it judges can
+// be read before we know that the kernel has it.
+func (h *history) begin(r revision) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r.since = r.from
+	h.next = &r
+}
+
+// abandon notes that the kernel did not take what was begun.
+func (h *history) abandon() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.next = nil
 }
 
 func (h *history) add(r revision) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.next = nil
 	h.list = append(h.list, r)
 	keep := 0
 	for keep < len(h.list)-1 && r.since.Sub(h.list[keep+1].since) > historyLife {
@@ -63,6 +82,9 @@ const clockSlack = 250 * time.Millisecond
 func (h *history) judge(t time.Time, ask func(*tier.Model) (enforced, pending tier.Verdict), observed func(tier.Verdict) bool) (enforced, pending tier.Verdict, agreed bool) {
 	h.mu.RLock()
 	list := h.list // what is in it does not change
+	if h.next != nil {
+		list = append(slices.Clip(list), *h.next)
+	}
 	h.mu.RUnlock()
 	first := true
 	for i := len(list) - 1; i >= 0; i-- {
