@@ -164,7 +164,7 @@ func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
 	if err != nil {
 		return &cli.Error{
 			What:  "it is written, but the agent did not say that it is in force",
-			Where: []string{err.Error()}, Try: "netpol lab status", Err: err,
+			Where: []string{agentText(err)}, Try: "netpol lab status", Err: err,
 		}
 	}
 	e := o.IO.ErrPrinter()

@@ -128,9 +128,10 @@ func (o *EnforceOptions) judge(ctx context.Context, key policy.Key, staged *unst
 	if o.Force {
 		return nil
 	}
-	report := "netpol report " + o.Name
+	report, recommend := "netpol report "+o.Name, "netpol recommend -A"
 	if o.Namespace != "" {
 		report += " --ns " + o.Namespace
+		recommend = "netpol recommend --ns " + o.Namespace
 	}
 	if o.Offline() {
 		if !stage.ClosesAll(staged) {
@@ -161,7 +162,7 @@ func (o *EnforceOptions) judge(ctx context.Context, key policy.Key, staged *unst
 			plural(int(it.Connections), "connection"), itemBy(it, &footnotes{})))
 	}
 	return cli.Refuse(fmt.Sprintf("%s would block %s that %s seen", key, plural(int(flows.WouldBlock), "flow"), wasWere(flows.WouldBlock)),
-		lines, report+", then netpol recommend; --force enforces it all the same")
+		lines, report+", then "+recommend+"; --force enforces it all the same")
 }
 
 func wasWere(n int64) string {

@@ -98,7 +98,7 @@ func TestEnforceRefusesWhatWouldBlockTraffic(t *testing.T) {
 	var refusal *cli.Error
 	if !errors.As(err, &refusal) || !strings.Contains(refusal.What, "would block 1 flow that was seen") ||
 		!strings.Contains(strings.Join(refusal.Where, "\n"), "vote/vote → vote/redis TCP/6379, 12 connections: Egress default: GlobalNetworkPolicy default-deny, end of tier") ||
-		!strings.Contains(refusal.Try, "netpol report default-deny --ns vote") {
+		!strings.Contains(refusal.Try, "netpol report default-deny --ns vote, then netpol recommend --ns vote;") {
 		t.Errorf("got %+v", err)
 	}
 	if got := thereIs(t, d); got != "StagedGlobalNetworkPolicy default-deny" || agent.calls != 0 {

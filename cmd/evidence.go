@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -51,7 +54,16 @@ func flowsError(err error) error {
 	if code := cli.Code(err); code == cli.ExitInterrupted {
 		return err
 	}
-	return &cli.Error{What: "the agent's flows can't be read", Where: []string{err.Error()}, Try: "netpol lab status", Err: err}
+	return &cli.Error{What: "the agent's flows can't be read", Where: []string{agentText(err)}, Try: "netpol lab status", Err: err}
+}
+
+// agentText is why an agent did not answer, without the transport's noise where
+// there is none to answer (stopped, restarting, lab up --no-agent).
+func agentText(err error) string {
+	if status.Code(err) == codes.Unavailable {
+		return "no agent answers"
+	}
+	return err.Error()
 }
 
 // namespacesOf are the namespaces asked for, none for all.

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -191,5 +195,15 @@ func contains(t *testing.T, text string, parts ...string) {
 		if !strings.Contains(text, p) {
 			t.Errorf("%q is missing in:\n%s", p, text)
 		}
+	}
+}
+
+func TestAgentTextIsPlain(t *testing.T) {
+	gone := fmt.Errorf("reading flows: %w", status.Error(codes.Unavailable, "connection error: dial unix /x"))
+	if got := agentText(gone); got != "no agent answers" {
+		t.Errorf("got %q", got)
+	}
+	if got := agentText(errors.New("bad filter")); got != "bad filter" {
+		t.Errorf("got %q", got)
 	}
 }

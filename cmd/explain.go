@@ -197,10 +197,10 @@ func printTier(p *output.Printer, t *tier.TierStep) {
 		}
 		for _, r := range ps.Rules {
 			if r.Matched {
-				p.Printf("      rule %d %s: matches%s\n", r.Index, r.Action, decides(r.Action))
+				p.Indented(6, fmt.Sprintf("rule %d %s: matches%s", r.Index, r.Action, decides(r.Action)))
 				continue
 			}
-			p.Printf("      rule %d %s: no, %s is %s, wanted %s\n", r.Index, r.Action, r.Failed, r.Met, r.Wanted)
+			p.Indented(6, fmt.Sprintf("rule %d %s: no, %s is %s, wanted %s", r.Index, r.Action, r.Failed, r.Met, r.Wanted))
 		}
 	}
 	if t.ByDefault {

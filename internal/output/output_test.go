@@ -129,3 +129,18 @@ func TestWords(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestIndentedTextGoesOnFurtherIn(t *testing.T) {
+	const text = "one two three four five six seven eight"
+	for width, want := range map[int]string{
+		0:  "    " + text + "\n",
+		80: "    " + text + "\n",
+		30: "    one two three four five\n      six seven eight\n",
+	} {
+		var out bytes.Buffer
+		(&Printer{W: &out, Width: width}).Indented(4, text)
+		if got := out.String(); got != want {
+			t.Errorf("width %d: got\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}

@@ -76,6 +76,24 @@ func (p *Printer) Line(words ...Cell) {
 	fmt.Fprintln(p.W, strings.Join(out, " "))
 }
 
+// hanging is how much further in the lines are that a long line goes on in.
+const hanging = 2
+
+// Indented writes a line that begins at column indent. What a terminal has no
+// room for goes on in lines that begin a little further in.
+func (p *Printer) Indented(indent int, text string) {
+	lines := []string{text}
+	if p.Width > 0 {
+		lines = wrap(text, max(p.Width-indent-hanging, 20))
+	}
+	for i, line := range lines {
+		if i == 1 {
+			indent += hanging
+		}
+		fmt.Fprintf(p.W, "%*s%s\n", indent, "", line)
+	}
+}
+
 // Printf writes plain text.
 func (p *Printer) Printf(format string, args ...any) { fmt.Fprintf(p.W, format, args...) }
 
