@@ -73,10 +73,10 @@ func NewCmdFlows(f *cli.Factory, runF func(*FlowsOptions) error) *cobra.Command 
 		Use:   "flows",
 		Short: "Show the connections that were seen, and what was decided about them",
 		Long: `Show the connections that were seen, summed up by source, destination, port and
-verdict: where that changed, there is a row for each. A connection between two
-pods shows twice: as the source's egress (out) and as the destination's ingress
-(in). "allow→deny" is allowed now, and would be denied if every staged policy
-were enforced.
+verdict: where that changed, there is a row for each (with -o wide, also where
+only the rule that decided changed). A connection between two pods shows twice:
+as the source's egress (out) and as the destination's ingress (in). "allow→deny"
+is allowed now, and would be denied if every staged policy were enforced.
 
 With --follow, what comes in is shown as it comes, until Ctrl-C.`,
 		Example: `  netpol flows --ns vote
@@ -156,6 +156,9 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	p := opts.Factory.IO.Printer()
 	if opts.Format.Structured() {
 		return p.Object(opts.Format, doc)
+	}
+	if opts.Format == output.Text {
+		doc.Items = mergeAlike(doc.Items)
 	}
 	doc.Items = slices.DeleteFunc(doc.Items, func(it flowItem) bool { return it.empty() })
 	if err := printFlows(p, &doc, opts); err != nil {

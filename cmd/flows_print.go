@@ -47,6 +47,30 @@ func (it *flowItem) byText() string {
 	return out
 }
 
+// mergeAlike sums up flows that differ only in what a narrow table does not
+// show: the rule that decided. The first of them keeps its place.
+func mergeAlike(items []flowItem) []flowItem {
+	type shown struct{ source, destination, port, direction, verdict string }
+	at := map[shown]int{}
+	var out []flowItem
+	for _, it := range items {
+		k := shown{it.Source.String(), it.Destination.String(), portText(it.Protocol, it.Port), it.Direction, it.verdictCell().Text}
+		i, again := at[k]
+		if !again {
+			at[k] = len(out)
+			out = append(out, it)
+			continue
+		}
+		sum := &out[i]
+		sum.Connections += it.Connections
+		sum.Live += it.Live
+		if it.LastSeen.After(sum.LastSeen) {
+			sum.LastSeen = it.LastSeen
+		}
+	}
+	return out
+}
+
 // shortDirection is out for Egress and in for Ingress: the end that reports.
 func shortDirection(d string) string {
 	if d == policy.Egress.String() {
@@ -56,6 +80,9 @@ func shortDirection(d string) string {
 }
 
 func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
+	if len(doc.Items) == 0 {
+		return nil // the line below it says so
+	}
 	now := opts.Factory.Now()
 	columns := []string{"SEEN", "FROM", "TO", "PORT", "DIR", "CONNS", "VERDICT"}
 	if opts.Format == output.Wide {

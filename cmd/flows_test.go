@@ -38,18 +38,24 @@ func TestFlowsTableMarksProbesAndLeavesOutWhatIsEmpty(t *testing.T) {
 	k.Probe = true
 	b.agg.Started(k, flow.Ends{}, at)
 	k.Probe, k.Port = false, 80
-	b.agg.Ended(k, flow.Counters{PacketsIn: 1, BytesIn: 40}, at) // its start was another verdict's
+	b.agg.Ended(k, flow.Counters{PacketsIn: 1, BytesIn: 40}, at)         // its start was another verdict's
+	k.Port, k.Enforced = 5432, policy.Hit{Rule: 0, Action: policy.Allow} // the same to a reader
+	b.agg.Started(k, flow.Ends{}, at.Add(30*time.Second))
 	out, errs := b.must(0, "flows", "--include-probes")
 	want := `SEEN   FROM        TO        PORT       DIR   CONNS   VERDICT
-60s    vote/vote   vote/db   TCP/5432   in    1       allow
+30s    vote/vote   vote/db   TCP/5432   in    2       allow
 60s    vote/vote   vote/db   TCP/5432   in    1       allow (probe)
 `
 	if out != want {
 		t.Errorf("got\n%s\nwant\n%s", out, want)
 	}
 	contains(t, errs, "2 rows, seen from")
+	out, errs = b.must(0, "flows", "--verdict", "deny")
+	if contains(t, errs, "0 rows, seen from"); out != "" {
+		t.Errorf("a head without rows: %s", out)
+	}
 	out, _ = b.must(0, "flows", "--include-probes", "-o", "json")
-	contains(t, out, `"flows": 3,`, `"bytesIn": 40,`)
+	contains(t, out, `"flows": 4,`, `"bytesIn": 40,`)
 }
 
 func TestFollowedFlowsFitATerminal(t *testing.T) {
