@@ -169,10 +169,6 @@ func (a *Agent) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch resources: %w", err)
 	}
-	if a.conns, err = collect.OpenConntrack(collect.Options{}); err != nil {
-		return err
-	}
-	defer a.conns.Close()
 	where, err := watchPlaces(ctx, a.opts.InterfacePrefix, func(err error) {
 		a.opts.Log.Warn("watching interfaces and routes", "error", err)
 	})
@@ -184,7 +180,25 @@ func (a *Agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.serve(ctx) })
 	g.Go(func() error { return a.observe(ctx) })
 	g.Go(func() error { return a.cutForbidden(ctx) })
-	return g.Wait()
+	return errors.Join(g.Wait(), a.deafen())
+}
+
+// hear listens to connections, from just before the first rules: while nobody
+// reads what it hears, the kernel can't let go of connections that ended.
+func (a *Agent) hear() (err error) {
+	if a.conns == nil {
+		a.conns, err = collect.OpenConntrack(collect.Options{})
+	}
+	return err
+}
+
+// deafen ends it, also after the first rules were refused.
+func (a *Agent) deafen() error {
+	conns := a.conns
+	if a.conns = nil; conns == nil {
+		return nil
+	}
+	return conns.Close()
 }
 
 // setProblems publishes what is wrong now.

@@ -4,12 +4,15 @@ package enforce
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
 	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
@@ -83,13 +86,18 @@ func (a *Agent) reload(ctx context.Context) (cluster.State, error) {
 }
 
 // bring programs one state. S31: before there is a snapshot and the node's
-// routing is known, nothing is touched.
+// routing is known, nothing is touched; nor is it by a restarted agent while
+// part of the source can't be understood, since the agent before may have
+// known a policy there.
 func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) error {
 	if state.Snapshot == nil || a.places.Load() == nil {
 		return nil
 	}
 	start := time.Now()
 	prev, had := a.history.latest()
+	if !had && a.waits(state) {
+		return nil
+	}
 	next := revision{from: a.opts.Now()}
 	if had && prev.model.Snapshot() == state.Snapshot {
 		next.model = prev.model
@@ -101,8 +109,12 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	next.compiled, err = ruleset.Compile(ruleset.Input{
 		Model: next.model, Scope: tier.Enforced(), Local: local, Config: a.rulesetConfig(),
 	}, prev.compiled)
-	if err == nil && had {
+	switch {
+	case err != nil:
+	case had:
 		err = a.forgetFormer(ctx, prev.model, next.model)
+	default:
+		err = a.hear()
 	}
 	if err == nil {
 		a.history.begin(next)
@@ -113,7 +125,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		}
 	}
 	if err != nil {
-		a.history.abandon()
+		err = errors.Join(err, a.takeBack(had))
 		a.setProblems(state.Faults, append(problems, "rules not programmed: "+err.Error())...)
 		return err
 	}
@@ -133,6 +145,25 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		a.judgeAgain()
 	}
 	return nil
+}
+
+// takeBack undoes what was begun for rules that the kernel did not take.
+func (a *Agent) takeBack(had bool) error {
+	a.history.abandon()
+	if had {
+		return nil
+	}
+	return a.deafen()
+}
+
+// waits says whether the rules of the agent before must stay: where there is
+// something of which not even the kind is known.
+func (a *Agent) waits(state cluster.State) bool {
+	if !a.kernel.Adopted() || !slices.ContainsFunc(state.Faults, func(f policy.Fault) bool { return f.Key.Kind == "" }) {
+		return false
+	}
+	a.setProblems(state.Faults, "the rules of the agent before stay in force until what can't be understood is mended or removed: it may be a policy")
+	return true
 }
 
 // judgeAgain has the live connections judged by the model in force (S29).

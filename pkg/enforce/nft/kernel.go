@@ -104,7 +104,8 @@ func Open(opts Options) (*Kernel, error) {
 // Owned tells whether the kernel keeps others from changing the table.
 func (k *Kernel) Owned() bool { return k.owned }
 
-// Adopted tells whether Open found the table of a former process.
+// Adopted tells whether Open found rules of a former process, which stay in
+// force.
 func (k *Kernel) Adopted() bool { return k.adopted }
 
 // MaxBatch is the largest batch in bytes that the kernel granted.

@@ -32,7 +32,13 @@ func (k *Kernel) takeTable() (owned bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	k.adopted = exists
+	if exists {
+		old, err := k.list()
+		if err != nil {
+			return false, err
+		}
+		k.adopted = old.enforces()
+	}
 	switch {
 	case exists && flags&tableOwner != 0 && owner != k.conn.PortID():
 		return false, ErrInUse
@@ -49,6 +55,17 @@ func (k *Kernel) takeTable() (owned bool, err error) {
 		return false, k.createTable(0)
 	}
 	return err == nil, err
+}
+
+// enforces says whether some chain is at a hook: a process that ended before
+// its first commit leaves a table that judges nothing.
+func (p present) enforces() bool {
+	for _, hook := range p.chains {
+		if hook != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *Kernel) createTable(flags uint32) error {
