@@ -37,11 +37,17 @@ func (o *Observed) Service() string { return strings.Join(o.Services, ", ") }
 
 // Merge puts the flows of one span together. The result is sorted by source,
 // destination, protocol and port. Probes and other things that should not count
-// are the caller's to leave out.
+// are the caller's to leave out. What was refused before any policy was asked
+// (policy.Closed) is left out here: its source address is a claim that nobody
+// has checked, and no policy may be made from what a pod says in another's name
+// (S31).
 func Merge(flows []Flow) []Observed {
 	groups := map[observedKey]*observedSum{}
 	for i := range flows {
 		f := &flows[i]
+		if f.Enforced.Rule == policy.Closed {
+			continue
+		}
 		k := observedKey{f.Source, f.Destination, f.Protocol, f.Port}
 		g := groups[k]
 		if g == nil {

@@ -43,6 +43,17 @@ func TestMergeCountsWhatAPersonCounts(t *testing.T) {
 	}
 }
 
+// TestS31_WhatAForgerSaysIsNotMerged: a pod that sends with another's address
+// is refused, and must not pass for that other one in a report or a
+// recommendation.
+func TestS31_WhatAForgerSaysIsNotMerged(t *testing.T) {
+	forged := tcp(workload("vote", "vote"), workload("vote", "redis"), 6379)
+	forged.Enforced = policy.Hit{Policy: policy.Key{Name: "spoofed"}, Rule: policy.Closed, Action: policy.Deny}
+	if got := Merge([]Flow{{Key: forged, FirstSeen: t0, LastSeen: t0, Connections: 3}}); len(got) != 0 {
+		t.Errorf("merged: %+v", got)
+	}
+}
+
 func TestMergeKeepsTimesServicesAndOrder(t *testing.T) {
 	b := tcp(workload("vote", "worker"), workload("vote", "redis"), 6379)
 	a := tcp(workload("vote", "vote"), workload("vote", "redis"), 6379)
