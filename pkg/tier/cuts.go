@@ -26,7 +26,7 @@ func (m *Model) Cuts(scope Scope, dir policy.Direction, local, peer Peer) Cuts {
 }
 
 func (m *Model) cuts(w *walk, dir policy.Direction, q *question) Cuts {
-	var c Cuts
+	var c cutter
 tiers:
 	for gi := range w.groups {
 		passed := false // some protocols or ports leave the tier here
@@ -56,49 +56,59 @@ tiers:
 			break
 		}
 	}
-	c.normalize()
-	return c
+	return c.cuts()
 }
 
 // portProtocols are the protocols in which a port list may match (S22).
 var portProtocols = [...]policy.Protocol{policy.TCP, policy.UDP, policy.SCTP}
 
-func (c *Cuts) add(r *rule) {
-	for _, p := range []policy.Protocol{r.protocol, r.notProtocol} {
-		if p != 0 {
-			c.Protocols = append(c.Protocols, p)
-		}
-	}
+// cutter gathers cuts.
+type cutter struct {
+	singled [256]bool // by protocol
+	ports   [len(portProtocols)][]uint16
+}
+
+func (c *cutter) add(r *rule) {
+	c.singled[r.protocol], c.singled[r.notProtocol] = true, true
 	if len(r.ports)+len(r.notPorts) == 0 {
 		return
 	}
-	for _, p := range portProtocols {
+	for i, p := range portProtocols {
 		if r.protocol != 0 && r.protocol != p || r.notProtocol == p {
 			continue
 		}
-		c.Protocols = append(c.Protocols, p)
-		if c.Ports == nil {
-			c.Ports = map[policy.Protocol][]uint16{}
+		c.singled[p] = true
+		if len(c.ports[i]) == 0 {
+			c.ports[i] = append(c.ports[i], 0)
 		}
 		for _, list := range [][]policy.PortRange{r.ports, r.notPorts} {
 			for _, pr := range list {
-				c.Ports[p] = append(c.Ports[p], pr.Min)
+				c.ports[i] = append(c.ports[i], pr.Min)
 				if pr.Max < 65535 {
-					c.Ports[p] = append(c.Ports[p], pr.Max+1)
+					c.ports[i] = append(c.ports[i], pr.Max+1)
 				}
 			}
 		}
 	}
 }
 
-func (c *Cuts) normalize() {
-	slices.Sort(c.Protocols)
-	c.Protocols = slices.Compact(c.Protocols)
-	for p, ports := range c.Ports {
-		ports = append(ports, 0)
-		slices.Sort(ports)
-		c.Ports[p] = slices.Compact(ports)
+func (c *cutter) cuts() Cuts {
+	var out Cuts
+	for p, singled := range c.singled {
+		if p > 0 && singled {
+			out.Protocols = append(out.Protocols, policy.Protocol(p))
+		}
 	}
+	for i, p := range portProtocols {
+		if len(c.ports[i]) > 0 {
+			if out.Ports == nil {
+				out.Ports = map[policy.Protocol][]uint16{}
+			}
+			slices.Sort(c.ports[i])
+			out.Ports[p] = slices.Compact(c.ports[i])
+		}
+	}
+	return out
 }
 
 // Nets are all prefixes in rules of local's policies in a direction that speak

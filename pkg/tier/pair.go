@@ -19,17 +19,9 @@ func (m *Model) Pair(scope Scope, dir policy.Direction, local, peer Peer) *Pair 
 	p.w.groups = make([]group, len(full.groups))
 	for gi := range full.groups {
 		g := full.groups[gi]
-		var kept []*compiled
+		kept := make([]*compiled, 0, len(g.policies))
 		for _, c := range g.policies {
-			var rules []rule
-			for i := range c.rules[dir] {
-				if r := &c.rules[dir][i]; m.endsMatch(r, &p.q) {
-					rules = append(rules, *r)
-				}
-			}
-			if len(rules) > 0 {
-				k := &compiled{Policy: c.Policy}
-				k.rules[dir] = rules
+			if k := m.cutDown(c, dir, &p.q); k != nil {
 				kept = append(kept, k)
 			}
 		}
@@ -37,6 +29,31 @@ func (m *Model) Pair(scope Scope, dir policy.Direction, local, peer Peer) *Pair 
 		p.w.groups[gi] = g
 	}
 	return p
+}
+
+// cutDown is c with those rules only that can match the ends of q: c itself if
+// all can, nil if none can.
+func (m *Model) cutDown(c *compiled, dir policy.Direction, q *question) *compiled {
+	all, count := c.rules[dir], 0
+	for i := range all {
+		if m.endsMatch(&all[i], q) {
+			count++
+		}
+	}
+	switch count {
+	case 0:
+		return nil
+	case len(all):
+		return c
+	}
+	k := &compiled{Policy: c.Policy}
+	k.rules[dir] = make([]rule, 0, count)
+	for i := range all {
+		if m.endsMatch(&all[i], q) {
+			k.rules[dir] = append(k.rules[dir], all[i])
+		}
+	}
+	return k
 }
 
 // Judge is Model.Judge for the pair.

@@ -68,15 +68,16 @@ func (a *answers) judge(q *question, d *decisions, peer tier.Peer) answerID {
 	a.draft.rest = ask(unlisted(a.union), 0)
 	for _, p := range a.union {
 		first := len(a.pool)
-		a.pool = append(a.pool, step{0, ask(p, 0)})
 		// Ports of other protocols are never looked at: what the kernel would
 		// read there is not a port (S22).
-		if p.HasPorts() {
-			for _, port := range cuts.Ports[p] {
-				if dec := ask(p, port); dec != a.pool[len(a.pool)-1].dec {
-					a.pool = append(a.pool, step{port, dec})
+		if ports := cuts.Ports[p]; p.HasPorts() && len(ports) > 0 {
+			pair.JudgePorts(p, ports, func(i int, v tier.Verdict) {
+				if dec := d.of(&v, q.dir); i == 0 || dec != a.pool[len(a.pool)-1].dec {
+					a.pool = append(a.pool, step{ports[i], dec})
 				}
-			}
+			})
+		} else {
+			a.pool = append(a.pool, step{0, ask(p, 0)})
 		}
 		steps := a.pool[first:]
 		if len(steps) == 1 && steps[0].dec == a.draft.rest {
