@@ -31,6 +31,13 @@ func (m *Model) Pair(scope Scope, dir policy.Direction, local, peer Peer) *Pair 
 	return p
 }
 
+// ByAddress tells whether some policy that judges local in a direction looks at
+// addresses: if not, all addresses of an endpoint, of either family, get the
+// same verdicts.
+func (m *Model) ByAddress(scope Scope, dir policy.Direction, local *policy.Endpoint) bool {
+	return m.walk(m.view(scope), dir, m.ids.of(local)).nets
+}
+
 // cutDown is c with those rules only that can match the ends of q: c itself if
 // all can, nil if none can.
 func (m *Model) cutDown(c *compiled, dir policy.Direction, q *question) *compiled {

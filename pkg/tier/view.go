@@ -231,7 +231,7 @@ func (m *Model) walk(v *view, dir policy.Direction, id int32) *walk {
 		g.last = c.Key
 		for i := range c.rules[dir] {
 			r := &c.rules[dir][i]
-			w.nets = w.nets || r.nets != nil
+			w.nets = w.nets || r.nets != nil || r.ipVersion != 0
 			w.local = w.local || r.local != noEntity || r.nets != nil && len(r.nets.local)+len(r.nets.notLocal) > 0
 		}
 	}

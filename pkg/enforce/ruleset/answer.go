@@ -148,6 +148,9 @@ type question struct {
 type many struct {
 	asked int
 	pairs *tier.Pairs
+	// byIdentity are the answers for known peers, for the other family to
+	// share; nil where policies look at addresses.
+	byIdentity map[int]answerID
 }
 
 // enoughPeers is when the index pays.

@@ -126,6 +126,9 @@ func (st *state) refresh(in *Input, p *profile, c *changes) {
 		p.comment = p.describe(in)
 	}
 	var m many
+	if !in.Model.ByAddress(in.Scope, p.dir, p.sample.ep) {
+		m.byIdentity = map[int]answerID{}
+	}
 	for f := range families {
 		l := p.having(f)
 		if l == nil {

@@ -70,12 +70,26 @@ func (t *table) ask(a *asker, id int, mb member) answerID {
 		t.outside = append(t.outside, make([]answerID, id+1-len(t.outside))...)
 	}
 	if t.outside[id] == 0 {
-		t.outside[id] = a.judge(tier.Peer{Endpoint: mb.ep, Addr: mb.addr})
+		t.outside[id] = a.judgeIdentity(id, mb)
 	}
 	return t.outside[id]
 }
 
 func (a *asker) judge(p tier.Peer) answerID { return a.answers.judge(&a.question, a.decisions, p) }
+
+// judgeIdentity judges an address that no nets in force tell from others of
+// its identity, once for both families if they are alike.
+func (a *asker) judgeIdentity(id int, mb member) answerID {
+	known := a.question.many.byIdentity
+	if ans, ok := known[id]; ok {
+		return ans
+	}
+	ans := a.judge(tier.Peer{Endpoint: mb.ep, Addr: mb.addr})
+	if known != nil {
+		known[id] = ans
+	}
+	return ans
+}
 
 // surround judges the addresses that nobody owns. It says whether anything
 // differs from before.
