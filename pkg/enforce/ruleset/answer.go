@@ -36,6 +36,7 @@ type answerID int32
 type answers struct {
 	ids   map[string]answerID
 	list  []*answer // by id - 1
+	steps int       // of all of them, for their size
 	plans map[[2]answerID]plan
 	key   []byte
 	union []policy.Protocol
@@ -117,7 +118,9 @@ func (a *answers) intern() answerID {
 	c := &answer{rest: a.draft.rest, protos: slices.Clone(a.draft.protos)}
 	for i := range c.protos {
 		c.protos[i].steps = slices.Clone(c.protos[i].steps)
+		a.steps += len(c.protos[i].steps)
 	}
+	a.steps++
 	a.list = append(a.list, c)
 	a.ids[string(k)] = answerID(len(a.list))
 	return answerID(len(a.list))

@@ -28,6 +28,8 @@ type state struct {
 	refusals map[decision][]*Chain
 	refused  map[string]*Chain
 	groups   [2]uint16
+	// room is how many steps of answers are kept.
+	room int
 }
 
 // Hit is what a numeric id in an nflog prefix stands for: the hit that denied
@@ -62,6 +64,9 @@ func Compile(in Input, prev *Compiled) (*Compiled, error) {
 		c.open[dir] = open
 	}
 	c.Ruleset = st.assemble(&in, locals, c.open)
+	if st.room == 0 {
+		st.room = max(leastRoom, 4*st.answers.steps)
+	}
 	return c.Compiled, nil
 }
 
@@ -71,6 +76,10 @@ type compilation struct {
 	changes changes
 	open    [2][]*local
 }
+
+// leastRoom is how many steps of answers are kept before those that nobody
+// needs any more are thrown away with all others: about 10 MB.
+const leastRoom = 250_000
 
 // begin takes over prev's state or starts anew.
 func begin(in *Input, prev *Compiled) (*state, *compilation) {
@@ -82,9 +91,9 @@ func begin(in *Input, prev *Compiled) (*state, *compilation) {
 		prev.mu.Unlock()
 	}
 	switch {
-	case st != nil && st.scope == in.Scope && st.index.model.Epoch() == in.Model.Epoch():
+	case st != nil && st.scope == in.Scope && st.index.model.Epoch() == in.Model.Epoch() && st.answers.steps <= st.room:
 		c.changes = st.index.follow(in.Model)
-	case st != nil: // other identities, or other questions: only the numbering goes on
+	case st != nil: // other identities, other questions, or answers that nobody needs any more: only the numbering goes on
 		st = newState(in, st.decisions)
 	case prev != nil:
 		d := newDecisions()
