@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
@@ -80,6 +81,8 @@ type Agent struct {
 	probes   *probes
 	refusals *refusals
 	counters counters
+	// complaints bounds the lines about disagreements.
+	complaints *rate.Limiter
 
 	// states and syncs feed the programming loop.
 	syncs chan syncRequest
@@ -93,6 +96,11 @@ type Agent struct {
 	// the kernel.
 	programmed  chan struct{}
 	firstCommit time.Time
+
+	// behind: the kernel has refused the newest rules.
+	behind atomic.Bool
+	// homeless are this node's pods without an interface, and since when.
+	homeless atomic.Pointer[map[string]time.Time]
 
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
@@ -126,7 +134,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	a := &Agent{
 		opts: opts, kernel: kernel, flows: flow.NewAggregator(opts.Now(), flow.DefaultLimits()),
-		live: newLive(), probes: newProbes(opts.Now), refusals: newRefusals(opts.Now),
+		live: newLive(), complaints: rate.NewLimiter(1, 10), probes: newProbes(opts.Now), refusals: newRefusals(opts.Now),
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
 		programmed: make(chan struct{}),
 	}

@@ -30,6 +30,7 @@ func TestCountsABurstExactly(t *testing.T) {
 		t.Logf("%d connections in %v", burst, time.Since(start).Round(time.Millisecond))
 		for _, dir := range []policy.Direction{policy.Egress, policy.Ingress} {
 			var got flow.Flow
+			t.Cleanup(func() { t.Logf("%s: %d told, %v", dir, got.Connections, a.status()) })
 			await(t, "the burst to be told", func() bool {
 				got = counted(a, client, server, dir, flow.Filter{})
 				return got.Connections >= burst

@@ -52,6 +52,15 @@ func (a *Agent) observe(ctx context.Context) error {
 	// Numbers in the logs of a former agent's rules are not ours.
 	ours := func(d *collect.Denied) bool { return !d.Time.Before(a.firstCommit) }
 	g.Go(func() error { return a.conns.Run(ctx, func(e collect.Event) { a.connection(&e, start) }) })
+	// Ready is who also counts: from here on no connection begins unheard.
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-a.conns.Ready():
+			a.ready.Store(true)
+		}
+		return nil
+	})
 	attempts := collect.NewAttempts(attemptsKept)
 	g.Go(func() error {
 		return refused.Run(ctx, func(d *collect.Denied) {
@@ -177,6 +186,9 @@ func (a *Agent) refused(d *collect.Denied, first bool) {
 // fault in netpol.
 func (a *Agent) disagree(what string, t *tuple, dir policy.Direction, hit policy.Hit) {
 	a.counters.disagreements.Add(1)
+	if !a.complaints.Allow() {
+		return // a workload that can make them must not fill the log
+	}
 	a.opts.Log.Error(what, "direction", dir.String(), "protocol", t.protocol.String(),
 		"source", netip.AddrPortFrom(t.src, t.srcPort).String(),
 		"destination", netip.AddrPortFrom(t.dst, t.dstPort).String(),

@@ -124,6 +124,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 			err = a.kernel.Apply(ctx, next.compiled.Ruleset)
 		}
 	}
+	a.behind.Store(err != nil)
 	if err != nil {
 		err = errors.Join(err, a.takeBack(had))
 		a.setProblems(state.Faults, append(problems, "rules not programmed: "+err.Error())...)
@@ -140,7 +141,6 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		a.firstCommit = next.since
 		close(a.programmed)
 	}
-	a.ready.Store(true)
 	if had && next.model != prev.model {
 		a.judgeAgain()
 	}
@@ -172,32 +172,6 @@ func (a *Agent) judgeAgain() {
 	case a.cuts <- struct{}{}:
 	default: // a pass is due already
 	}
-}
-
-// localEndpoints are this node's pods that have an interface. A pod without a
-// route is not reachable yet; its address stays closed (S31).
-func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems []string) {
-	p := a.places.Load()
-	behind := map[string]string{}
-	for _, ep := range m.Snapshot().Endpoints {
-		if ep.Node != a.opts.Node {
-			continue
-		}
-		name := p.interfaceOf(ep, m.Owner)
-		other, taken := behind[name]
-		switch {
-		case name == "":
-		case taken:
-			problems = append(problems, fmt.Sprintf("interface %s leads to both %s and %s: %s stays closed", name, other, ep.ID(), ep.ID()))
-		default:
-			behind[name] = ep.ID()
-			local = append(local, ruleset.Local{Endpoint: ep, Interface: name})
-		}
-	}
-	for _, name := range p.bridged {
-		problems = append(problems, fmt.Sprintf("interface %s is a port of a bridge: its traffic does not pass the forward hook, so it is not enforced", name))
-	}
-	return local, problems
 }
 
 // watchKernel signals when somebody else removed or changed our table.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -143,8 +144,10 @@ func (a *Agent) status() *agentpb.StatusReply {
 	_, seen := a.flows.List(flow.Filter{IncludeProbes: true}, a.opts.Now())
 	out.LostEvents, out.LostUnknown = uint64(seen.Lost), seen.LostUnknown
 	if p := a.problems.Load(); p != nil {
-		out.Problems = *p
+		out.Problems = slices.Clone(*p)
 	}
+	unreached := a.unreached()
+	out.Problems = append(out.Problems, unreached...)
 	if r, ok := a.history.latest(); ok {
 		snap := r.model.Snapshot()
 		out.Revision, out.Policies = snap.Revision, int64(len(snap.Policies))
@@ -155,6 +158,6 @@ func (a *Agent) status() *agentpb.StatusReply {
 		}
 	}
 	p := a.places.Load()
-	out.Enforcing = out.Ready && p != nil && len(p.bridged) == 0
+	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0
 	return out
 }

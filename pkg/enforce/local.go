@@ -1,0 +1,70 @@
+//go:build linux
+
+package enforce
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// homelessAfter is how long a pod of this node may have an address and no
+// interface before that is a fault: its network is being made, or unmade.
+const homelessAfter = 5 * time.Second
+
+// localEndpoints are this node's pods that have an interface. A pod without a
+// route is not reachable yet; its address stays closed (S31).
+func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems []string) {
+	p := a.places.Load()
+	taken := map[string]string{}
+	homeless := map[string]time.Time{}
+	before := a.homeless.Load()
+	for _, ep := range m.Snapshot().Endpoints {
+		if ep.Node != a.opts.Node {
+			continue
+		}
+		name := p.interfaceOf(ep, m.Owner)
+		other, known := taken[name]
+		switch {
+		case name == "" && len(ep.Addrs) > 0 && !ep.Terminating && m.Owner(ep.Addrs[0]) == ep:
+			homeless[ep.ID()] = a.opts.Now()
+			if before != nil {
+				if since, ok := (*before)[ep.ID()]; ok {
+					homeless[ep.ID()] = since
+				}
+			}
+		case name == "":
+		case known:
+			problems = append(problems, fmt.Sprintf("interface %s leads to both %s and %s: %s stays closed", name, other, ep.ID(), ep.ID()))
+		default:
+			taken[name] = ep.ID()
+			local = append(local, ruleset.Local{Endpoint: ep, Interface: name})
+		}
+	}
+	a.homeless.Store(&homeless)
+	for _, name := range p.bridged {
+		problems = append(problems, fmt.Sprintf("interface %s is a port of a bridge: its traffic does not pass the forward hook, so it is not enforced", name))
+	}
+	return local, problems
+}
+
+// unreached are the pods of this node that run behind no interface that the
+// agent takes for a pod's: what they send may pass unjudged, for instance
+// because the agent was told another prefix than the node's CNI uses.
+func (a *Agent) unreached() []string {
+	list := a.homeless.Load()
+	if list == nil {
+		return nil
+	}
+	var out []string
+	for _, id := range slices.Sorted(maps.Keys(*list)) {
+		if a.opts.Now().Sub((*list)[id]) > homelessAfter {
+			out = append(out, fmt.Sprintf("pod %s runs on this node, but no route leads to it through an interface %s*: it is not enforced", id, a.opts.InterfacePrefix))
+		}
+	}
+	return out
+}
