@@ -119,7 +119,9 @@ func (t *teller) list(ctx context.Context, silent bool) error {
 	at := time.Now()
 	err := t.c.table.dump(ctx, func(conn *Connection) {
 		if t.mirror.listed(conn, silent) {
-			t.each(Event{Kind: Started, Old: true, At: at, Connection: *conn})
+			// Without silence it has begun since collecting did: only its
+			// message did not fit.
+			t.each(Event{Kind: Started, Old: silent, At: at, Connection: *conn})
 		}
 	})
 	if ctx.Err() != nil {
