@@ -152,16 +152,6 @@ func (w *world) compile(t testing.TB) *Compiled {
 	return c
 }
 
-// addr is the pod's address of a family: 4 or 6.
-func (w *world) addr(id string, version int) netip.Addr {
-	for _, a := range w.find(id).Addrs {
-		if a.Is4() == (version == 4) {
-			return a
-		}
-	}
-	panic(id)
-}
-
 // packet is the first packet of a connection between two pods or addresses.
 func (w *world) packet(src, dst string, proto policy.Protocol, dport uint16) Packet {
 	p := Packet{IIF: "eth0", OIF: "eth0", Protocol: proto, SPort: 40000, DPort: dport, HopLimit: 64, TCPFlags: tcpSYN}
