@@ -38,6 +38,8 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			return nil
 		case s, ok := <-states:
 			if !ok {
+				// Its context is the parent of ours and ends a moment earlier.
+				pause(ctx, time.Second)
 				if ctx.Err() != nil {
 					return nil
 				}
