@@ -76,6 +76,7 @@ type Agent struct {
 
 	history  history
 	live     *live
+	memo     memo
 	places   atomic.Pointer[places]
 	services atomic.Pointer[serviceIndex]
 	probes   *probes
