@@ -76,7 +76,6 @@ type Agent struct {
 
 	history  history
 	live     *live
-	memo     memo
 	places   atomic.Pointer[places]
 	services atomic.Pointer[serviceIndex]
 	probes   *probes

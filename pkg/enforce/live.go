@@ -4,58 +4,21 @@ package enforce
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"sync"
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/flow"
-	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // liveConn is a connection that is open, as the agent reported it.
 type liveConn struct {
-	id    uint32 // conntrack's
-	zone  uint16
-	icmp  icmp
-	tuple tuple
-	// reports has one for each end that this node judges. Many connections
-	// share the list.
-	reports []*flow.Key
+	conn    collect.Connection
+	tuple   tuple
+	reports []*flow.Key // one for each end that this node judges
 	// Names of the pods at the ends, "" where there is none: a connection
 	// whose end has become another pod, or none, is not judged again.
 	from, to string
-}
-
-// icmp is what ICMP connections have in place of ports.
-type icmp struct {
-	id         uint16
-	kind, code uint8
-}
-
-func icmpOf(c *collect.Connection) icmp { return icmp{c.ICMPID, c.ICMPType, c.ICMPCode} }
-
-func tupleOf(c *collect.Connection) tuple {
-	f := c.Forward()
-	t := tuple{
-		protocol: policy.Protocol(c.Protocol), src: f.Src.Unmap(), dst: f.Dst.Unmap(), srcPort: f.SrcPort, dstPort: f.DstPort,
-	}
-	if c.Original.Dst != c.Reply.Src || c.Original.DstPort != c.Reply.SrcPort {
-		t.dialled = netip.AddrPortFrom(c.Original.Dst.Unmap(), c.Original.DstPort)
-	}
-	return t
-}
-
-// entry names the connection to conntrack.
-func (c *liveConn) entry() *collect.Connection {
-	original := collect.Tuple{Src: c.tuple.src, Dst: c.tuple.dst, SrcPort: c.tuple.srcPort, DstPort: c.tuple.dstPort}
-	if c.tuple.dialled.IsValid() {
-		original.Dst, original.DstPort = c.tuple.dialled.Addr(), c.tuple.dialled.Port()
-	}
-	return &collect.Connection{
-		ID: c.id, Zone: c.zone, Protocol: uint8(c.tuple.protocol), Original: original,
-		ICMPID: c.icmp.id, ICMPType: c.icmp.kind, ICMPCode: c.icmp.code,
-	}
 }
 
 // liveKey names a connection among those that are open.
@@ -67,8 +30,9 @@ type liveKey struct {
 
 func liveKeyOf(c *collect.Connection) liveKey { return liveKey{c.ID, c.Protocol, c.Original} }
 
-// live is the connections that are open now, by what conntrack calls them.
-// Keys are kept once each, since many connections share one.
+// live is the connections that are open now, by what conntrack
+// calls them. Keys are kept
+// once each, since many connections share one.
 type live struct {
 	mu   sync.Mutex
 	open map[liveKey]*liveConn
@@ -95,24 +59,17 @@ func (l *live) share(k flow.Key) *flow.Key {
 	return p
 }
 
-// shared are the records' keys.
-func (l *live) shared(records []attributed) []*flow.Key {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	keys := make([]*flow.Key, len(records))
-	for i := range records {
-		keys[i] = l.share(records[i].key)
-	}
-	return keys
-}
-
 // add remembers a connection; false if it is known already (the kernel told
 // of it twice).
-func (l *live) add(k liveKey, c *liveConn) bool {
+func (l *live) add(c *liveConn, records []attributed) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	k := liveKeyOf(&c.conn)
 	if _, ok := l.open[k]; ok {
 		return false
+	}
+	for i := range records {
+		c.reports = append(c.reports, l.share(records[i].key))
 	}
 	l.open[k] = c
 	return true
@@ -153,7 +110,7 @@ func (l *live) list() []*liveConn {
 func (l *live) update(c *liveConn, records []attributed, moved func(before, after *flow.Key, ends flow.Ends)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[liveKeyOf(c.entry())] != c {
+	if l.open[liveKeyOf(&c.conn)] != c {
 		return
 	}
 	for i := range c.reports {
@@ -166,7 +123,6 @@ func (l *live) update(c *liveConn, records []attributed, moved func(before, afte
 		records[j].key.Probe = before.Probe
 		after := l.share(records[j].key)
 		if *after != *before {
-			c.reports = slices.Clone(c.reports)
 			c.reports[i] = after
 			moved(before, after, records[j].ends)
 		}

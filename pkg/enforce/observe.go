@@ -96,29 +96,30 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 		a.connectionEnded(e)
 		return
 	}
-	c := &liveConn{id: e.ID, zone: e.Zone, icmp: icmpOf(&e.Connection), tuple: tupleOf(&e.Connection)}
-	known, settled := a.recall(&c.tuple, e.At)
-	doubt := known == nil
-	if doubt {
-		if known = a.report(c, e.At); known == nil {
-			return // neither end is a pod of this node
-		}
-		if settled {
-			a.remember(&c.tuple, known)
-		}
+	f := e.Forward()
+	c := &liveConn{conn: e.Connection, tuple: tuple{
+		protocol: policy.Protocol(e.Protocol), src: f.Src.Unmap(), dst: f.Dst.Unmap(), srcPort: f.SrcPort, dstPort: f.DstPort,
+	}}
+	if e.Original.Dst != e.Reply.Src || e.Original.DstPort != e.Reply.SrcPort {
+		c.tuple.dialled = netip.AddrPortFrom(e.Original.Dst.Unmap(), e.Original.DstPort)
 	}
-	c.reports, c.from, c.to = known.keys, known.from, known.to
-	if !a.live.add(liveKeyOf(&e.Connection), c) {
+	records := a.attribute(&c.tuple, e.At)
+	if len(records) == 0 {
+		return // neither end is a pod of this node
+	}
+	r, _ := a.history.latest()
+	c.from, c.to = podName(r.model.Owner(c.tuple.src)), podName(r.model.Owner(c.tuple.dst))
+	if !a.live.add(c, records) {
 		return
 	}
 	// It may have begun under a policy that has been replaced since, while it
 	// was not yet among the live ones that were judged again then.
-	if _, still := a.history.settled(e.At); (doubt || !still) && a.denies(&c.tuple) {
+	if a.denies(&c.tuple) {
 		a.judgeAgain()
 	}
 	older := e.Old && e.At.Sub(start) < settling
-	for i := range known.records {
-		rec := &known.records[i]
+	for i := range records {
+		rec := &records[i]
 		if older {
 			a.flows.Existing(rec.key, rec.ends, e.At)
 			continue
@@ -127,19 +128,6 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 			a.disagree("the kernel allowed what the model denies", &c.tuple, rec.key.Direction, rec.key.Enforced)
 		}
 		a.flows.Started(rec.key, rec.ends, e.At)
-	}
-}
-
-// report finds out what is reported of a connection, nil for nothing.
-func (a *Agent) report(c *liveConn, at time.Time) *alike {
-	records := a.attribute(&c.tuple, at)
-	if len(records) == 0 {
-		return nil
-	}
-	r, _ := a.history.latest()
-	return &alike{
-		records: records, keys: a.live.shared(records),
-		from: podName(r.model.Owner(c.tuple.src)), to: podName(r.model.Owner(c.tuple.dst)),
 	}
 }
 
@@ -246,7 +234,7 @@ func (a *Agent) forget(ctx context.Context, conns []*liveConn) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if _, err := a.conns.Delete(c.entry()); err != nil {
+		if _, err := a.conns.Delete(&c.conn); err != nil {
 			failed, n = err, n+1
 		}
 	}

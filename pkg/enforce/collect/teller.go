@@ -4,7 +4,6 @@ package collect
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,14 +28,13 @@ type teller struct {
 	each   func(Event)
 }
 
-func (t *teller) run(ctx context.Context, q *queue) error {
+func (t *teller) run(ctx context.Context, q <-chan chunk) error {
 	// Events have been kept since OpenConntrack, so what changes during this
 	// listing is not missed.
 	if err := t.list(ctx, true); err != nil {
 		return err
 	}
 	close(t.c.ready)
-	yield()
 	sweep := time.NewTicker(t.c.sweep)
 	defer sweep.Stop()
 	var relist <-chan time.Time
@@ -44,13 +42,15 @@ func (t *teller) run(ctx context.Context, q *queue) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-q.there:
-			for _, ch := range q.take() {
-				if ch.overrun && relist == nil {
-					relist = time.After(relistAfter)
-				}
-				t.chunk(&ch)
+		case ch, ok := <-q:
+			if !ok {
+				return nil
 			}
+			if ch.overrun && relist == nil {
+				relist = time.After(relistAfter)
+			}
+			t.chunk(&ch)
+			continue
 		case <-relist:
 			relist = nil
 			if err := t.list(ctx, t.c.poll); err != nil {
@@ -145,13 +145,4 @@ func (t *teller) look(ctx context.Context) error {
 		t.each(Event{Kind: Ended, At: at, Connection: conn})
 	}
 	return nil
-}
-
-// yield gives the calling goroutine a thread of its own that leaves the
-// processor to others first: traffic comes before its bookkeeping, which
-// catches up when a burst is over. With nice 10 it still gets a tenth of a
-// processor that others would use up.
-func yield() {
-	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10)
 }
