@@ -26,7 +26,8 @@ func TestDemo(t *testing.T) {
 		u.forbidden(stderr)
 	}
 	if code != 0 {
-		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+		end := stdout[max(0, strings.LastIndex(stdout, "$ netpol")):] // where it ended comes first
+		t.Fatalf("exit code %d\n%s%s\nall of it:\n%s", code, end, stderr, stdout)
 	}
 	u.nothingLeft()
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,12 @@ type Fault struct {
 	Fix    string // what to do, where that is known
 	// Unsupported marks what is right in v3 but what netpol can't judge yet.
 	Unsupported bool
+	// Warning marks what is worth a look but holds as it is written. What is
+	// no warning is an error: the resource is not judged as its author meant.
+	Warning bool
+	// Code names the kind of fault for machines, and never changes:
+	// "unknown-field", "bad-selector", "log-only", ….
+	Code string
 }
 
 // Error is one line: where, what, why and the fix.
@@ -52,10 +59,20 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Err is f as an error, nil if there is none.
+// Err is the errors in f as an error, nil if there are none but warnings.
 func (f Faults) Err() error {
-	if len(f) == 0 {
-		return nil
+	if errs := f.Errors(); len(errs) > 0 {
+		return errs
 	}
-	return f
+	return nil
+}
+
+// Errors are the faults that are no warnings.
+func (f Faults) Errors() Faults {
+	return slices.DeleteFunc(slices.Clone(f), func(f Fault) bool { return f.Warning })
+}
+
+// Warnings are the faults that are warnings.
+func (f Faults) Warnings() Faults {
+	return slices.DeleteFunc(slices.Clone(f), func(f Fault) bool { return !f.Warning })
 }

@@ -13,8 +13,6 @@ package policy
 import (
 	"fmt"
 	"math"
-	"net/netip"
-	"strconv"
 
 	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
@@ -30,22 +28,32 @@ const (
 	KindGlobalNetworkPolicy       Kind = "GlobalNetworkPolicy" // projectcalico.org/v3
 	KindStagedNetworkPolicy       Kind = "StagedNetworkPolicy"
 	KindStagedGlobalNetworkPolicy Kind = "StagedGlobalNetworkPolicy"
-	KindKubernetesNetworkPolicy   Kind = "KubernetesNetworkPolicy" // networking.k8s.io/v1 NetworkPolicy
-	KindTier                      Kind = "Tier"
-	KindNamespace                 Kind = "Namespace"
-	KindPod                       Kind = "Pod"
-	KindService                   Kind = "Service"
-	KindDeployment                Kind = "Deployment"
-	KindStatefulSet               Kind = "StatefulSet"
-	KindDaemonSet                 Kind = "DaemonSet"
-	KindReplicaSet                Kind = "ReplicaSet"
-	KindJob                       Kind = "Job"
-	KindCronJob                   Kind = "CronJob"
+	// KindStagedKubernetesNetworkPolicy is projectcalico.org/v3 with the spec
+	// of networking.k8s.io/v1.
+	KindStagedKubernetesNetworkPolicy Kind = "StagedKubernetesNetworkPolicy"
+	KindKubernetesNetworkPolicy       Kind = "KubernetesNetworkPolicy" // networking.k8s.io/v1 NetworkPolicy
+	KindClusterNetworkPolicy          Kind = "ClusterNetworkPolicy"    // policy.networking.k8s.io/v1alpha2
+	KindTier                          Kind = "Tier"
+	KindNetworkSet                    Kind = "NetworkSet"
+	KindGlobalNetworkSet              Kind = "GlobalNetworkSet"
+	KindHostEndpoint                  Kind = "HostEndpoint"
+	KindNamespace                     Kind = "Namespace"
+	KindServiceAccount                Kind = "ServiceAccount"
+	KindPod                           Kind = "Pod"
+	KindService                       Kind = "Service"
+	KindEndpointSlice                 Kind = "EndpointSlice" // discovery.k8s.io/v1
+	KindEndpoints                     Kind = "Endpoints"     // v1, what EndpointSlice has replaced
+	KindDeployment                    Kind = "Deployment"
+	KindStatefulSet                   Kind = "StatefulSet"
+	KindDaemonSet                     Kind = "DaemonSet"
+	KindReplicaSet                    Kind = "ReplicaSet"
+	KindJob                           Kind = "Job"
+	KindCronJob                       Kind = "CronJob"
 )
 
 // Staged says whether k is a kind that is never enforced (S26).
 func (k Kind) Staged() bool {
-	return k == KindStagedNetworkPolicy || k == KindStagedGlobalNetworkPolicy
+	return k.Enforced() != k
 }
 
 // Enforced is the kind that k becomes when it is enforced; k itself where it
@@ -56,6 +64,8 @@ func (k Kind) Enforced() Kind {
 		return KindNetworkPolicy
 	case KindStagedGlobalNetworkPolicy:
 		return KindGlobalNetworkPolicy
+	case KindStagedKubernetesNetworkPolicy:
+		return KindKubernetesNetworkPolicy
 	}
 	return k
 }
@@ -141,46 +151,6 @@ type Order = float64
 // Unordered is the order of a tier or policy that gives none.
 var Unordered Order = math.Inf(1)
 
-// Protocol is an IP protocol number. 0 means that none was given.
-type Protocol uint8
-
-// The protocols that v3 knows by name.
-const (
-	ICMP    Protocol = 1
-	TCP     Protocol = 6
-	UDP     Protocol = 17
-	ICMPv6  Protocol = 58
-	SCTP    Protocol = 132
-	UDPLite Protocol = 136
-)
-
-var protocolNames = map[Protocol]string{ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMPv6: "ICMPv6", SCTP: "SCTP", UDPLite: "UDPLite"}
-
-// String is the protocol's v3 name, or its number.
-func (p Protocol) String() string {
-	if n, ok := protocolNames[p]; ok {
-		return n
-	}
-	return strconv.Itoa(int(p))
-}
-
-// HasPorts says whether rules may give numeric ports for p (S22).
-func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
-
-// PortRange is an inclusive range of ports, 0 to 65535, Min <= Max.
-type PortRange struct{ Min, Max uint16 }
-
-// Contains says whether port lies in r.
-func (r PortRange) Contains(port uint16) bool { return r.Min <= port && port <= r.Max }
-
-// String is the range as v3 writes it: 80 or 80:90.
-func (r PortRange) String() string {
-	if r.Min == r.Max {
-		return strconv.Itoa(int(r.Min))
-	}
-	return fmt.Sprintf("%d:%d", r.Min, r.Max)
-}
-
 // Tier is a group of policies that are judged together (S1, S8).
 type Tier struct {
 	Name  string
@@ -203,102 +173,15 @@ type Policy struct {
 	Selector *selector.Selector
 	// NamespaceSelector (global policies only) picks namespaces; nil is not given.
 	NamespaceSelector *selector.Selector
+	// ServiceAccountSelector picks pods by the labels of their service account
+	// (S14); nil is not given.
+	ServiceAccountSelector *selector.Selector
+	// ApplyOnForward, DoNotTrack and PreDNAT (global policies only) are about
+	// host endpoints (S30). A policy with DoNotTrack or PreDNAT selects no pods.
+	ApplyOnForward, DoNotTrack, PreDNAT bool
 	// StagedAction is empty unless Kind.Staged().
 	StagedAction StagedAction
 	Origin       Origin
-}
-
-// Rule matches a connection when every criterion that it gives holds.
-type Rule struct {
-	Action      Action
-	IPVersion   uint8 // 4, 6 or 0 for both
-	Protocol    Protocol
-	NotProtocol Protocol
-	Source      Entity
-	Destination Entity
-}
-
-// Entity is one side of a rule. The zero Entity matches anything (S16).
-type Entity struct {
-	Nets    []netip.Prefix
-	NotNets []netip.Prefix
-	// Selector, NotSelector and NamespaceSelector are nil where not given.
-	Selector          *selector.Selector
-	NotSelector       *selector.Selector
-	NamespaceSelector *selector.Selector
-	Ports             []PortRange
-	NotPorts          []PortRange
-}
-
-// Namespace is a Kubernetes namespace; Labels hold S15's as well.
-type Namespace struct {
-	Name   string
-	Labels selector.Labels
-	Origin Origin
-}
-
-// Workload is what runs pods, for people: the top-most owner.
-type Workload struct {
-	Kind      Kind // Deployment, StatefulSet, …; Pod for a pod without an owner
-	Namespace string
-	Name      string
-}
-
-// String is namespace/name, as users type a workload.
-func (w Workload) String() string { return w.Namespace + "/" + w.Name }
-
-// Endpoint is a pod as policies see it. Host-network and finished pods are
-// not endpoints (S12).
-type Endpoint struct {
-	Namespace string
-	Name      string
-	Workload  Workload
-	// Labels are the pod's own and S15's (projectcalico.org/namespace,
-	// /orchestrator, /serviceaccount).
-	Labels selector.Labels
-	Node   string
-	// Addrs are the pod's addresses; empty for a pod that has not started or
-	// that was made up from a workload's template.
-	Addrs []netip.Addr
-	// Ports are the ports that the containers declare.
-	Ports []ContainerPort
-	// Created orders pods that claim one address (S35), Unix nanoseconds.
-	Created     int64
-	Terminating bool
-	Origin      Origin
-}
-
-// ID is namespace/name.
-func (e *Endpoint) ID() string { return e.Namespace + "/" + e.Name }
-
-// ContainerPort is a port that a container declares.
-type ContainerPort struct {
-	Name     string
-	Protocol Protocol
-	Port     uint16
-}
-
-// Service is a Kubernetes Service.
-type Service struct {
-	Namespace string
-	Name      string
-	// Addrs are the cluster addresses; empty for a headless one.
-	Addrs []netip.Addr
-	// Selector holds the pod labels that the Service's endpoints carry.
-	Selector map[string]string
-	Ports    []ServicePort
-	Origin   Origin
-}
-
-// ServicePort is one port of a Service.
-type ServicePort struct {
-	Name     string
-	Protocol Protocol
-	Port     uint16
-	// TargetPort is a number, or TargetName names a container port.
-	TargetPort uint16
-	TargetName string
-	NodePort   uint16
 }
 
 // Snapshot is every resource at one moment. It is never changed once it is
@@ -312,6 +195,10 @@ type Snapshot struct {
 	Namespaces []*Namespace
 	Endpoints  []*Endpoint
 	Services   []*Service
+	// NetworkSets are of both kinds, the global ones first.
+	NetworkSets     []*NetworkSet
+	HostEndpoints   []*HostEndpoint
+	ServiceAccounts []*ServiceAccount // those that are written down
 
 	state *snapshotState // for the next one; nil in a literal
 }

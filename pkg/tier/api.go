@@ -41,13 +41,22 @@ func Only(staged policy.Key) Scope { return Scope{mode: scopeOnly, only: staged}
 type Peer struct {
 	Endpoint *policy.Endpoint
 	Addr     netip.Addr
+	// Port is the source's port. 0: not known, then it is judged as
+	// AssumedSourcePort. At the destination it is not looked at.
+	Port uint16
 }
+
+// AssumedSourcePort stands for the source port of a connection that is asked
+// about and not observed: programs get an ephemeral one. It is the first of
+// the dynamic ports (RFC 6335), and in the range that Linux gives out.
+const AssumedSourcePort = 49152
 
 // Conn is a new connection, addresses and port as after translation (S22).
 type Conn struct {
 	Source, Destination Peer
 	Protocol            policy.Protocol
-	Port                uint16 // destination port
+	// Port is the destination port; of ICMP and ICMPv6 the policy.ICMPPort.
+	Port uint16
 }
 
 // Verdict is the decision for one direction at one endpoint.
