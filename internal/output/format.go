@@ -19,6 +19,9 @@ const (
 	JSON Format = "json"
 	YAML Format = "yaml"
 	Name Format = "name" // kind/name, one a line
+	// For code review and CI systems: Printer.SARIF and Printer.JUnit.
+	SARIF Format = "sarif"
+	JUnit Format = "junit"
 )
 
 // Structured says whether f is for programs (JSON or YAML).
