@@ -71,3 +71,20 @@ func (r PortRange) String() string {
 	}
 	return fmt.Sprintf("%d:%d", r.Min, r.Max)
 }
+
+// PortText is what people read after the protocol: a port, or of ICMP and
+// ICMPv6 the type, and the code where that is not 0 (8, 3:1). Empty for other
+// protocols.
+func PortText(p Protocol, port uint16) string {
+	switch {
+	case p.HasTypes():
+		typ, code := ICMPTypeCode(port)
+		if code == 0 {
+			return strconv.Itoa(int(typ))
+		}
+		return fmt.Sprintf("%d:%d", typ, code)
+	case p.HasPorts() || p == UDPLite:
+		return strconv.Itoa(int(port))
+	}
+	return ""
+}

@@ -1,17 +1,10 @@
 package tier
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"fmt"
-	"math"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
-	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
 // compiled is a policy whose selectors have become entity numbers.
@@ -32,18 +25,37 @@ type rule struct {
 	ipVersion   uint8
 	protocol    policy.Protocol
 	notProtocol policy.Protocol
-	peer        int32 // entity, or noEntity
-	local       int32
-	ports       []policy.PortRange
-	notPorts    []policy.PortRange
+	// types says that ports and notPorts are policy.ICMPPorts.
+	types bool
+	// never: it has a criterion that is not judged here and must not widen
+	// the rule (S24).
+	never    bool
+	peer     int32 // entity, or noEntity
+	local    int32
+	ports    []policy.PortRange
+	notPorts []policy.PortRange
 	// nets is nil where neither side gives any, the common case.
 	nets *netCriteria
+	// by holds criteria on ports that need more than the number of the
+	// destination port; nil where there are none, the common case.
+	by *portCriteria
 }
 
 // netCriteria are the address criteria of both sides.
 type netCriteria struct {
 	version                        uint8 // the family, 4 or 6; validation refuses a mix
 	peer, notPeer, local, notLocal []netip.Prefix
+}
+
+// portCriteria are criteria on ports that depend on who the ends are, or are
+// about the source (S20, S21).
+type portCriteria struct {
+	source, notSource           []policy.PortRange
+	sourceNamed, notSourceNamed []string
+	named, notNamed             []string // of the destination
+	// service: the destination's port must be one on which the backend serves
+	// it; the entity of the destination's side tells which Service.
+	service bool
 }
 
 // compile turns p's selectors into numbers given by intern.
@@ -75,8 +87,22 @@ func compileRule(p *policy.Policy, dir policy.Direction, r *policy.Rule, intern 
 	}
 	out := rule{
 		action: r.Action, ipVersion: r.IPVersion, protocol: r.Protocol, notProtocol: r.NotProtocol,
-		peer: number(peer), local: number(local),
+		never: r.HTTP != nil,
+		peer:  number(peer), local: number(local),
 		ports: r.Destination.Ports, notPorts: r.Destination.NotPorts,
+	}
+	if r.ICMP != nil || r.NotICMP != nil {
+		out.types, out.ports, out.notPorts = true, nil, nil
+		if r.ICMP != nil {
+			out.ports = []policy.PortRange{r.ICMP.Ports()}
+		}
+		if r.NotICMP != nil {
+			out.notPorts = []policy.PortRange{r.NotICMP.Ports()}
+		}
+	}
+	out.by = portCriteriaOf(r)
+	if by := out.by; by != nil && out.protocol == 0 && !by.serviceOnly() {
+		out.close()
 	}
 	if len(peer.Nets)+len(peer.NotNets)+len(local.Nets)+len(local.NotNets) > 0 {
 		n := &netCriteria{version: 4, peer: peer.Nets, notPeer: peer.NotNets, local: local.Nets, notLocal: local.NotNets}
@@ -88,65 +114,34 @@ func compileRule(p *policy.Policy, dir policy.Direction, r *policy.Rule, intern 
 	return out
 }
 
-// digest is a hash of everything in p that a verdict or its attribution
-// depends on.
-func digest(p *policy.Policy) [16]byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s|%s|%x|%v|", p.Key, p.Tier, math.Float64bits(p.Order), p.Types)
-	b.WriteString(string(p.StagedAction))
-	text := func(s *selector.Selector) {
-		if s != nil {
-			b.WriteString(s.String())
-		}
-		b.WriteByte('|')
+func portCriteriaOf(r *policy.Rule) *portCriteria {
+	by := portCriteria{
+		source: r.Source.Ports, notSource: r.Source.NotPorts,
+		sourceNamed: r.Source.NamedPorts, notSourceNamed: r.Source.NotNamedPorts,
+		named: r.Destination.NamedPorts, notNamed: r.Destination.NotNamedPorts,
+		service: r.Destination.Service != nil,
 	}
-	text(p.Selector)
-	text(p.NamespaceSelector)
-	entity := func(e *policy.Entity) {
-		for _, nets := range [][]netip.Prefix{e.Nets, e.NotNets} {
-			for _, n := range nets {
-				b.WriteString(n.String())
-				b.WriteByte(',')
-			}
-			b.WriteByte('|')
-		}
-		text(e.Selector)
-		text(e.NotSelector)
-		text(e.NamespaceSelector)
-		for _, ports := range [][]policy.PortRange{e.Ports, e.NotPorts} {
-			for _, r := range ports {
-				b.WriteString(r.String())
-				b.WriteByte(',')
-			}
-			b.WriteByte('|')
-		}
+	if !by.service && len(by.source)+len(by.notSource)+len(by.sourceNamed)+len(by.notSourceNamed)+len(by.named)+len(by.notNamed) == 0 {
+		return nil
 	}
-	for dir := range p.Rules {
-		for i := range p.Rules[dir] {
-			r := &p.Rules[dir][i]
-			b.WriteByte('\n')
-			for _, n := range []uint8{uint8(dir), uint8(r.Action), r.IPVersion, uint8(r.Protocol), uint8(r.NotProtocol)} {
-				b.WriteString(strconv.Itoa(int(n)))
-				b.WriteByte('|')
-			}
-			entity(&r.Source)
-			entity(&r.Destination)
-		}
-	}
-	sum := sha256.Sum256([]byte(b.String()))
-	return [16]byte(sum[:16])
+	return &by
 }
 
-// digestOf hashes a sequence of policies with the tiers they stand in.
-func digestOf(groups []group) string {
-	h := sha256.New()
-	for i := range groups {
-		g := &groups[i]
-		h.Write([]byte(g.tier.Name))
-		h.Write(binary.AppendUvarint(nil, uint64(g.tier.DefaultAction)))
-		for _, c := range g.policies {
-			h.Write(c.digest[:])
-		}
+func (by *portCriteria) serviceOnly() bool {
+	return len(by.source)+len(by.notSource)+len(by.sourceNamed)+len(by.notSourceNamed)+len(by.named)+len(by.notNamed) == 0
+}
+
+// onSource says whether there are criteria on the source's port.
+func (by *portCriteria) onSource() bool {
+	return len(by.source)+len(by.notSource)+len(by.sourceNamed)+len(by.notSourceNamed) > 0
+}
+
+// close deals with criteria on ports without a protocol, which decoding
+// refuses (S22): such a rule denies more or allows nothing.
+func (r *rule) close() {
+	if r.action == policy.Deny {
+		r.by, r.ports, r.notPorts = nil, nil, nil
+		return
 	}
-	return string(h.Sum(nil)[:16])
+	r.never = true
 }

@@ -1,15 +1,16 @@
 package tier
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
-	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
-// identities number the distinct (namespace, labels) that endpoints have.
+// identities number the distinct (namespace, labels, named ports) that
+// endpoints have.
 type identities struct {
 	byEndpoint overlay[*policy.Endpoint, int32]
 	byKey      overlay[string, int32]
@@ -25,6 +26,11 @@ func identityKey(ep *policy.Endpoint) string {
 		b.WriteString(k)
 		b.WriteByte(1)
 		b.WriteString(ep.Labels[k])
+	}
+	for i := range ep.Ports {
+		if p := &ep.Ports[i]; p.Name != "" { // S21
+			fmt.Fprintf(&b, "\x02%s\x01%d:%d", p.Name, p.Protocol, p.Port)
+		}
 	}
 	return b.String()
 }
@@ -69,17 +75,10 @@ func (t *identities) of(ep *policy.Endpoint) int32 {
 	return -1
 }
 
-// namespaceLabels finds the labels of namespaces by name.
-type namespaceLabels map[string]selector.Labels
-
-func namespaceLabelsOf(s *policy.Snapshot) namespaceLabels {
-	out := make(namespaceLabels, len(s.Namespaces))
-	for _, ns := range s.Namespaces {
-		out[ns.Name] = ns.Labels
+// rep is an endpoint of the identity; nil for -1.
+func (t *identities) rep(id int32) *policy.Endpoint {
+	if id < 0 {
+		return nil
 	}
-	return out
-}
-
-func (n namespaceLabels) equal(o namespaceLabels) bool {
-	return maps.EqualFunc(n, o, func(a, b selector.Labels) bool { return maps.Equal(a, b) })
+	return t.reps[id]
 }

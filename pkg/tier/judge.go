@@ -23,13 +23,36 @@ func (m *Model) end(p Peer) end {
 // question is a connection as one end's policies are asked about it.
 type question struct {
 	local, peer end
+	dir         policy.Direction
 	version     uint8
 	protocol    policy.Protocol
-	port        uint16
+	port        uint16 // of the destination; policy.ICMPPort where that has types
+	sourcePort  uint16
 }
 
-func (m *Model) question(local, peer Peer, proto policy.Protocol, port uint16) question {
-	q := question{local: m.end(local), peer: m.end(peer), version: 4, protocol: proto, port: port}
+// source and destination are the ends as the connection has them.
+func (q *question) source() *end {
+	if q.dir == policy.Egress {
+		return &q.local
+	}
+	return &q.peer
+}
+
+func (q *question) destination() *end {
+	if q.dir == policy.Egress {
+		return &q.peer
+	}
+	return &q.local
+}
+
+func (m *Model) question(dir policy.Direction, local, peer Peer, proto policy.Protocol, port uint16) question {
+	q := question{local: m.end(local), peer: m.end(peer), dir: dir, version: 4, protocol: proto, port: port, sourcePort: peer.Port}
+	if dir == policy.Egress {
+		q.sourcePort = local.Port
+	}
+	if q.sourcePort == 0 {
+		q.sourcePort = AssumedSourcePort
+	}
 	// Both ends of a connection have addresses of one family: where one end's
 	// was not given, take its address of the other end's family.
 	switch {
@@ -59,7 +82,7 @@ func addrLike(ep *policy.Endpoint, like netip.Addr) netip.Addr {
 // with peer. local must be an endpoint; a peer without an Endpoint is an
 // address that no endpoint owns (Model.Peer looks that up).
 func (m *Model) Judge(scope Scope, dir policy.Direction, local, peer Peer, proto policy.Protocol, port uint16) Verdict {
-	q := m.question(local, peer, proto, port)
+	q := m.question(dir, local, peer, proto, port)
 	return m.judge(m.walk(m.view(scope), dir, q.local.id), dir, &q)
 }
 
@@ -113,78 +136,4 @@ tiers:
 
 func hit(g *group, by policy.Key, rule int, action policy.Action) policy.Hit {
 	return policy.Hit{Tier: g.tier.Name, Policy: by, Rule: rule, Action: action}
-}
-
-// ruleMatches says whether every criterion that r gives holds.
-func (m *Model) ruleMatches(r *rule, q *question) bool {
-	return m.protocolMatches(r, q) && m.endsMatch(r, q)
-}
-
-func (m *Model) protocolMatches(r *rule, q *question) bool {
-	if r.protocol != 0 && r.protocol != q.protocol || r.notProtocol != 0 && r.notProtocol == q.protocol {
-		return false
-	}
-	if len(r.ports) > 0 && !portIn(r.ports, q) {
-		return false
-	}
-	return len(r.notPorts) == 0 || !portIn(r.notPorts, q)
-}
-
-// portIn says whether the connection's port is in the list; a protocol
-// without ports has none.
-func portIn(list []policy.PortRange, q *question) bool {
-	if !q.protocol.HasPorts() {
-		return false
-	}
-	for _, p := range list {
-		if p.Contains(q.port) {
-			return true
-		}
-	}
-	return false
-}
-
-// endsMatch holds the criteria on who talks to whom, ports and protocol apart.
-func (m *Model) endsMatch(r *rule, q *question) bool {
-	if r.peer != noEntity && !m.entityMatches(r.peer, q.peer.id) {
-		return false
-	}
-	if r.ipVersion != 0 && r.ipVersion != q.version {
-		return false
-	}
-	if r.local != noEntity && !m.entityMatches(r.local, q.local.id) {
-		return false
-	}
-	return r.nets == nil || r.nets.match(q)
-}
-
-func (m *Model) entityMatches(e, id int32) bool {
-	if id < 0 {
-		return m.entities[e].external
-	}
-	return m.columns[e].has(id)
-}
-
-// match holds the criteria on addresses. A rule whose nets are of one family
-// does not match the other, notNets included (S23); an endpoint that has no
-// address yet is in no net.
-func (n *netCriteria) match(q *question) bool {
-	return n.version == q.version &&
-		netsMatch(n.peer, n.notPeer, q.peer.addr) && netsMatch(n.local, n.notLocal, q.local.addr)
-}
-
-func netsMatch(nets, notNets []netip.Prefix, addr netip.Addr) bool {
-	if len(nets) > 0 && !inNets(nets, addr) {
-		return false
-	}
-	return len(notNets) == 0 || !inNets(notNets, addr)
-}
-
-func inNets(nets []netip.Prefix, addr netip.Addr) bool {
-	for _, n := range nets {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }

@@ -14,17 +14,18 @@ import (
 // list of bit tests. It does not change once it is made, and is safe for use
 // by several goroutines.
 type Model struct {
-	snap       *policy.Snapshot
-	epoch      uint64
-	ids        identities
-	namespaces namespaceLabels
-	owners     overlay[netip.Addr, *policy.Endpoint]
-	shared     bool // some address has more than one claimant (S35)
+	snap   *policy.Snapshot
+	epoch  uint64
+	ids    identities
+	labels labels
+	owners overlay[netip.Addr, *policy.Endpoint]
+	shared bool // some address has more than one claimant (S35)
 
 	entityNumbers overlay[string, int32]
 	ownNumbers    bool // entityNumbers is ours to write
 	entities      []entity
 	columns       []column // by entity: which identities it matches
+	reaches       []*reach // by entity: which addresses; nil for none
 
 	policies []*compiled // as snap.Policies
 	tiers    []*policy.Tier
@@ -35,10 +36,12 @@ type Model struct {
 	views    map[Scope]*view
 	// The model that this one was made from, for views not yet asked for; its
 	// own predecessor is cut off so that old models can be collected.
-	prev                          *Model
-	addedPolicies                 []*compiled
-	removedPolicies               []*compiled
-	sameTiers, sameNamespaceNames bool
+	prev            *Model
+	addedPolicies   []*compiled
+	removedPolicies []*compiled
+	// What is as it was in prev; sameEntities: every entity matches the same of
+	// what both models know.
+	sameTiers, sameEntities bool
 }
 
 // New prepares a snapshot. prev, if not nil, is the model of an earlier
@@ -52,11 +55,7 @@ func New(s *policy.Snapshot, prev *Model) *Model {
 		return fresh(s, 0)
 	}
 	m := &Model{snap: s, epoch: prev.epoch, views: map[Scope]*view{}, prev: prev}
-	m.namespaces = prev.namespaces
-	if gone, come := changed(prev.snap.Namespaces, s.Namespaces); len(gone)+len(come) > 0 {
-		m.namespaces = namespaceLabelsOf(s)
-	}
-	m.sameNamespaceNames = m.namespaces.equal(prev.namespaces)
+	m.labels = labelsOf(s, prev.snap, prev.labels)
 	removed, added := changed(prev.snap.Endpoints, s.Endpoints)
 	var newIDs []int32
 	m.ids, newIDs = prev.ids.extend(added)
@@ -64,11 +63,9 @@ func New(s *policy.Snapshot, prev *Model) *Model {
 
 	// Clipped, so that an append does not write into prev's arrays.
 	m.entityNumbers, m.entities = prev.entityNumbers, slices.Clip(prev.entities)
-	m.columns = slices.Clip(prev.columns)
+	m.columns, m.reaches = slices.Clip(prev.columns), slices.Clip(prev.reaches)
 	m.extendColumns(newIDs)
-	if !m.sameNamespaceNames {
-		m.recountColumns()
-	}
+	m.updateEntities(prev)
 	m.setPolicies(prev)
 	m.tiers = orderTiers(s)
 	m.sameTiers = slices.EqualFunc(m.tiers, prev.tiers, func(a, b *policy.Tier) bool {
@@ -82,7 +79,7 @@ func New(s *policy.Snapshot, prev *Model) *Model {
 
 // fresh builds a model from nothing.
 func fresh(s *policy.Snapshot, epoch uint64) *Model {
-	m := &Model{snap: s, epoch: epoch, views: map[Scope]*view{}, namespaces: namespaceLabelsOf(s), tiers: orderTiers(s)}
+	m := &Model{snap: s, epoch: epoch, views: map[Scope]*view{}, labels: labelsOf(s, nil, labels{}), tiers: orderTiers(s)}
 	m.ids = identities{
 		byEndpoint: overlay[*policy.Endpoint, int32]{base: make(map[*policy.Endpoint]int32, len(s.Endpoints))},
 		byKey:      overlay[string, int32]{base: map[string]int32{}},
@@ -156,60 +153,5 @@ func (m *Model) setPolicies(prev *Model) {
 		// The order of the kept ones differs: only if the snapshot is not
 		// sorted as the last one was.
 		m.policies[i] = compile(p, m.intern)
-	}
-}
-
-// intern numbers an entity, and finds out whom it matches if it is new. It is
-// called while the model is being built only.
-func (m *Model) intern(e entity) int32 {
-	key := e.key()
-	if n, ok := m.entityNumbers.get(key); ok {
-		return n
-	}
-	n := int32(len(m.entities))
-	if !m.ownNumbers {
-		m.entityNumbers, m.ownNumbers = m.entityNumbers.with(8), true
-	}
-	m.entityNumbers.set(key, n)
-	m.entities = append(m.entities, e)
-	m.columns = append(m.columns, m.count(&e))
-	return n
-}
-
-func (m *Model) matches(e *entity, id int32) bool {
-	rep := m.ids.reps[id]
-	return e.matches(rep.Namespace, m.namespaces[rep.Namespace], rep.Labels)
-}
-
-func (m *Model) count(e *entity) column {
-	col := make(column, (len(m.ids.reps)+63)/64)
-	for id := range m.ids.reps {
-		if m.matches(e, int32(id)) {
-			col[id>>6] |= 1 << (uint(id) & 63)
-		}
-	}
-	return col
-}
-
-// extendColumns adds new identities to the entities that match them.
-func (m *Model) extendColumns(newIDs []int32) {
-	if len(newIDs) == 0 {
-		return
-	}
-	m.columns = slices.Clone(m.columns)
-	for i := range m.entities {
-		for _, id := range newIDs {
-			if m.matches(&m.entities[i], id) {
-				m.columns[i] = m.columns[i].plus(id)
-			}
-		}
-	}
-}
-
-// recountColumns starts over after labels of a namespace changed.
-func (m *Model) recountColumns() {
-	m.columns = make([]column, len(m.entities))
-	for i := range m.entities {
-		m.columns[i] = m.count(&m.entities[i])
 	}
 }

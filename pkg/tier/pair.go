@@ -14,7 +14,7 @@ type Pair struct {
 
 // Pair prepares for judging several connections between the same two ends.
 func (m *Model) Pair(scope Scope, dir policy.Direction, local, peer Peer) *Pair {
-	p := &Pair{m: m, dir: dir, q: m.question(local, peer, 0, 0), w: &walk{}}
+	p := &Pair{m: m, dir: dir, q: m.question(dir, local, peer, 0, 0), w: &walk{}}
 	full := m.walk(m.view(scope), dir, p.q.local.id)
 	p.w.groups = make([]group, len(full.groups))
 	for gi := range full.groups {
@@ -39,27 +39,32 @@ func (m *Model) ByAddress(scope Scope, dir policy.Direction, local *policy.Endpo
 }
 
 // cutDown is c with those rules only that can match the ends of q: c itself if
-// all can, nil if none can.
+// all can as they are, nil if none can.
 func (m *Model) cutDown(c *compiled, dir policy.Direction, q *question) *compiled {
-	all, count := c.rules[dir], 0
+	all, count, same := c.rules[dir], 0, true
 	for i := range all {
 		if m.endsMatch(&all[i], q) {
 			count++
+			same = same && all[i].by == nil
 		}
 	}
-	switch count {
-	case 0:
+	switch {
+	case count == 0:
 		return nil
-	case len(all):
+	case count == len(all) && same:
 		return c
 	}
 	k := &compiled{Policy: c.Policy}
-	k.rules[dir] = make([]rule, 0, count)
+	rules := make([]rule, 0, count)
 	for i := range all {
 		if m.endsMatch(&all[i], q) {
-			k.rules[dir] = append(k.rules[dir], all[i])
+			rules = m.resolve(&all[i], q, rules)
 		}
 	}
+	if len(rules) == 0 {
+		return nil
+	}
+	k.rules[dir] = rules
 	return k
 }
 

@@ -55,7 +55,7 @@ func (m *Model) Pairs(scope Scope, dir policy.Direction, local *policy.Endpoint)
 
 // list puts the rule under each identity that it matches, if those are few.
 func (p *Pairs) list(n int32, r *rule) bool {
-	if r.peer == noEntity || p.m.entities[r.peer].external {
+	if r.peer == noEntity || p.m.entities[r.peer].external || p.m.reaches[r.peer].wide() {
 		return false
 	}
 	col, count := p.m.columns[r.peer], 0
@@ -76,7 +76,7 @@ func (p *Pairs) list(n int32, r *rule) bool {
 
 // With is the Pair of local, which Pairs was made for, and peer.
 func (p *Pairs) With(local, peer Peer) *Pair {
-	out := &Pair{m: p.m, dir: p.dir, q: p.m.question(local, peer, 0, 0), w: p.bare}
+	out := &Pair{m: p.m, dir: p.dir, q: p.m.question(p.dir, local, peer, 0, 0), w: p.bare}
 	lastGroup, lastPolicy := int32(-1), int32(-1)
 	add := func(at ruleAt) {
 		if !p.m.endsMatch(at.rule, &out.q) {
@@ -92,7 +92,7 @@ func (p *Pairs) With(local, peer Peer) *Pair {
 			lastGroup, lastPolicy = at.group, at.policy
 		}
 		c := g.policies[len(g.policies)-1]
-		c.rules[p.dir] = append(c.rules[p.dir], *at.rule)
+		c.rules[p.dir] = p.m.resolve(at.rule, &out.q, c.rules[p.dir])
 	}
 	own, rest := p.by[out.q.peer.id], p.rest
 	for len(own)+len(rest) > 0 {

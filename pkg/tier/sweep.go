@@ -6,8 +6,8 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// JudgePorts is Judge for many ports of one protocol that has ports (S22). They
-// must be sorted, and each is called for every one, in order. It goes through
+// JudgePorts is Judge for many ports of one protocol that has ports, or types
+// and codes (S22). They must be sorted, and each is called for every one, in order. It goes through
 // the rules once and not once for each port, so that thousands of rules that
 // name a port each cost thousands of steps and not millions.
 func (p *Pair) JudgePorts(proto policy.Protocol, ports []uint16, each func(i int, v Verdict)) {
@@ -72,10 +72,11 @@ func (s *sweep) tier(gi int32, proto policy.Protocol) bool {
 		rules := c.rules[s.pair.dir]
 		for i := range rules {
 			r := &rules[i]
-			if r.protocol != 0 && r.protocol != proto || r.notProtocol != 0 && r.notProtocol == proto {
+			if r.protocol != 0 && r.protocol != proto || r.notProtocol != 0 && r.notProtocol == proto ||
+				len(r.ports) > 0 && !r.hasThem(proto) {
 				continue
 			}
-			s.apply(r, ruleRef{gi + 1, int32(pi), int32(i)})
+			s.apply(r, proto, ruleRef{gi + 1, int32(pi), int32(i)})
 			if s.find(0) == count {
 				return true // nothing is left to judge in this tier
 			}
@@ -90,9 +91,13 @@ func (s *sweep) tier(gi int32, proto policy.Protocol) bool {
 }
 
 // apply lets a rule that matches but for its ports take its part.
-func (s *sweep) apply(r *rule, ref ruleRef) {
+func (s *sweep) apply(r *rule, proto policy.Protocol, ref ruleRef) {
+	not := r.notPorts
+	if !r.hasThem(proto) {
+		not = nil
+	}
 	if len(r.ports) == 0 {
-		s.within(r, ref, 0, len(s.ports))
+		s.within(r.action, not, ref, 0, len(s.ports))
 		return
 	}
 	for _, pr := range r.ports {
@@ -103,17 +108,18 @@ func (s *sweep) apply(r *rule, ref ruleRef) {
 		} else if pr.Max < 65535 {
 			to, _ = slices.BinarySearch(s.ports, pr.Max+1)
 		}
-		s.within(r, ref, int32(from), to)
+		s.within(r.action, not, ref, int32(from), to)
 	}
 }
 
-// within applies the rule to the ports from one index to before another.
-func (s *sweep) within(r *rule, ref ruleRef, from int32, to int) {
+// within applies a rule to the ports from one index to before another,
+// but those in not.
+func (s *sweep) within(action policy.Action, not []policy.PortRange, ref ruleRef, from int32, to int) {
 	for i := s.find(from); i < int32(to); i = s.find(i + 1) {
-		if slices.ContainsFunc(r.notPorts, func(pr policy.PortRange) bool { return pr.Contains(s.ports[i]) }) {
+		if inRanges(not, s.ports[i]) {
 			continue
 		}
-		switch r.action {
+		switch action {
 		case policy.Log: // S7
 			s.log(i, ref)
 		case policy.Pass: // S6

@@ -9,7 +9,7 @@ import "github.com/netpol-project/netpol/pkg/policy"
 // endpoints that came, went or changed labels: their identity tells that.
 func (m *Model) Touched(old *Model, scope Scope, dir policy.Direction, local *policy.Endpoint) (peer func(identity int) bool, all bool) {
 	id, oldID := m.ids.of(local), old.ids.of(local)
-	if id < 0 || id != oldID || m.epoch != old.epoch || !m.sameNamespaces(old) {
+	if id < 0 || id != oldID || m.epoch != old.epoch || !m.labels.sameNames(&old.labels) {
 		return nil, true
 	}
 	now, before := m.walk(m.view(scope), dir, id), old.walk(old.view(scope), dir, id)
@@ -17,14 +17,14 @@ func (m *Model) Touched(old *Model, scope Scope, dir policy.Direction, local *po
 		return func(int) bool { return false }, false
 	}
 	gone, come, same := difference(before, now)
-	if !same || now.local || before.local {
+	if !same || now.local || before.local || now.reach != before.reach {
 		return nil, true
 	}
 	var peers []column
 	for _, c := range append(gone, come...) {
 		for i := range c.rules[dir] {
 			r := &c.rules[dir][i]
-			if r.peer == noEntity || m.entities[r.peer].external {
+			if r.peer == noEntity || m.entities[r.peer].external || m.reaches[r.peer].wide() {
 				return nil, true
 			}
 			peers = append(peers, m.columns[r.peer])
@@ -38,10 +38,6 @@ func (m *Model) Touched(old *Model, scope Scope, dir policy.Direction, local *po
 		}
 		return false
 	}, false
-}
-
-func (m *Model) sameNamespaces(old *Model) bool {
-	return len(m.namespaces) == len(old.namespaces) && m.namespaces.equal(old.namespaces)
 }
 
 // difference lists the policies that one walk has and the other has not. same

@@ -1,6 +1,7 @@
 package tier
 
 import (
+	"crypto/sha256"
 	"slices"
 	"sync/atomic"
 
@@ -26,6 +27,11 @@ type walk struct {
 	local bool
 	// nets says that some rule has criteria on addresses.
 	nets bool
+	// sourcePorts says that some rule has criteria on the source's port.
+	sourcePorts bool
+	// reach is a digest of what the rules' entities match by address; empty if
+	// nothing. It is part of the key.
+	reach string
 }
 
 type group struct {
@@ -100,7 +106,8 @@ func inScope(all []*compiled, scope Scope) []*compiled {
 			out = append(out, c)
 		}
 	}
-	return out
+	// Those are for host endpoints, which are not judged here (S30).
+	return slices.DeleteFunc(out, func(c *compiled) bool { return c.DoNotTrack || c.PreDNAT })
 }
 
 // promotes says whether a staged policy counts as enforced.
@@ -135,7 +142,7 @@ func (m *Model) takeOver(scope Scope) *view {
 			if c.Kind.Staged() && scope.promotes(c.Key) {
 				return nil // it may replace or uncover another policy
 			}
-			if !c.Kind.Staged() {
+			if !c.Kind.Staged() && !c.DoNotTrack && !c.PreDNAT {
 				*list.to = append(*list.to, c)
 			}
 		}
@@ -180,7 +187,7 @@ func (v *view) replace(list, gone, come []*compiled) []*compiled {
 func (m *Model) takeOverWalks(v, old *view, gone, come []*compiled) {
 	for d := range v.walks {
 		v.walks[d] = make([]atomic.Pointer[walk], len(m.ids.reps))
-		if !m.sameNamespaceNames {
+		if !m.sameEntities {
 			continue // selections may have changed everywhere
 		}
 		for i := range old.walks[d] {
@@ -218,6 +225,7 @@ func (m *Model) walk(v *view, dir policy.Direction, id int32) *walk {
 		return w
 	}
 	w := &walk{}
+	var reaches []int32
 	for _, c := range v.policies {
 		if !c.Types[dir] || !m.columns[c.subject].has(id) {
 			continue
@@ -231,13 +239,42 @@ func (m *Model) walk(v *view, dir policy.Direction, id int32) *walk {
 		g.last = c.Key
 		for i := range c.rules[dir] {
 			r := &c.rules[dir][i]
-			w.nets = w.nets || r.nets != nil || r.ipVersion != 0
-			w.local = w.local || r.local != noEntity || r.nets != nil && len(r.nets.local)+len(r.nets.notLocal) > 0
+			for _, e := range [...]int32{r.peer, r.local} {
+				if e != noEntity && m.reaches[e] != nil {
+					reaches = append(reaches, e)
+					w.nets = w.nets || m.reaches[e].wide()
+				}
+			}
+			w.look(r, dir)
 		}
 	}
 	if len(w.groups) > 0 {
-		w.key = digestOf(w.groups)
+		w.reach = m.digestReaches(reaches)
+		w.key = digestOf(w.groups) + w.reach
 	}
 	slot.Store(w)
 	return w
+}
+
+// look notes what a rule looks at.
+func (w *walk) look(r *rule, dir policy.Direction) {
+	w.nets = w.nets || r.nets != nil || r.ipVersion != 0
+	w.local = w.local || r.local != noEntity || r.nets != nil && len(r.nets.local)+len(r.nets.notLocal) > 0
+	if by := r.by; by != nil {
+		own := by.local(dir)
+		w.local = w.local || len(own[0])+len(own[1]) > 0
+		w.sourcePorts = w.sourcePorts || by.onSource()
+	}
+}
+
+// digestReaches hashes what entities match by address, in order.
+func (m *Model) digestReaches(entities []int32) string {
+	if len(entities) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	for _, e := range entities {
+		h.Write(m.reaches[e].digest[:])
+	}
+	return string(h.Sum(nil)[:16])
 }

@@ -1,0 +1,253 @@
+package tier
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// failure finds the first criterion of a rule that does not hold, in the
+// order in which people read a rule: its field path, what it asks for and what
+// the connection has.
+func (m *Model) failure(r *rule, src *policy.Rule, q *question) (field, wanted, met string) {
+	switch {
+	case r.never && src.HTTP != nil:
+		return "http", httpText(src.HTTP), "nothing here judges HTTP"
+	case r.ipVersion != 0 && r.ipVersion != q.version:
+		return "ipVersion", fmt.Sprint(r.ipVersion), fmt.Sprint(q.version)
+	case r.protocol != 0 && r.protocol != q.protocol:
+		return "protocol", r.protocol.String(), q.protocol.String()
+	case r.notProtocol != 0 && r.notProtocol == q.protocol:
+		return "notProtocol", r.notProtocol.String(), q.protocol.String()
+	case r.never || r.by != nil && r.protocol == 0 && !r.by.serviceOnly():
+		return "protocol", "TCP, UDP or SCTP", "none"
+	}
+	sides := [...]sideOf{
+		{"source", &src.Source, q.source(), r.peer, q.sourcePort},
+		{"destination", &src.Destination, q.destination(), r.local, q.port},
+	}
+	if q.dir == policy.Egress {
+		sides[0].entity, sides[1].entity = sides[1].entity, sides[0].entity
+		sides[0], sides[1] = sides[1], sides[0] // the far side first
+	}
+	for i := range sides {
+		if f, w, met := m.entityFailure(&sides[i]); f != "" {
+			return f, w, met
+		}
+	}
+	for i := range sides {
+		if f, w, met := sides[i].netsFailure(r, q); f != "" {
+			return f, w, met
+		}
+	}
+	return m.portFailure(r, src, q, sides[:])
+}
+
+// sideOf is one side of a rule and the end of the connection there.
+type sideOf struct {
+	name   string
+	rule   *policy.Entity
+	end    *end
+	entity int32
+	port   uint16
+}
+
+func (m *Model) entityFailure(s *sideOf) (field, wanted, met string) {
+	if s.entity == noEntity || m.entityMatches(s.entity, s.end) {
+		return "", "", ""
+	}
+	e := s.rule
+	switch {
+	case e.Service != nil:
+		met = m.endText(s.end)
+		if m.reaches[s.entity] == nil {
+			met = "there is no such Service"
+		}
+		return s.name + ".services", e.Service.Namespace + "/" + e.Service.Name, met
+	case e.ServiceAccounts != nil && !m.accountMatches(s):
+		return s.name + ".serviceAccounts", accountsText(e.ServiceAccounts), m.accountText(s.end)
+	case e.Selector != nil:
+		field = "selector"
+	case e.NotSelector != nil:
+		field = "notSelector"
+	default:
+		field = "namespaceSelector"
+	}
+	return s.name + "." + field, entityText(e), m.endText(s.end)
+}
+
+// accountMatches says whether the service account alone is as the rule wants.
+func (m *Model) accountMatches(s *sideOf) bool {
+	rep := m.ids.rep(s.end.id)
+	return rep != nil && m.entities[s.entity].matchesAccount(rep, &m.labels)
+}
+
+func (s *sideOf) netsFailure(r *rule, q *question) (field, wanted, met string) {
+	e := s.rule
+	if len(e.Nets)+len(e.NotNets) == 0 {
+		return "", "", ""
+	}
+	if r.nets.version == q.version && netsMatch(e.Nets, e.NotNets, s.end.addr) {
+		return "", "", ""
+	}
+	field = "nets"
+	if len(e.Nets) == 0 || inNets(e.Nets, s.end.addr) {
+		field = "notNets"
+	}
+	met = "no address yet"
+	if s.end.addr.IsValid() {
+		met = s.end.addr.String()
+	}
+	return s.name + "." + field, netsText(e.Nets, e.NotNets), met
+}
+
+// portFailure looks at what is left: ports, types and Services' ports.
+func (m *Model) portFailure(r *rule, src *policy.Rule, q *question, sides []sideOf) (field, wanted, met string) {
+	have := policy.PortText(q.protocol, q.port)
+	if r.types {
+		if len(r.ports) > 0 && !r.portIn(r.ports, q) {
+			return "icmp", icmpText(src.ICMP), have
+		}
+		return "notICMP", icmpText(src.NotICMP), have
+	}
+	for i := range sides {
+		s := &sides[i]
+		e := s.rule
+		has := func(numbers []policy.PortRange, names []string) bool {
+			return inRanges(numbers, s.port) || m.named(names, s.end, s.entity, q.protocol, s.port)
+		}
+		switch {
+		case len(e.Ports)+len(e.NamedPorts) > 0 && !has(e.Ports, e.NamedPorts):
+			return s.name + ".ports", portsText(e.Ports, e.NamedPorts), m.portMet(s, e.NamedPorts, q)
+		case has(e.NotPorts, e.NotNamedPorts):
+			return s.name + ".notPorts", portsText(e.NotPorts, e.NotNamedPorts), m.portMet(s, e.NotNamedPorts, q)
+		}
+	}
+	if r.by != nil && r.by.service {
+		ref := src.Destination.Service
+		return "destination.services", ref.Namespace + "/" + ref.Name, q.protocol.String() + " " + have
+	}
+	return "destination.ports", portsText(src.Destination.Ports, src.Destination.NamedPorts), have
+}
+
+// portMet is the port, and what the names stand for at that end.
+func (m *Model) portMet(s *sideOf, names []string, q *question) string {
+	met := strconv.Itoa(int(s.port))
+	for _, name := range names {
+		numbers := m.numbers([]string{name}, s.end, s.entity, q.protocol)
+		switch {
+		case len(numbers) > 0:
+			met += fmt.Sprintf("; %s is %s there", name, portsText(numbers, nil))
+		case s.end.id >= 0:
+			met += fmt.Sprintf("; no %s port %s there", q.protocol, name)
+		}
+	}
+	return met
+}
+
+func httpText(h *policy.HTTPMatch) string {
+	parts := slices.Clone(h.Methods)
+	for _, p := range h.Paths {
+		if p.Exact != "" {
+			parts = append(parts, p.Exact)
+		} else {
+			parts = append(parts, p.Prefix+"*")
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func icmpText(m *policy.ICMPMatch) string {
+	if m.Code == policy.AnyCode {
+		return fmt.Sprintf("type %d", m.Type)
+	}
+	return fmt.Sprintf("type %d, code %d", m.Type, m.Code)
+}
+
+func accountsText(a *policy.ServiceAccountMatch) string {
+	parts := slices.Clone(a.Names)
+	if a.Selector != nil {
+		parts = append(parts, "with "+a.Selector.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+// accountText is the service account of a pod, with its labels.
+func (m *Model) accountText(x *end) string {
+	rep := m.ids.rep(x.id)
+	if rep == nil {
+		return m.endText(x)
+	}
+	name := rep.Labels[policy.LabelServiceAccount]
+	return rep.Namespace + "/" + name + labelsText(m.labels.accounts[accountName{rep.Namespace, name}])
+}
+
+func entityText(e *policy.Entity) string {
+	var parts []string
+	if e.Selector != nil {
+		parts = append(parts, e.Selector.String())
+	}
+	if e.NotSelector != nil {
+		parts = append(parts, "not "+e.NotSelector.String())
+	}
+	if e.NamespaceSelector != nil {
+		parts = append(parts, "in namespaces "+e.NamespaceSelector.String())
+	}
+	if e.ServiceAccounts != nil {
+		parts = append(parts, "service accounts "+accountsText(e.ServiceAccounts))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func netsText(nets, notNets []netip.Prefix) string {
+	var parts []string
+	for _, n := range nets {
+		parts = append(parts, n.String())
+	}
+	for _, n := range notNets {
+		parts = append(parts, "not "+n.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+func portsText(list []policy.PortRange, names []string) string {
+	parts := make([]string, 0, len(list)+len(names))
+	for _, p := range list {
+		parts = append(parts, p.String())
+	}
+	return strings.Join(append(parts, names...), ", ")
+}
+
+// endText says who an end is, with its labels where it has any: a pod, or the
+// network sets that hold the address, or the address.
+func (m *Model) endText(x *end) string {
+	if rep := m.ids.rep(x.id); rep != nil {
+		return rep.Workload.String() + labelsText(rep.Labels)
+	}
+	text := x.addr.String()
+	for _, set := range m.snap.NetworkSets {
+		if inNets(set.Nets, x.addr) {
+			text += ", in " + set.Key.String() + labelsText(set.Labels)
+		}
+	}
+	return text
+}
+
+// labelsText leaves out the labels that Calico adds by itself.
+func labelsText(all map[string]string) string {
+	var own []string
+	for k, v := range all {
+		if !strings.Contains(k, "projectcalico.org/") {
+			own = append(own, k+"="+v)
+		}
+	}
+	if len(own) == 0 {
+		return ""
+	}
+	slices.Sort(own)
+	return " (" + strings.Join(own, ", ") + ")"
+}
