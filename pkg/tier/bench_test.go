@@ -3,6 +3,8 @@ package tier_test
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -72,6 +74,25 @@ func BenchmarkJudge(b *testing.B) {
 	}
 }
 
+// BenchmarkTrace is a verdict with every step to it; the last policy allows.
+func BenchmarkTrace(b *testing.B) {
+	for _, selecting := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("pods=10000/policies=1000/selecting=%d", selecting), func(b *testing.B) {
+			s := benchWorld(10_000, 1000, 1000/selecting)
+			m := tier.New(s, nil)
+			dst, src := tier.Peer{Endpoint: s.Endpoints[0]}, tier.Peer{Endpoint: s.Endpoints[1]}
+			t := m.Trace(tier.Enforced(), policy.Ingress, dst, src, policy.TCP, 80)
+			if n := len(slices.Collect(t.Steps())); t.Verdict.Action != policy.Allow || n != selecting {
+				b.Fatalf("%s after %d steps", t.Verdict.Action, n)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				m.Trace(tier.Enforced(), policy.Ingress, dst, src, policy.TCP, 80)
+			}
+		})
+	}
+}
+
 // BenchmarkModel measures making a model from nothing and after one change.
 func BenchmarkModel(b *testing.B) {
 	s := benchWorld(10_000, 1000, 100)
@@ -95,4 +116,50 @@ func BenchmarkModel(b *testing.B) {
 			m.Judge(tier.Enforced(), policy.Ingress, tier.Peer{Endpoint: &pod}, tier.Peer{Endpoint: s.Endpoints[2]}, policy.TCP, 80)
 		}
 	})
+}
+
+// BenchmarkRelabel changes one pod's labels and judges it anew.
+func BenchmarkRelabel(b *testing.B) {
+	s := benchWorld(100_000, 10_000, 1000)
+	m := tier.New(s, nil)
+	before := s.Endpoints[7]
+	peer := tier.Peer{Endpoint: s.Endpoints[8]}
+	variants := [2]*policy.Snapshot{}
+	for i, app := range []string{"app-3", "app-7"} {
+		ep := *before
+		ep.Labels = selector.Labels{"app": app, "projectcalico.org/namespace": "bench", "projectcalico.org/orchestrator": "k8s"}
+		next := *s
+		next.Endpoints = slices.Clone(s.Endpoints)
+		next.Endpoints[7] = &ep
+		variants[i] = &next
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		next := variants[i&1]
+		i++
+		m = tier.New(next, m)
+		m.Judge(tier.Enforced(), policy.Ingress, tier.Peer{Endpoint: next.Endpoints[7]}, peer, policy.TCP, 80)
+	}
+}
+
+// BenchmarkMemory says how much memory a model takes with its snapshot, once
+// everything has been judged once.
+func BenchmarkMemory(b *testing.B) {
+	heap := func() uint64 {
+		runtime.GC()
+		var ms runtime.MemStats
+		runtime.ReadMemStats(&ms)
+		return ms.HeapAlloc
+	}
+	for b.Loop() {
+		start := heap()
+		s := benchWorld(100_000, 10_000, 1000)
+		m := tier.New(s, nil)
+		for i, ep := range s.Endpoints {
+			m.Judge(tier.Enforced(), policy.Ingress, tier.Peer{Endpoint: ep}, tier.Peer{Endpoint: s.Endpoints[(i+1)%len(s.Endpoints)]}, policy.TCP, 80)
+		}
+		b.ReportMetric(float64(heap()-start)/1e6, "MB")
+		runtime.KeepAlive(m)
+	}
 }

@@ -2,7 +2,6 @@ package tier
 
 import "github.com/netpol-project/netpol/pkg/policy"
 
-
 // Explanation is the walk of one direction, told step by step.
 type Explanation struct {
 	Direction policy.Direction
@@ -10,8 +9,8 @@ type Explanation struct {
 	Verdict   Verdict
 }
 
-// TierStep is one tier that has a policy for the endpoint, or that the walk
-// did not reach any more (then Reached is false).
+// TierStep is one tier that has a policy for the endpoint and that the walk
+// reached.
 type TierStep struct {
 	Tier          string
 	DefaultAction policy.Action
@@ -39,46 +38,35 @@ type RuleStep struct {
 	Failed, Wanted, Met string
 }
 
-// Explain walks as Judge does and keeps every step. The verdict is the same.
+// Explain is Trace for people: grouped by tier and policy, and with the reason
+// for each rule that did not match.
 func (m *Model) Explain(scope Scope, dir policy.Direction, local, peer Peer, proto policy.Protocol, port uint16) Explanation {
 	q := m.question(dir, local, peer, proto, port)
-	w := m.walk(m.view(scope), dir, q.local.id)
-	e := Explanation{Direction: dir, Verdict: m.judge(w, dir, &q)}
-	for gi := range w.groups {
-		step := m.explainTier(&w.groups[gi], &q)
-		e.Tiers = append(e.Tiers, step)
-		if step.Outcome != policy.Pass {
-			break
+	t := m.trace(m.walk(m.view(scope), dir, q.local.id), &q)
+	e := Explanation{Direction: dir, Verdict: t.Verdict}
+	for s := range t.Steps() {
+		if n := len(e.Tiers); n == 0 || e.Tiers[n-1].Tier != s.Tier.Name {
+			e.Tiers = append(e.Tiers, TierStep{Tier: s.Tier.Name, DefaultAction: s.Tier.DefaultAction})
 		}
+		at := &e.Tiers[len(e.Tiers)-1]
+		if s.Rule == policy.EndOfTier {
+			at.ByDefault, at.Outcome = true, s.Tier.DefaultAction
+			continue
+		}
+		if n := len(at.Policies); n == 0 || at.Policies[n-1].Policy != s.Policy {
+			at.Policies = append(at.Policies, PolicyStep{Policy: s.Policy})
+		}
+		if s.Rule == NoRule {
+			continue
+		}
+		rs := RuleStep{Index: s.Rule, Action: s.Policy.Rules[dir][s.Rule].Action, Matched: s.Failed == Matched}
+		if !rs.Matched {
+			rs.Failed, rs.Wanted, rs.Met = m.failure(s.rule, &s.Policy.Rules[dir][s.Rule], &q)
+		} else if rs.Action != policy.Log {
+			at.Outcome = rs.Action
+		}
+		to := &at.Policies[len(at.Policies)-1]
+		to.Rules = append(to.Rules, rs)
 	}
 	return e
-}
-
-func (m *Model) explainTier(g *group, q *question) TierStep {
-	step := TierStep{Tier: g.tier.Name, DefaultAction: g.tier.DefaultAction}
-	for _, c := range g.policies {
-		ps := PolicyStep{Policy: c.Policy}
-		for i := range c.rules[q.dir] {
-			rs := m.explainRule(c, i, q)
-			ps.Rules = append(ps.Rules, rs)
-			if rs.Matched && rs.Action != policy.Log {
-				step.Policies = append(step.Policies, ps)
-				step.Outcome = rs.Action
-				return step
-			}
-		}
-		step.Policies = append(step.Policies, ps)
-	}
-	step.ByDefault = true
-	step.Outcome = g.tier.DefaultAction
-	return step
-}
-
-func (m *Model) explainRule(c *compiled, i int, q *question) RuleStep {
-	r := &c.rules[q.dir][i]
-	rs := RuleStep{Index: i, Action: r.action, Matched: m.ruleMatches(r, q)}
-	if !rs.Matched {
-		rs.Failed, rs.Wanted, rs.Met = m.failure(r, &c.Rules[q.dir][i], q)
-	}
-	return rs
 }

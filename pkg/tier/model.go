@@ -66,8 +66,11 @@ func New(s *policy.Snapshot, prev *Model) *Model {
 	m.columns, m.reaches = slices.Clip(prev.columns), slices.Clip(prev.reaches)
 	m.extendColumns(newIDs)
 	m.updateEntities(prev)
-	m.setPolicies(prev)
-	m.tiers = orderTiers(s)
+	if m.setPolicies(prev) && slices.Equal(s.Tiers, prev.snap.Tiers) {
+		m.tiers = prev.tiers
+	} else {
+		m.tiers = orderTiers(s)
+	}
 	m.sameTiers = slices.EqualFunc(m.tiers, prev.tiers, func(a, b *policy.Tier) bool {
 		return a.Name == b.Name && a.Order == b.Order && a.DefaultAction == b.DefaultAction
 	})
@@ -116,12 +119,13 @@ func (m *Model) Snapshot() *policy.Snapshot { return m.snap }
 // Epoch. -1: the endpoint is not of this model's snapshot.
 func (m *Model) Identity(ep *policy.Endpoint) int { return int(m.ids.of(ep)) }
 
-// setPolicies compiles what is new and takes over the rest.
-func (m *Model) setPolicies(prev *Model) {
+// setPolicies compiles what is new and takes over the rest. It says whether
+// that is all.
+func (m *Model) setPolicies(prev *Model) (same bool) {
 	gone, come := changed(prev.snap.Policies, m.snap.Policies)
 	if len(gone)+len(come) == 0 {
 		m.policies = prev.policies
-		return
+		return true
 	}
 	dead := make(map[*policy.Policy]bool, len(gone))
 	for _, p := range gone {
@@ -154,4 +158,5 @@ func (m *Model) setPolicies(prev *Model) {
 		// sorted as the last one was.
 		m.policies[i] = compile(p, m.intern)
 	}
+	return false
 }

@@ -52,12 +52,21 @@ func (o overlay[K, V]) len() int { return len(o.base) + len(o.delta) }
 // returns what is left of each. Slices of snapshots are sorted by key, so a
 // small change leaves little.
 func changed[T any](before, after []*T) (removed, added []*T) {
-	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
-		before, after = before[1:], after[1:]
+	n := min(len(before), len(after))
+	if n == len(before) && n == len(after) && (n == 0 || &before[0] == &after[0]) {
+		return nil, nil // the same array
 	}
-	for len(before) > 0 && len(after) > 0 && before[len(before)-1] == after[len(after)-1] {
-		before, after = before[:len(before)-1], after[:len(after)-1]
+	i := 0
+	for i < n && before[i] == after[i] {
+		i++
 	}
+	before, after = before[i:], after[i:]
+	n -= i
+	b, a := before[len(before)-n:], after[len(after)-n:]
+	for n > 0 && b[n-1] == a[n-1] {
+		n--
+	}
+	before, after = before[:len(before)-len(b)+n], after[:len(after)-len(a)+n]
 	if len(before) == 0 || len(after) == 0 {
 		return before, after
 	}

@@ -23,6 +23,7 @@ type view struct {
 type walk struct {
 	groups []group
 	key    string // digest of all of it
+	size   int    // how many steps the longest trace has
 	// local says that some rule has criteria on the endpoint's own side.
 	local bool
 	// nets says that some rule has criteria on addresses.
@@ -156,6 +157,12 @@ func (m *Model) walk(v *view, dir policy.Direction, id int32) *walk {
 				}
 			}
 			w.look(r, dir)
+		}
+	}
+	for i := range w.groups {
+		w.size++
+		for _, c := range w.groups[i].policies {
+			w.size += max(1, len(c.rules[dir]))
 		}
 	}
 	if len(w.groups) > 0 {
