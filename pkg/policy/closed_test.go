@@ -34,21 +34,33 @@ func TestS4_FaultyRules(t *testing.T) {
 		rule string
 		want policy.Rule
 	}{
-		"allow":            {"{action: Allow, source: {selector: '='}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"allow, unknown":   {"{action: Allow, sorce: {selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"allow, port name": {"{action: Allow, protocol: TCP, destination: {ports: [http, 80]}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"log":              {"{action: Log, icmp: {type: 8}}", policy.Rule{Action: policy.Log, Source: never}},
+		"allow":           {"{action: Allow, source: {selector: '='}}", policy.Rule{Action: policy.Allow, Source: never}},
+		"allow, unknown":  {"{action: Allow, sorce: {selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never}},
+		"allow, bad port": {"{action: Allow, protocol: TCP, destination: {ports: [80-90, 80]}}", policy.Rule{Action: policy.Allow, Source: never}},
+		"log":             {"{action: Log, protocol: ICMP, icmp: {type: 255}}", policy.Rule{Action: policy.Log, Source: never}},
 		"deny loses what is not understood": {
 			"{action: Deny, protocol: TCP, source: {selector: has(a), nets: [x]}, destination: {ports: [80]}}",
 			policy.Rule{Action: policy.Deny, Protocol: policy.TCP, Source: policy.Entity{Selector: selector.Has("a")},
 				Destination: policy.Entity{Ports: []policy.PortRange{{Min: 80, Max: 80}}}}},
 		"deny, one bad net of two":    {"{action: Deny, source: {nets: [10.0.0.0/8, x]}}", policy.Rule{Action: policy.Deny}},
 		"deny, one bad notNet":        {"{action: Deny, source: {notNets: [10.0.0.0/8, x]}}", policy.Rule{Action: policy.Deny}},
-		"deny, named port":            {"{action: Deny, protocol: TCP, destination: {ports: [http, 80]}}", policy.Rule{Action: policy.Deny, Protocol: policy.TCP}},
+		"deny, bad port":              {"{action: Deny, protocol: TCP, destination: {ports: [80-90, http]}}", policy.Rule{Action: policy.Deny, Protocol: policy.TCP}},
 		"deny, ports and no protocol": {"{action: Deny, destination: {ports: [80]}}", policy.Rule{Action: policy.Deny}},
 		"deny, protocol and ports":    {"{action: Deny, protocol: TPC, destination: {ports: [80]}}", policy.Rule{Action: policy.Deny}},
-		"deny, services":              {"{action: Deny, source: {services: {name: a}}}", policy.Rule{Action: policy.Deny}},
-		"deny, icmp":                  {"{action: Deny, protocol: ICMP, icmp: {type: 8}}", policy.Rule{Action: policy.Deny, Protocol: policy.ICMP}},
+		"deny, bad source port": {"{action: Deny, protocol: TCP, source: {notPorts: [0]}, destination: {ports: [web]}}",
+			policy.Rule{Action: policy.Deny, Protocol: policy.TCP, Destination: policy.Entity{NamedPorts: []string{"web"}}}},
+		"deny, services":          {"{action: Deny, source: {services: {namespace: a}}}", policy.Rule{Action: policy.Deny}},
+		"deny, services and nets": {"{action: Deny, source: {services: {name: a}, nets: [10.0.0.0/8]}}", policy.Rule{Action: policy.Deny}},
+		"deny, accounts": {"{action: Deny, source: {selector: has(a), serviceAccounts: {selector: '='}, nets: [10.0.0.0/8]}}",
+			policy.Rule{Action: policy.Deny, Source: policy.Entity{Nets: prefixes("10.0.0.0/8")}}},
+		"deny, no account":   {"{action: Deny, source: {serviceAccounts: {}}}", policy.Rule{Action: policy.Deny}},
+		"deny, icmp":         {"{action: Deny, protocol: ICMP, icmp: {type: 8, code: 256}}", policy.Rule{Action: policy.Deny, Protocol: policy.ICMP}},
+		"deny, icmp of TCP":  {"{action: Deny, protocol: TCP, icmp: {type: 8}}", policy.Rule{Action: policy.Deny, Protocol: policy.TCP}},
+		"deny, notICMP":      {"{action: Deny, protocol: ICMP, icmp: {type: 8}, notICMP: {code: 1}}", policy.Rule{Action: policy.Deny, Protocol: policy.ICMP, ICMP: &policy.ICMPMatch{Type: 8, Code: policy.AnyCode}}},
+		"deny, http":         {"{action: Deny, protocol: TCP, http: {methods: [GET]}}", policy.Rule{Action: policy.Deny, Protocol: policy.TCP}},
+		"allow, http":        {"{action: Allow, protocol: TCP, http: {methods: [get]}}", policy.Rule{Action: policy.Allow, Source: never}},
+		"allow, http of UDP": {"{action: Allow, protocol: UDP, http: {}}", policy.Rule{Action: policy.Allow, Source: never}},
+		"allow, services":    {"{action: Allow, source: {services: {name: a, namespace: b}, selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never}},
 		// The selector alone would be of the policy's own namespace only (S16).
 		"deny, namespaceSelector": {"{action: Deny, source: {selector: has(a), namespaceSelector: '='}}", policy.Rule{Action: policy.Deny}},
 		"pass denies":             {"{action: Pass, source: {selector: '='}}", policy.Rule{Action: policy.Deny}},
@@ -73,7 +85,7 @@ func TestS4_FaultyPolicies(t *testing.T) {
 		"selector: app =":                   in,
 		"selector: global()":                in,
 		"selector: [a]":                     in,
-		"serviceAccountSelector: has(a)":    in,
+		"serviceAccountSelector: '='":       in,
 		"order: first":                      in,
 		"tier: 5":                           in,
 		"selektor: has(a)":                  both, // may be anything
@@ -105,7 +117,7 @@ func TestS4_FaultyPolicies(t *testing.T) {
 	if p.Selector != nil || p.NamespaceSelector.String() != "has(a)" {
 		t.Errorf("what is understood still narrows: %v %v", p.Selector, p.NamespaceSelector)
 	}
-	p = faulty(t, "NetworkPolicy", "selector: has(a)\nserviceAccountSelector: has(b)")
+	p = faulty(t, "NetworkPolicy", "selector: has(a)\nserviceAccountSelector: '='")
 	if p.Selector.String() != "has(a)" {
 		t.Errorf("what is understood still narrows: %v", p.Selector)
 	}
@@ -174,10 +186,10 @@ func TestS4_FaultyKubernetesPolicy(t *testing.T) {
 		}
 		return res[0].Value.(*policy.Policy)
 	}
-	p := get("podSelector: {}\ningress: [{ports: [{port: http}, {port: 80}]}, {ports: [{port: http}]}, {from: [{}, {podSelector: {}}]}]")
+	p := get("podSelector: {}\ningress: [{ports: [{port: 0}, {port: 80}]}, {ports: [{port: Http}]}, {from: [{}, {podSelector: {}}]}]")
 	want := []policy.Rule{
 		{Action: policy.Allow, Protocol: policy.TCP, Destination: policy.Entity{Ports: []policy.PortRange{{Min: 80, Max: 80}}}},
-		{Action: policy.Allow, Source: policy.Entity{Selector: selector.All()}},
+		{Action: policy.Allow, Source: policy.Entity{Selector: selector.Eq("projectcalico.org/orchestrator", "k8s")}},
 	}
 	if diff := cmp.Diff(want, p.Rules[policy.Ingress], alike); diff != "" {
 		t.Errorf("an Allow that can't be represented matches nothing: (-want +got)\n%s", diff)

@@ -292,12 +292,12 @@ func TestDecodeRefusedKinds(t *testing.T) {
 		doc, part   string
 		unsupported bool
 	}{
-		{"apiVersion: projectcalico.org/v3\nkind: GlobalNetworkSet\nmetadata: {name: a}\n", "GlobalNetworkSet", true},
-		{"apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: a}\n", "HostEndpoint", true},
+		{"apiVersion: projectcalico.org/v3\nkind: RemoteCluster\nmetadata: {name: a}\n", "RemoteCluster", true},
 		{"apiVersion: projectcalico.org/v3\nkind: NetworkPolcy\nmetadata: {name: a}\n", "did you mean NetworkPolicy?", false},
 		{"apiVersion: projectcalico.org/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n", "use projectcalico.org/v3", false},
 		{"apiVersion: crd.projectcalico.org/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n", "use projectcalico.org/v3", true},
-		{"apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a}\n", "ClusterNetworkPolicy", true},
+		{"apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: a}\n", "AdminNetworkPolicy", true},
+		{"apiVersion: policy.networking.k8s.io/v1alpha1\nkind: ClusterNetworkPolicy\nmetadata: {name: a}\n", "use policy.networking.k8s.io/v1alpha2", false},
 		{"apiVersion: extensions/v1beta1\nkind: NetworkPolicy\nmetadata: {name: a}\n", "networking.k8s.io/v1", true},
 		{"apiVersion: networking.k8s.io/v1\nkind: NetworkPolici\nmetadata: {name: a}\n", "did you mean NetworkPolicy?", false},
 		{"apiVersion: v2\nkind: Pod\nmetadata: {name: a}\n", "API version", false},

@@ -71,14 +71,26 @@ var wrongSpecs = []wrong{
 	{name: "all at once", doc: "order: x\nselector: '('\ningress:\n- action: Alow\n  protocol: TCPP\n- action: Deny\n  source: {nets: [x]}", faults: []string{
 		"5:10 spec.order x: number", "6:13 spec.selector (: column 2", "8:13 spec.ingress[0].action Alow: Allow", "9:15 spec.ingress[0].protocol TCPP: TCP", "11:21 spec.ingress[1].source.nets[0] x: written"}},
 
-	{name: "S14 serviceAccountSelector", unsup: true, doc: "serviceAccountSelector: has(a)", faults: []string{"5:27 spec.serviceAccountSelector has(a): service accounts"}},
-	{name: "S19 serviceAccounts", unsup: true, doc: "ingress: [{action: Deny, source: {serviceAccounts: {names: [a]}}}]", faults: []string{"5:54 spec.ingress[0].source.serviceAccounts: service accounts"}},
-	{name: "S20 services", unsup: true, doc: "egress: [{action: Deny, destination: {services: {name: a}}}]", faults: []string{"5:51 spec.egress[0].destination.services: services"}},
-	{name: "S21 named port", unsup: true, doc: "ingress: [{action: Deny, protocol: TCP, destination: {ports: [http]}}]", faults: []string{"5:65 spec.ingress[0].destination.ports[0] http: by name"}},
-	{name: "source ports", unsup: true, doc: "ingress: [{action: Deny, protocol: TCP, source: {ports: [80]}}]", faults: []string{"5:59 spec.ingress[0].source.ports 80: source ports"}},
-	{name: "S22 icmp", unsup: true, doc: "ingress: [{action: Deny, protocol: ICMP, icmp: {type: 8}}]", faults: []string{"5:50 spec.ingress[0].icmp: ICMP type"}},
-	{name: "S22 notICMP", unsup: true, doc: "ingress: [{action: Deny, protocol: ICMP, notICMP: {type: 8}}]", faults: []string{"5:53 spec.ingress[0].notICMP: ICMP type"}},
-	{name: "S24 http", unsup: true, doc: "ingress: [{action: Allow, protocol: TCP, http: {methods: [GET]}}]", faults: []string{"5:50 spec.ingress[0].http: HTTP"}},
+	{name: "S14 serviceAccountSelector", doc: "serviceAccountSelector: a =", faults: []string{"5:27 spec.serviceAccountSelector a =: expected"}},
+	{name: "S19 serviceAccounts", doc: "ingress: [{action: Deny, source: {serviceAccounts: {names: [A_b], selector: '('}}}]", faults: []string{
+		"5:63 spec.ingress[0].source.serviceAccounts.names[0] A_b: lower-case", "5:79 spec.ingress[0].source.serviceAccounts.selector (: column 2"}},
+	{name: "S19 nothing", doc: "ingress: [{action: Deny, source: {serviceAccounts: {}}}]", faults: []string{"5:54 spec.ingress[0].source.serviceAccounts: selector: all()"}},
+	{name: "S20 services without a name", doc: "egress: [{action: Deny, destination: {services: {namespace: a}}}]", faults: []string{"5:51 spec.egress[0].destination.services: name of a Service"}},
+	{name: "S20 services and others", doc: "egress: [{action: Deny, protocol: TCP, destination: {services: {name: a}, selector: has(x), ports: [80, http]}}]", faults: []string{
+		"5:87 spec.egress[0].destination.selector has(x): together with services", "5:102 spec.egress[0].destination.ports 80, http: together with services"}},
+	{name: "S21 too many names", doc: "ingress: [{action: Deny, protocol: TCP, source: {ports: [" + repeat("http", 51) + "]}}]", faults: []string{"5:59 spec.ingress[0].source.ports 51: more than 50 ports"}},
+	{name: "S22 source ports without protocol", doc: "ingress: [{action: Deny, source: {notPorts: [80]}}]", faults: []string{"5:47 spec.ingress[0].source.notPorts 80: add protocol: TCP"}},
+	{name: "S22 ICMP type", doc: "ingress: [{action: Deny, protocol: ICMP, icmp: {type: 255, code: 256}}]", faults: []string{
+		"5:57 spec.ingress[0].icmp.type 255: 0 to 254", "5:68 spec.ingress[0].icmp.code 256: 0 to 255"}},
+	{name: "S22 ICMP code alone", doc: "ingress: [{action: Deny, protocol: ICMP, icmp: {code: 1}}]", faults: []string{"5:57 spec.ingress[0].icmp.code 1: needs a type"}},
+	{name: "S22 notICMP of UDP", doc: "ingress: [{action: Deny, protocol: UDP, notICMP: {type: 8}}]", faults: []string{"5:52 spec.ingress[0].notICMP: this one has UDP"}},
+	{name: "S22 icmp alone", doc: "ingress: [{action: Deny, icmp: {type: 8}}]", faults: []string{"5:34 spec.ingress[0].icmp: add protocol: ICMP"}},
+	{name: "S24 http of a Deny", doc: "ingress: [{action: Deny, protocol: TCP, http: {methods: [GET]}}]", faults: []string{"5:49 spec.ingress[0].http: action Allow"}},
+	{name: "S24 http for egress", doc: "egress: [{action: Allow, protocol: TCP, http: {methods: [GET]}}]", faults: []string{"5:49 spec.egress[0].http: ingress"}},
+	{name: "S24 http of UDP", doc: "ingress: [{action: Allow, protocol: UDP, http: {methods: [GET]}}]", faults: []string{"5:50 spec.ingress[0].http: TCP"}},
+	{name: "S24 http values", doc: "ingress: [{action: Allow, http: {methods: [get], paths: [{}, {exact: /, prefix: /}, {exact: a}]}}]", faults: []string{
+		"5:46 spec.ingress[0].http.methods[0] get: did you mean GET?", "5:60 spec.ingress[0].http.paths[0]: exact or prefix",
+		"5:64 spec.ingress[0].http.paths[1]: not both", "5:95 spec.ingress[0].http.paths[2].exact a: begins with /"}},
 }
 
 // Whole documents.
@@ -96,8 +108,9 @@ var wrongDocuments = []wrong{
 	{name: "tier action", doc: "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: a}\nspec: {defaultAction: Allow}\n", faults: []string{"4:23 spec.defaultAction Allow: Deny or Pass"}},
 	{name: "S1 default tier moved", doc: "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: default}\nspec: {order: 5, defaultAction: Pass}\n", faults: []string{
 		"4:15 spec.order 5: write 1000000", "4:33 spec.defaultAction Pass: write Deny"}},
-	{name: "host endpoint flags", unsup: true, doc: "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: a}\nspec: {doNotTrack: true, preDNAT: false, applyOnForward: true}\n", faults: []string{
-		"4:20 spec.doNotTrack true: host endpoints", "4:58 spec.applyOnForward true: host endpoints"}},
+	{name: "S30 host endpoint flags", doc: "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: a}\nspec: {doNotTrack: true, preDNAT: false}\n", faults: []string{
+		"4:20 spec.doNotTrack true: add applyOnForward"}},
+	{name: "S20 service of a global policy", doc: v3("GlobalNetworkPolicy", "ingress: [{action: Deny, source: {services: {name: a}}}]"), faults: []string{"5:47 spec.ingress[0].source.services: add services.namespace"}},
 	{name: "staged action", doc: "apiVersion: projectcalico.org/v3\nkind: StagedNetworkPolicy\nmetadata: {name: a}\nspec: {stagedAction: Sett}\n", faults: []string{"4:22 spec.stagedAction Sett: did you mean Set?"}},
 	{name: "staged Delete with a spec", doc: "apiVersion: projectcalico.org/v3\nkind: StagedNetworkPolicy\nmetadata: {name: a}\nspec: {stagedAction: Delete, tier: a, order: 1, selector: all()}\n", faults: []string{
 		"4:46 spec.order 1: remove order", "4:59 spec.selector all(): remove selector"}},
@@ -106,7 +119,9 @@ var wrongDocuments = []wrong{
 	{name: "replicas", doc: "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: many}\n", faults: []string{"4:18 spec.replicas many: 0 or more"}},
 	{name: "JSON", doc: "{\"apiVersion\": \"projectcalico.org/v3\",\n \"kind\": \"Tier\", \"metadata\": {\"name\": \"a\"},\n \"spec\": {\"order\": \"x\"}}\n", faults: []string{"3:20 spec.order x: number"}},
 
-	{name: "S4 port name", unsup: true, doc: kubernetes("ingress: [{ports: [{port: http}]}]"), faults: []string{"6:29 spec.ingress[0].ports[0].port http: by name"}},
+	{name: "S4 port name", doc: kubernetes("ingress: [{ports: [{port: Http}, {port: a-name-too-long--}]}]"), faults: []string{
+		"6:29 spec.ingress[0].ports[0].port Http: lower-case", "6:43 spec.ingress[0].ports[1].port a-name-too-long--: 15"}},
+	{name: "S4 endPort of a name", doc: kubernetes("ingress: [{ports: [{port: web, endPort: 5}]}]"), faults: []string{"6:43 spec.ingress[0].ports[0].endPort 5: by name"}},
 	{name: "S4 endPort alone", doc: kubernetes("ingress: [{ports: [{endPort: 5}]}]"), faults: []string{"6:32 spec.ingress[0].ports[0].endPort 5: needs port"}},
 	{name: "S4 endPort before port", doc: kubernetes("ingress: [{ports: [{port: 9, endPort: 5}]}]"), faults: []string{"6:41 spec.ingress[0].ports[0].endPort 5: ends before"}},
 	{name: "S4 protocol", doc: kubernetes("ingress: [{ports: [{port: 9, protocol: ICMP}]}]"), faults: []string{"6:42 spec.ingress[0].ports[0].protocol ICMP: TCP, UDP and SCTP"}},

@@ -7,6 +7,7 @@ import (
 
 	v3 "github.com/projectcalico/api/pkg/apis/projectcalico/v3"
 	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 // reader reads a resource of one kind once its key is known.
@@ -29,21 +30,29 @@ const (
 
 // readers are the kinds that verdicts depend on, by apiVersion and kind.
 var readers = map[[2]string]reader{
-	{"projectcalico.org/v3", "NetworkPolicy"}:             {KindNetworkPolicy, true, sync.OnceValue(schemaOf[v3.NetworkPolicy]), readPolicy},
-	{"projectcalico.org/v3", "GlobalNetworkPolicy"}:       {KindGlobalNetworkPolicy, false, sync.OnceValue(schemaOf[v3.GlobalNetworkPolicy]), readPolicy},
-	{"projectcalico.org/v3", "StagedNetworkPolicy"}:       {KindStagedNetworkPolicy, true, sync.OnceValue(schemaOf[v3.StagedNetworkPolicy]), readPolicy},
-	{"projectcalico.org/v3", "StagedGlobalNetworkPolicy"}: {KindStagedGlobalNetworkPolicy, false, sync.OnceValue(schemaOf[v3.StagedGlobalNetworkPolicy]), readPolicy},
-	{"projectcalico.org/v3", "Tier"}:                      {KindTier, false, sync.OnceValue(schemaOf[v3.Tier]), readTier},
-	{"networking.k8s.io/v1", "NetworkPolicy"}:             {KindKubernetesNetworkPolicy, true, sync.OnceValue(schemaOf[networkingv1.NetworkPolicy]), readKubernetes},
-	{"v1", "Namespace"}:                                   {KindNamespace, false, nil, readNamespace},
-	{"v1", "Pod"}:                                         {KindPod, true, nil, readPod},
-	{"v1", "Service"}:                                     {KindService, true, nil, readService},
-	{"apps/v1", "Deployment"}:                             {KindDeployment, true, nil, readTemplate},
-	{"apps/v1", "StatefulSet"}:                            {KindStatefulSet, true, nil, readTemplate},
-	{"apps/v1", "DaemonSet"}:                              {KindDaemonSet, true, nil, readTemplate},
-	{"apps/v1", "ReplicaSet"}:                             {KindReplicaSet, true, nil, readTemplate},
-	{"batch/v1", "Job"}:                                   {KindJob, true, nil, readTemplate},
-	{"batch/v1", "CronJob"}:                               {KindCronJob, true, nil, readTemplate},
+	{"projectcalico.org/v3", "NetworkPolicy"}:                     {KindNetworkPolicy, true, sync.OnceValue(schemaOf[v3.NetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "GlobalNetworkPolicy"}:               {KindGlobalNetworkPolicy, false, sync.OnceValue(schemaOf[v3.GlobalNetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "StagedNetworkPolicy"}:               {KindStagedNetworkPolicy, true, sync.OnceValue(schemaOf[v3.StagedNetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "StagedGlobalNetworkPolicy"}:         {KindStagedGlobalNetworkPolicy, false, sync.OnceValue(schemaOf[v3.StagedGlobalNetworkPolicy]), readPolicy},
+	{"projectcalico.org/v3", "StagedKubernetesNetworkPolicy"}:     {KindStagedKubernetesNetworkPolicy, true, sync.OnceValue(schemaOf[v3.StagedKubernetesNetworkPolicy]), readKubernetes},
+	{"projectcalico.org/v3", "Tier"}:                              {KindTier, false, sync.OnceValue(schemaOf[v3.Tier]), readTier},
+	{"projectcalico.org/v3", "NetworkSet"}:                        {KindNetworkSet, true, sync.OnceValue(schemaOf[v3.NetworkSet]), readNetworkSet},
+	{"projectcalico.org/v3", "GlobalNetworkSet"}:                  {KindGlobalNetworkSet, false, sync.OnceValue(schemaOf[v3.GlobalNetworkSet]), readNetworkSet},
+	{"projectcalico.org/v3", "HostEndpoint"}:                      {KindHostEndpoint, false, sync.OnceValue(schemaOf[v3.HostEndpoint]), readHostEndpoint},
+	{"networking.k8s.io/v1", "NetworkPolicy"}:                     {KindKubernetesNetworkPolicy, true, sync.OnceValue(schemaOf[networkingv1.NetworkPolicy]), readKubernetes},
+	{"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"}: {KindClusterNetworkPolicy, false, sync.OnceValue(schemaOf[v1alpha2.ClusterNetworkPolicy]), readCluster},
+	{"v1", "Namespace"}:                                           {KindNamespace, false, nil, readNamespace},
+	{"v1", "ServiceAccount"}:                                      {KindServiceAccount, true, nil, readServiceAccount},
+	{"v1", "Pod"}:                                                 {KindPod, true, nil, readPod},
+	{"v1", "Service"}:                                             {KindService, true, nil, readService},
+	{"v1", "Endpoints"}:                                           {KindEndpoints, true, nil, readEndpoints},
+	{"discovery.k8s.io/v1", "EndpointSlice"}:                      {KindEndpointSlice, true, nil, readEndpointSlice},
+	{"apps/v1", "Deployment"}:                                     {KindDeployment, true, nil, readTemplate},
+	{"apps/v1", "StatefulSet"}:                                    {KindStatefulSet, true, nil, readTemplate},
+	{"apps/v1", "DaemonSet"}:                                      {KindDaemonSet, true, nil, readTemplate},
+	{"apps/v1", "ReplicaSet"}:                                     {KindReplicaSet, true, nil, readTemplate},
+	{"batch/v1", "Job"}:                                           {KindJob, true, nil, readTemplate},
+	{"batch/v1", "CronJob"}:                                       {KindCronJob, true, nil, readTemplate},
 }
 
 // otherKinds are kinds of closed groups on which no verdict depends.
@@ -117,7 +126,7 @@ func (r *reading) otherKind(api, kind *node) bool {
 		r.fault(api, Fault{Unsupported: true,
 			Reason: "this is the form in which Calico stores resources; netpol reads the public one",
 			Fix:    "use projectcalico.org/v3"})
-	case group == groupPolicy:
+	case group == groupPolicy && !slices.Contains(mine, kind.text):
 		r.unsupported(kind, "a "+kind.text)
 	case group == "extensions" && kind.text == "NetworkPolicy":
 		r.fault(api, Fault{Unsupported: true, Reason: "this version has been removed from Kubernetes", Fix: "use networking.k8s.io/v1"})

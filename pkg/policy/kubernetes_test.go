@@ -45,7 +45,9 @@ func TestS4_Types(t *testing.T) {
 }
 
 func TestS4_Rules(t *testing.T) {
-	a, b := selector.Eq("a", "1"), selector.Eq("b", "1")
+	// Network sets are no pods (S18).
+	pods := selector.Eq("projectcalico.org/orchestrator", "k8s")
+	a, b := selector.And(pods, selector.Eq("a", "1")), selector.And(pods, selector.Eq("b", "1"))
 	for name, c := range map[string]struct {
 		spec string
 		want []policy.Rule
@@ -54,10 +56,10 @@ func TestS4_Rules(t *testing.T) {
 		"anything":        {"ingress: [{}]", []policy.Rule{{}}},
 		"empty lists":     {"ingress: [{from: [], ports: []}]", []policy.Rule{{}}},
 		"own namespace":   {"ingress: [{from: [{podSelector: {matchLabels: {a: '1'}}}]}]", []policy.Rule{{Source: policy.Entity{Selector: a}}}},
-		"all pods of it":  {"ingress: [{from: [{podSelector: {}}]}]", []policy.Rule{{Source: policy.Entity{Selector: selector.All()}}}},
-		"every namespace": {"ingress: [{from: [{namespaceSelector: {}}]}]", []policy.Rule{{Source: policy.Entity{NamespaceSelector: selector.All()}}}},
+		"all pods of it":  {"ingress: [{from: [{podSelector: {}}]}]", []policy.Rule{{Source: policy.Entity{Selector: pods}}}},
+		"every namespace": {"ingress: [{from: [{namespaceSelector: {}}]}]", []policy.Rule{{Source: policy.Entity{NamespaceSelector: selector.All(), Selector: pods}}}},
 		"both selectors": {"ingress: [{from: [{namespaceSelector: {matchLabels: {b: '1'}}, podSelector: {matchLabels: {a: '1'}}}]}]",
-			[]policy.Rule{{Source: policy.Entity{NamespaceSelector: b, Selector: a}}}},
+			[]policy.Rule{{Source: policy.Entity{NamespaceSelector: selector.Eq("b", "1"), Selector: a}}}},
 		"ipBlock is masked": {"ingress: [{from: [{ipBlock: {cidr: 10.0.0.1/8, except: [10.1.0.0/16, 10.2.3.4/32]}}]}]",
 			[]policy.Rule{{Source: policy.Entity{Nets: prefixes("10.0.0.0/8"), NotNets: prefixes("10.1.0.0/16", "10.2.3.4/32")}}}},
 		"port without protocol is TCP": {"ingress: [{ports: [{port: 80}]}]",
@@ -65,6 +67,10 @@ func TestS4_Rules(t *testing.T) {
 		"protocol without port is all of it": {"ingress: [{ports: [{protocol: UDP}, {protocol: UDP, port: 5}]}]", []policy.Rule{{Protocol: policy.UDP}}},
 		"empty port is all TCP":              {"ingress: [{ports: [{}]}]", []policy.Rule{{Protocol: policy.TCP}}},
 		"endPort":                            {"ingress: [{ports: [{port: 80, endPort: 90}]}]", []policy.Rule{{Protocol: policy.TCP, Destination: ports(policy.PortRange{Min: 80, Max: 90})}}},
+		"S21 ports by name": {"ingress: [{ports: [{port: web}, {port: 80}, {port: dns, protocol: UDP}]}]", []policy.Rule{
+			{Protocol: policy.TCP, Destination: policy.Entity{Ports: []policy.PortRange{{Min: 80, Max: 80}}, NamedPorts: []string{"web"}}},
+			{Protocol: policy.UDP, Destination: policy.Entity{NamedPorts: []string{"dns"}}}}},
+		"all of it, also by name": {"ingress: [{ports: [{port: web}, {}, {port: 80}]}]", []policy.Rule{{Protocol: policy.TCP}}},
 		"one a protocol and peer, ports merged": {
 			"ingress: [{from: [{podSelector: {matchLabels: {a: '1'}}}, {podSelector: {matchLabels: {b: '1'}}}], ports: [{port: 53, protocol: UDP}, {port: 53}, {port: 80}]}]",
 			[]policy.Rule{

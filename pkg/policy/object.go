@@ -12,21 +12,32 @@ import (
 // ToObject is the v3 resource that p was or could have been read from, with
 // as few fields as possible and selectors in canonical form; decoding it gives
 // p again (without its Origin). A Kubernetes NetworkPolicy becomes the v3
-// NetworkPolicy that judges alike.
+// NetworkPolicy, and a ClusterNetworkPolicy the GlobalNetworkPolicy, that judges
+// alike; a StagedKubernetesNetworkPolicy stays one.
 func ToObject(p *Policy) *unstructured.Unstructured {
-	kind := p.Kind
-	if kind == KindKubernetesNetworkPolicy {
+	kind, spec := p.Kind, specObject
+	switch kind {
+	case KindKubernetesNetworkPolicy:
 		kind = KindNetworkPolicy
+	case KindClusterNetworkPolicy:
+		kind = KindGlobalNetworkPolicy
+	case KindStagedKubernetesNetworkPolicy:
+		spec = kubernetesSpec
 	}
-	meta := map[string]any{"name": p.Name}
-	if p.Namespace != "" {
-		meta["namespace"] = p.Namespace
+	return object(kind, p.Namespace, p.Name, spec(p))
+}
+
+// object is a v3 resource.
+func object(kind Kind, namespace, name string, spec map[string]any) *unstructured.Unstructured {
+	meta := map[string]any{"name": name}
+	if namespace != "" {
+		meta["namespace"] = namespace
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "projectcalico.org/v3",
 		"kind":       string(kind),
 		"metadata":   meta,
-		"spec":       specObject(p),
+		"spec":       spec,
 	}}
 }
 
@@ -45,6 +56,12 @@ func specObject(p *Policy) map[string]any {
 	}
 	putSelector(spec, "selector", p.Selector)
 	putSelector(spec, "namespaceSelector", p.NamespaceSelector)
+	putSelector(spec, "serviceAccountSelector", p.ServiceAccountSelector)
+	for field, set := range map[string]bool{"applyOnForward": p.ApplyOnForward, "doNotTrack": p.DoNotTrack, "preDNAT": p.PreDNAT} {
+		if set {
+			spec[field] = true
+		}
+	}
 	var types []any
 	for d, field := range [...]string{"ingress", "egress"} {
 		if p.Types[d] {
@@ -80,6 +97,11 @@ func ruleObject(r *Rule) map[string]any {
 	}
 	putProtocol(rule, "protocol", r.Protocol)
 	putProtocol(rule, "notProtocol", r.NotProtocol)
+	putICMP(rule, "icmp", r.ICMP)
+	putICMP(rule, "notICMP", r.NotICMP)
+	if r.HTTP != nil {
+		rule["http"] = httpObject(r.HTTP)
+	}
 	if e := entityObject(&r.Source); len(e) > 0 {
 		rule["source"] = e
 	}
@@ -89,16 +111,64 @@ func ruleObject(r *Rule) map[string]any {
 	return rule
 }
 
+func putICMP(to map[string]any, field string, m *ICMPMatch) {
+	if m == nil {
+		return
+	}
+	out := map[string]any{"type": int64(m.Type)}
+	if m.Code != AnyCode {
+		out["code"] = int64(m.Code)
+	}
+	to[field] = out
+}
+
+func httpObject(m *HTTPMatch) map[string]any {
+	out := map[string]any{}
+	putStrings(out, "methods", m.Methods)
+	var paths []any
+	for _, p := range m.Paths {
+		if p.Exact != "" {
+			paths = append(paths, map[string]any{"exact": p.Exact})
+		} else {
+			paths = append(paths, map[string]any{"prefix": p.Prefix})
+		}
+	}
+	if paths != nil {
+		out["paths"] = paths
+	}
+	return out
+}
+
 func entityObject(e *Entity) map[string]any {
 	out := map[string]any{}
 	putSelector(out, "selector", e.Selector)
 	putSelector(out, "notSelector", e.NotSelector)
 	putSelector(out, "namespaceSelector", e.NamespaceSelector)
+	if m := e.ServiceAccounts; m != nil {
+		accounts := map[string]any{}
+		putStrings(accounts, "names", m.Names)
+		putSelector(accounts, "selector", m.Selector)
+		out["serviceAccounts"] = accounts
+	}
+	if s := e.Service; s != nil {
+		out["services"] = map[string]any{"name": s.Name, "namespace": s.Namespace}
+	}
 	putNets(out, "nets", e.Nets)
 	putNets(out, "notNets", e.NotNets)
-	putPorts(out, "ports", e.Ports)
-	putPorts(out, "notPorts", e.NotPorts)
+	putPorts(out, "ports", e.Ports, e.NamedPorts)
+	putPorts(out, "notPorts", e.NotPorts, e.NotNamedPorts)
 	return out
+}
+
+func putStrings(to map[string]any, field string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	to[field] = out
 }
 
 func putSelector(to map[string]any, field string, s *selector.Selector) {
@@ -129,19 +199,39 @@ func putNets(to map[string]any, field string, nets []netip.Prefix) {
 	to[field] = out
 }
 
-func putPorts(to map[string]any, field string, ports []PortRange) {
-	if len(ports) == 0 {
-		return
-	}
-	out := make([]any, len(ports))
-	for i, p := range ports {
+// putPorts writes numbers before names.
+func putPorts(to map[string]any, field string, ports []PortRange, names []string) {
+	var out []any
+	for _, p := range ports {
 		if p.Min == p.Max {
-			out[i] = int64(p.Min)
+			out = append(out, int64(p.Min))
 		} else {
-			out[i] = p.String()
+			out = append(out, p.String())
 		}
 	}
-	to[field] = out
+	for _, name := range names {
+		out = append(out, name)
+	}
+	if out != nil {
+		to[field] = out
+	}
+}
+
+// NetworkSetObject is the v3 resource of a set, without S15's labels.
+func NetworkSetObject(s *NetworkSet) *unstructured.Unstructured {
+	spec := map[string]any{}
+	putNets(spec, "nets", s.Nets)
+	u := object(s.Kind, s.Namespace, s.Name, spec)
+	own := map[string]string{}
+	for k, v := range s.Labels {
+		if k != LabelName && k != LabelNamespace {
+			own[k] = v
+		}
+	}
+	if len(own) > 0 {
+		u.SetLabels(own)
+	}
+	return u
 }
 
 // TierObject is the v3 resource of a tier.
@@ -150,10 +240,5 @@ func TierObject(t *Tier) *unstructured.Unstructured {
 	if !math.IsInf(t.Order, 0) {
 		spec["order"] = number(t.Order)
 	}
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "projectcalico.org/v3",
-		"kind":       "Tier",
-		"metadata":   map[string]any{"name": t.Name},
-		"spec":       spec,
-	}}
+	return object(KindTier, "", t.Name, spec)
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -18,44 +19,29 @@ func (r *policyReader) entity(n *node, dir Direction, dest bool, e *Entity) {
 	e.Selector = r.selector(n.get("selector"), false)
 	e.NotSelector = r.selector(n.get("notSelector"), false)
 	e.NamespaceSelector = r.selector(n.get("namespaceSelector"), true)
-	r.services(n.get("services"), dir, dest)
-	if f := n.get("serviceAccounts"); f != nil {
-		r.unsupported(f, "a match on service accounts")
-	}
+	e.ServiceAccounts = r.accounts(n.get("serviceAccounts"))
+	e.Service = r.service(n.get("services"), dir, dest)
 	if r.since(start) {
 		// These depend on each other: without a namespaceSelector a selector is
 		// of the policy's own namespace only (S16). Dropping one could narrow.
-		e.Selector, e.NotSelector, e.NamespaceSelector = nil, nil, nil
+		*e = Entity{}
 	}
 	e.Nets = r.nets(n.get("nets"))
 	e.NotNets = r.nets(n.get("notNets"))
 	for i, p := range e.NotNets {
 		if p.Bits() == 0 {
-			r.fault(&n.get("notNets").kids[i].node, Fault{Reason: "nothing is outside this net, so the rule would match nothing"})
+			r.fault(&n.get("notNets").kids[i].node, Fault{Code: CodeNetCatchAll, Reason: "nothing is outside this net, so the rule would match nothing"})
 		}
 	}
-	if dest {
-		e.Ports = r.ports(n.get("ports"))
-		e.NotPorts = r.ports(n.get("notPorts"))
-		return
-	}
-	for _, f := range []string{"ports", "notPorts"} {
-		if p := n.get(f); !p.empty() {
-			r.fault(p, Fault{Value: showList(p), Unsupported: true, Reason: "a match on source ports can't be judged by netpol yet"})
-		}
+	e.Ports, e.NamedPorts = r.ports(n.get("ports"))
+	e.NotPorts, e.NotNamedPorts = r.ports(n.get("notPorts"))
+	if s := n.get("services"); s != nil && r.besideService(n, dest) {
+		*e = Entity{} // any of them may be what was meant
 	}
 }
 
-func (r *policyReader) services(n *node, dir Direction, dest bool) {
-	switch {
-	case n == nil:
-	case dest && dir == Ingress:
-		r.fault(n, Fault{Reason: "destination.services is for egress rules"})
-	case !dest && dir == Egress:
-		r.fault(n, Fault{Reason: "source.services is for ingress rules"})
-	default:
-		r.unsupported(n, "a match on services")
-	}
+func (e *Entity) dropPorts() {
+	e.Ports, e.NotPorts, e.NamedPorts, e.NotNamedPorts = nil, nil, nil, nil
 }
 
 // nets reads a list of nets; nil, with faults, if one of them is wrong.
@@ -104,27 +90,32 @@ func parseNet(s string) (netip.Prefix, error) {
 	return p, err
 }
 
-// ports reads a list of ports; nil, with faults, if one of them is wrong.
-func (r *reading) ports(n *node) []PortRange {
+// ports reads a list of ports, numbers and names apart; nil, with faults, if
+// one of them is wrong.
+func (r *reading) ports(n *node) (ports []PortRange, names []string) {
 	list := items(n)
 	if len(list) == 0 {
-		return nil
+		return nil, nil
 	}
 	start := r.mark()
 	if len(list) > maxPorts {
-		r.fault(n, Fault{Value: strconv.Itoa(len(list)), Reason: fmt.Sprintf("more than %d ports in one list", maxPorts)})
+		r.fault(n, Fault{Code: CodeOutOfBounds, Value: strconv.Itoa(len(list)), Reason: fmt.Sprintf("more than %d ports in one list", maxPorts)})
 	}
-	ports := make([]PortRange, 0, len(list))
 	for i := range list {
-		ports = append(ports, r.port(&list[i].node))
+		item := &list[i].node
+		if item.kind == isString && portName(item.text) {
+			names = append(names, r.dec.shared.str(item.text))
+		} else {
+			ports = append(ports, r.port(item))
+		}
 	}
 	if r.since(start) {
-		return nil
+		return nil, nil
 	}
-	return ports
+	return ports, names
 }
 
-// port reads 80, "80", "80:90", or refuses a name.
+// port reads 80, "80" or "80:90".
 func (r *reading) port(n *node) PortRange {
 	if n.kind != isNumber && n.kind != isString {
 		r.wrongType(n, isNumber)
@@ -138,22 +129,21 @@ func (r *reading) port(n *node) PortRange {
 	last, err2 := strconv.Atoi(hi)
 	switch {
 	case err1 != nil || err2 != nil:
-		if n.kind == isString && !isRange && portName(n.text) {
-			r.unsupported(n, "a port given by name")
-			break
-		}
-		r.fault(n, Fault{Reason: "a port is a number from 1 to 65535 or a range like 8000:8080"})
+		r.fault(n, Fault{Code: CodeBadPort, Reason: "a port is a number from 1 to 65535, a range like 8000:8080, or the name of a container's port"})
 	case first < 1 || first > 65535 || last < 1 || last > 65535:
-		r.fault(n, Fault{Reason: "a port is from 1 to 65535"})
+		r.fault(n, Fault{Code: CodeBadPort, Reason: "a port is from 1 to 65535"})
 	case first > last:
-		r.fault(n, Fault{Reason: "the range ends before it begins", Fix: fmt.Sprintf("write %d:%d", last, first)})
+		r.fault(n, Fault{Code: CodeBadPort, Reason: "the range ends before it begins", Fix: fmt.Sprintf("write %d:%d", last, first)})
 	default:
 		return PortRange{uint16(first), uint16(last)}
 	}
 	return PortRange{}
 }
 
-// portName says whether s could be the name of a container port.
+var portNameForm = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
+
+// portName says whether s could be the name of a port. The API takes any
+// spelling; one without a letter is rather a slip ("80-90").
 func portName(s string) bool {
-	return len(s) <= 63 && dnsLabel.MatchString(strings.ToLower(s)) && strings.ContainsAny(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz")
+	return portNameForm.MatchString(s) && strings.ContainsAny(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz")
 }

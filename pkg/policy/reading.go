@@ -16,6 +16,7 @@ type reading struct {
 	schema *schema // of the whole resource; nil for kinds that are checked as they are read
 	key    Key
 	faults Faults
+	errors int // the faults that are no warnings
 }
 
 func (r *reading) origin(line, col int32) Origin {
@@ -25,6 +26,9 @@ func (r *reading) origin(line, col int32) Origin {
 // add records a fault of this resource.
 func (r *reading) add(f Fault) {
 	f.Key = r.key
+	if !f.Warning {
+		r.errors++
+	}
 	r.faults = append(r.faults, f)
 }
 
@@ -45,13 +49,14 @@ func (r *reading) fault(n *node, f Fault) {
 
 // unsupported records something that v3 knows and netpol does not judge yet.
 func (r *reading) unsupported(n *node, what string) {
-	r.fault(n, Fault{Unsupported: true, Reason: what + " can't be judged by netpol yet"})
+	r.fault(n, Fault{Code: CodeUnsupported, Unsupported: true, Reason: what + " can't be judged by netpol"})
 }
 
-// mark and since tell whether something went wrong in between.
-func (r *reading) mark() int { return len(r.faults) }
+// mark and since tell whether something went wrong in between; warnings are
+// nothing wrong.
+func (r *reading) mark() int { return r.errors }
 
-func (r *reading) since(mark int) bool { return len(r.faults) > mark }
+func (r *reading) since(mark int) bool { return r.errors > mark }
 
 // sortFaults orders by place (objects from memory keep the order of fields) and
 // drops what two checks found alike.

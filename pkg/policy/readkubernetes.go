@@ -2,19 +2,23 @@ package policy
 
 import (
 	"slices"
-	"strconv"
+	"strings"
 )
 
 // kubernetesOrder is where a Kubernetes NetworkPolicy stands in tier default (S4).
 const kubernetesOrder = 1000
 
-// readKubernetes reads a networking.k8s.io/v1 NetworkPolicy (S4). It has Allow
-// rules only, so one with faults is closed by leaving out what is at fault; if
-// its podSelector is, it selects the whole namespace and allows nothing.
+// readKubernetes reads a networking.k8s.io/v1 NetworkPolicy (S4), or the staged
+// form that Calico has of it. It has Allow rules only, so one with faults is
+// closed by leaving out what is at fault; if its podSelector is, it selects the
+// whole namespace and allows nothing.
 func readKubernetes(r *reading) any {
 	spec := r.root.get("spec")
 	p := &Policy{Key: r.key, Tier: "default", Order: kubernetesOrder, Origin: r.origin(r.root.line, r.root.col)}
 	r.check(spec, r.schema.field("spec"), "ingress", "egress")
+	if p.Kind.Staged() {
+		p.StagedAction = r.stagedAction(spec)
+	}
 	start := r.mark()
 	p.Selector = r.labelSelector(spec.get("podSelector"))
 	h := r.headFaults()
@@ -37,6 +41,9 @@ func readKubernetes(r *reading) any {
 				p.Rules[dir] = append(p.Rules[dir], rules...)
 			}
 		}
+	}
+	if r.since(0) && p.Kind.Staged() {
+		return nil
 	}
 	return p
 }
@@ -84,22 +91,29 @@ func (r *reading) kubernetesRule(n *node, dir Direction) []Rule {
 	var rules []Rule
 	for _, pp := range r.protocolPorts(n.get("ports")) {
 		for _, e := range entities {
-			rule := Rule{Action: Allow, Protocol: pp.protocol, Destination: Entity{Ports: pp.ports}}
-			if dir == Ingress {
-				rule.Source = e
-			} else {
-				rule.Destination = e
-				rule.Destination.Ports = pp.ports
-			}
-			rules = append(rules, rule)
+			rules = append(rules, pp.rule(Allow, dir, e))
 		}
 	}
 	return rules
 }
 
+// protocolPorts are ports of one protocol; none means all of them.
 type protocolPorts struct {
 	protocol Protocol
 	ports    []PortRange
+	names    []string
+}
+
+// rule is a rule for a peer and these ports.
+func (pp protocolPorts) rule(a Action, dir Direction, peer Entity) Rule {
+	rule := Rule{Action: a, Protocol: pp.protocol}
+	if dir == Ingress {
+		rule.Source = peer
+	} else {
+		rule.Destination = peer
+	}
+	rule.Destination.Ports, rule.Destination.NamedPorts = pp.ports, pp.names
+	return rule
 }
 
 // protocolPorts groups a rule's ports by protocol; without any it is one group
@@ -108,8 +122,7 @@ func (r *reading) protocolPorts(n *node) []protocolPorts {
 	if len(items(n)) == 0 {
 		return []protocolPorts{{}}
 	}
-	var groups []protocolPorts
-	whole := map[Protocol]bool{}
+	var groups portGroups
 	for i := range n.kids {
 		e := &n.kids[i].node
 		start := r.mark()
@@ -117,51 +130,78 @@ func (r *reading) protocolPorts(n *node) []protocolPorts {
 		if f := e.get("protocol"); !f.empty() {
 			proto = r.protocol(f)
 			if proto != 0 && !proto.HasPorts() {
-				r.fault(f, Fault{Reason: "the protocol is one of TCP, UDP and SCTP"})
+				r.fault(f, Fault{Code: CodeBadProtocol, Reason: "the protocol is one of TCP, UDP and SCTP"})
 			}
 		}
-		ports, all := r.kubernetesPort(e)
-		if r.since(start) {
-			continue
-		}
-		i := slices.IndexFunc(groups, func(g protocolPorts) bool { return g.protocol == proto })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, protocolPorts{protocol: proto})
-		}
-		whole[proto] = whole[proto] || all
-		groups[i].ports = append(groups[i].ports, ports)
-	}
-	for i := range groups {
-		if whole[groups[i].protocol] {
-			groups[i].ports = nil
+		ports, name := r.kubernetesPort(e)
+		if !r.since(start) {
+			groups.add(proto, ports, name)
 		}
 	}
-	return groups
+	return groups.groups
 }
 
-// kubernetesPort reads port and endPort; all means that no port is given.
-func (r *reading) kubernetesPort(n *node) (_ PortRange, all bool) {
-	port, end := n.get("port"), n.get("endPort")
-	if port == nil {
-		if end != nil {
-			r.fault(end, Fault{Reason: "endPort needs port"})
-		}
-		return PortRange{Min: 1, Max: 65535}, true
+// portGroups gathers ports by protocol.
+type portGroups struct {
+	groups []protocolPorts
+	whole  map[Protocol]bool // all ports of the protocol
+}
+
+// add adds a port by name or, without one, by number; no port at all stands
+// for all of them.
+func (g *portGroups) add(proto Protocol, ports PortRange, name string) {
+	i := slices.IndexFunc(g.groups, func(x protocolPorts) bool { return x.protocol == proto })
+	if i < 0 {
+		i = len(g.groups)
+		g.groups = append(g.groups, protocolPorts{protocol: proto})
 	}
-	if port.kind == isString {
-		if _, err := strconv.Atoi(port.text); err != nil {
-			r.unsupported(port, "a port given by name")
-			return PortRange{}, false
+	x := &g.groups[i]
+	switch {
+	case g.whole[proto]:
+	case name != "":
+		x.names = append(x.names, name)
+	case ports != PortRange{}:
+		x.ports = append(x.ports, ports)
+	default:
+		if g.whole == nil {
+			g.whole = map[Protocol]bool{}
 		}
+		g.whole[proto], x.ports, x.names = true, nil, nil
+	}
+}
+
+// kubernetesPort reads port and endPort: a range, a name, or neither for all
+// ports.
+func (r *reading) kubernetesPort(n *node) (_ PortRange, name string) {
+	port, end := n.get("port"), n.get("endPort")
+	switch {
+	case port == nil && end != nil:
+		r.fault(end, Fault{Code: CodeRequired, Reason: "endPort needs port"})
+		return PortRange{}, ""
+	case port == nil:
+		return PortRange{}, ""
+	case port.kind == isString && portName(port.text):
+		if end != nil {
+			r.fault(end, Fault{Code: CodeExclusive, Reason: "endPort does not go together with a port by name"})
+		}
+		if !kubernetesPortName(port.text) {
+			r.fault(port, Fault{Code: CodeBadName, Reason: "the name of a port is made of at most 15 lower-case letters, digits and -, with a letter among them"})
+		}
+		return PortRange{}, r.dec.shared.str(port.text)
 	}
 	out := r.port(port)
 	if end != nil {
 		last := r.port(end)
 		if last.Max != 0 && last.Max < out.Min {
-			r.fault(end, Fault{Reason: "the range ends before it begins"})
+			r.fault(end, Fault{Code: CodeBadPort, Reason: "the range ends before it begins"})
 		}
 		out.Max = last.Max
 	}
-	return out, false
+	return out, ""
+}
+
+// kubernetesPortName says whether s is what Kubernetes takes for a port's name
+// (RFC 6335); portName has been asked before.
+func kubernetesPortName(s string) bool {
+	return len(s) <= 15 && dnsLabel.MatchString(s) && !strings.Contains(s, "--")
 }

@@ -25,9 +25,11 @@ func (r *reading) peers(list *node) []Entity {
 		case pods == nil && namespaces == nil:
 			r.fault(n, Fault{Reason: "a peer must have podSelector, namespaceSelector or ipBlock"})
 		default:
+			var sel *selector.Selector
 			if pods != nil {
-				e.Selector = r.labelSelector(pods)
+				sel = r.labelSelector(pods)
 			}
+			e.Selector = onlyPods(sel)
 			if namespaces != nil {
 				e.NamespaceSelector = r.labelSelector(namespaces)
 			}
@@ -38,6 +40,14 @@ func (r *reading) peers(list *node) []Entity {
 	}
 	return out
 }
+
+// onlyPods is the selector of the pods that sel matches. A selector alone would
+// match network sets too (S18), which Kubernetes' own policies do not know.
+func onlyPods(sel *selector.Selector) *selector.Selector {
+	return selector.And(podsOnly, sel)
+}
+
+var podsOnly = selector.Eq(LabelOrchestrator, "k8s")
 
 // ipBlock reads a net with exceptions. Kubernetes takes nets with bits beyond
 // their length and ignores those, so they are no fault here.

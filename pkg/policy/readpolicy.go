@@ -54,7 +54,9 @@ func readPolicy(r *reading) any {
 	pr.types()
 	if h.twice {
 		p := pr.pol
-		p.Selector, p.NamespaceSelector, p.Order, p.Types = nil, nil, math.Inf(-1), [2]bool{true, true}
+		p.Selector, p.NamespaceSelector, p.ServiceAccountSelector = nil, nil, nil
+		p.DoNotTrack, p.PreDNAT, p.ApplyOnForward = false, false, false
+		p.Order, p.Types = math.Inf(-1), [2]bool{true, true}
 	}
 	pr.rules(Ingress, "ingress")
 	pr.rules(Egress, "egress")
@@ -82,16 +84,10 @@ func (r *policyReader) head() {
 		p.Selector = nil
 	}
 	p.NamespaceSelector = r.selector(r.spec.get("namespaceSelector"), false)
-	if n := r.spec.get("serviceAccountSelector"); !n.empty() {
-		r.unsupported(n, "a selector of service accounts")
-	}
-	for _, name := range []string{"doNotTrack", "preDNAT", "applyOnForward"} {
-		if n := r.spec.get(name); isTrue(n) {
-			r.unsupported(n, name+" is for host endpoints, which")
-		}
-	}
+	p.ServiceAccountSelector = r.selector(r.spec.get("serviceAccountSelector"), false)
+	r.hostFields()
 	if p.Kind.Staged() {
-		r.stagedAction()
+		p.StagedAction = r.stagedAction(r.spec)
 	}
 }
 
@@ -138,26 +134,25 @@ var stagedActions = []string{string(StagedDelete), string(StagedIgnore), string(
 // stagedAction reads what enforcing would do; Delete takes the policy away, so
 // that anything else in the spec (but the tier, which says where the policy
 // to delete is) contradicts it.
-func (r *policyReader) stagedAction() {
-	n := r.spec.get("stagedAction")
-	r.pol.StagedAction = StagedSet
+func (r *reading) stagedAction(spec *node) StagedAction {
+	n := spec.get("stagedAction")
 	if n.empty() || n.kind != isString {
-		return
+		return StagedSet
 	}
 	switch a := StagedAction(n.text); a {
 	case StagedSet, StagedLearn, StagedIgnore:
-		r.pol.StagedAction = StagedAction(r.dec.shared.str(n.text))
+		return StagedAction(r.dec.shared.str(n.text))
 	case StagedDelete:
-		r.pol.StagedAction = StagedDelete
-		for i := range r.spec.kids {
-			e := &r.spec.kids[i]
+		for i := range spec.kids {
+			e := &spec.kids[i]
 			if e.key != "stagedAction" && e.key != "tier" && !e.node.empty() {
-				r.fault(&e.node, Fault{Reason: "stagedAction Delete goes with an empty spec", Fix: "remove " + e.key})
+				r.fault(&e.node, Fault{Code: CodeExclusive, Reason: "stagedAction Delete goes with an empty spec", Fix: "remove " + e.key})
 			}
 		}
-	default:
-		r.fault(n, Fault{Reason: "there is no such staged action", Fix: didYouMean(n.text, stagedActions)})
+		return StagedDelete
 	}
+	r.fault(n, Fault{Code: CodeUnknownValue, Reason: "there is no such staged action", Fix: didYouMean(n.text, stagedActions)})
+	return StagedSet
 }
 
 // types reads or infers the directions (S3). Where they can't be known, both
@@ -206,7 +201,7 @@ type headFaults struct {
 
 func (r *reading) headFaults() (h headFaults) {
 	for _, f := range r.faults {
-		if strings.HasPrefix(f.Field, "metadata") && f.Field != "metadata.namespace" {
+		if f.Warning || strings.HasPrefix(f.Field, "metadata") && f.Field != "metadata.namespace" {
 			continue
 		}
 		h.any = true

@@ -18,9 +18,9 @@ func nothing(a Action) Rule {
 
 // rule reads one rule; see policyReader for what becomes of a faulty one.
 func (r *policyReader) rule(n *node, s *schema, dir Direction) Rule {
-	start := r.mark()
+	start, found := r.mark(), len(r.faults)
 	r.check(n, s)
-	if slices.ContainsFunc(r.faults[start:], func(f Fault) bool { return f.Reason == givenTwice }) {
+	if slices.ContainsFunc(r.faults[found:], func(f Fault) bool { return f.Reason == givenTwice }) {
 		return r.ruleTwice(n)
 	}
 	out := Rule{Action: r.action(n)}
@@ -29,14 +29,7 @@ func (r *policyReader) rule(n *node, s *schema, dir Direction) Rule {
 	out.Protocol = r.protocol(n.get("protocol"))
 	out.NotProtocol = r.protocol(n.get("notProtocol"))
 	protoKnown := !r.since(protoStart)
-	for _, c := range []struct{ field, what string }{
-		{"icmp", "a match on ICMP type and code"}, {"notICMP", "a match on ICMP type and code"},
-		{"http", "a match on HTTP"},
-	} {
-		if f := n.get(c.field); f != nil {
-			r.unsupported(f, c.what)
-		}
-	}
+	r.icmp(n, &out, protoKnown)
 	r.entity(n.get("source"), dir, false, &out.Source)
 	r.entity(n.get("destination"), dir, true, &out.Destination)
 	r.families(n, &out)
@@ -44,8 +37,10 @@ func (r *policyReader) rule(n *node, s *schema, dir Direction) Rule {
 		r.portsNeedProtocol(n, out.Protocol)
 	}
 	if !out.Protocol.HasPorts() {
-		out.Destination.Ports, out.Destination.NotPorts = nil, nil
+		out.Source.dropPorts()
+		out.Destination.dropPorts()
 	}
+	r.http(n, dir, &out)
 	if !r.broken && !r.since(start) {
 		return out
 	}
@@ -141,16 +136,18 @@ func (r *policyReader) portsNeedProtocol(n *node, p Protocol) {
 	if p.HasPorts() {
 		return
 	}
-	for _, f := range []string{"ports", "notPorts"} {
-		ports := n.at("destination", f)
-		if ports.empty() {
-			continue
+	for _, side := range []string{"source", "destination"} {
+		for _, f := range []string{"ports", "notPorts"} {
+			ports := n.at(side, f)
+			if ports.empty() {
+				continue
+			}
+			reason := "ports need a rule with protocol TCP, UDP or SCTP"
+			if p != 0 {
+				reason += ", this one has " + p.String()
+			}
+			r.fault(ports, Fault{Code: CodePortProtocol, Value: showList(ports), Reason: reason, Fix: "add protocol: TCP to the rule"})
 		}
-		reason := "ports need a rule with protocol TCP, UDP or SCTP"
-		if p != 0 {
-			reason += ", this one has " + p.String()
-		}
-		r.fault(ports, Fault{Value: showList(ports), Reason: reason, Fix: "add protocol: TCP to the rule"})
 	}
 }
 

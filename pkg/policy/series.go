@@ -154,6 +154,22 @@ var (
 		func(a, b *Service) int { return compareNames(a.Namespace, a.Name, b.Namespace, b.Name) },
 		func(v *Service) Origin { return v.Origin },
 	}
+	bySet = sortedBy[NetworkSet]{
+		func(a, b *NetworkSet) int { return compareKeys(a.Key, b.Key) },
+		func(v *NetworkSet) Origin { return v.Origin },
+	}
+	byHost = sortedBy[HostEndpoint]{
+		func(a, b *HostEndpoint) int { return strings.Compare(a.Name, b.Name) },
+		func(v *HostEndpoint) Origin { return v.Origin },
+	}
+	byAccount = sortedBy[ServiceAccount]{
+		func(a, b *ServiceAccount) int { return compareNames(a.Namespace, a.Name, b.Namespace, b.Name) },
+		func(v *ServiceAccount) Origin { return v.Origin },
+	}
+	bySlice = sortedBy[Slice]{
+		func(a, b *Slice) int { return compareKeys(a.Key, b.Key) },
+		func(v *Slice) Origin { return v.Origin },
+	}
 	byTemplate = sortedBy[Template]{
 		func(a, b *Template) int { return compareKeys(Key(a.Workload), Key(b.Workload)) },
 		func(v *Template) Origin { return v.Origin },

@@ -12,8 +12,14 @@ type snapshotState struct {
 	namespaces *series[Namespace] // those that are written down
 	pods       *series[Endpoint]
 	templates  *series[Template]
-	services   *series[Service]
+	services   *series[Service] // as they are written down
+	sets       *series[NetworkSet]
+	hosts      *series[HostEndpoint]
+	accounts   *series[ServiceAccount]
+	slices     *series[Slice]
 	idle       []*Idle
+	// backed are the Services with their backends, as services.unique.
+	backed []*Service
 	// owners of workloads that were made by another one.
 	owners map[Workload]Workload
 	// resolved are the pods with the workload at the top, as pods.unique.
@@ -44,13 +50,17 @@ func NewSnapshot(revision uint64, resources []Resource, prev *Snapshot) (*Snapsh
 	}
 	st := old.sortOut(resources)
 	s := &Snapshot{
-		Revision: revision,
-		Tiers:    st.tiers.unique,
-		Policies: st.policies.unique,
-		Services: st.services.unique,
-		state:    st,
+		Revision:        revision,
+		Tiers:           st.tiers.unique,
+		Policies:        st.policies.unique,
+		NetworkSets:     st.sets.unique,
+		HostEndpoints:   st.hosts.unique,
+		ServiceAccounts: st.accounts.unique,
+		state:           st,
 	}
 	st.resolve(old)
+	st.backed = reuse(old.backed, st.withBackends(old))
+	s.Services = st.backed
 	s.Endpoints = reuse(prev.Endpoints, st.endpoints(old))
 	s.Namespaces = reuse(prev.Namespaces, st.allNamespaces(s, old))
 	return s, st.faults()
@@ -73,6 +83,10 @@ func (old *snapshotState) sortOut(resources []Resource) *snapshotState {
 		pods       = sized(old.pods)
 		templates  = sized(old.templates)
 		services   = sized(old.services)
+		sets       = sized(old.sets)
+		hosts      = sized(old.hosts)
+		accounts   = sized(old.accounts)
+		slices     = sized(old.slices)
 		idle       []*Idle
 	)
 	for i := range resources {
@@ -89,6 +103,14 @@ func (old *snapshotState) sortOut(resources []Resource) *snapshotState {
 			namespaces = append(namespaces, v)
 		case *Tier:
 			tiers = append(tiers, v)
+		case *NetworkSet:
+			sets = append(sets, v)
+		case *HostEndpoint:
+			hosts = append(hosts, v)
+		case *ServiceAccount:
+			accounts = append(accounts, v)
+		case *Slice:
+			slices = append(slices, v)
 		case *Idle:
 			idle = append(idle, v)
 		}
@@ -100,6 +122,10 @@ func (old *snapshotState) sortOut(resources []Resource) *snapshotState {
 		pods:       old.pods.next(pods, byEndpoint),
 		templates:  old.templates.next(templates, byTemplate),
 		services:   old.services.next(services, byService),
+		sets:       old.sets.next(sets, bySet),
+		hosts:      old.hosts.next(hosts, byHost),
+		accounts:   old.accounts.next(accounts, byAccount),
+		slices:     old.slices.next(slices, bySlice),
 		idle:       reuse(old.idle, idle),
 	}
 }
@@ -184,6 +210,12 @@ func (st *snapshotState) allNamespaces(s *Snapshot, old *snapshotState) []*Names
 	}
 	for _, svc := range s.Services {
 		need(svc.Namespace)
+	}
+	for _, set := range s.NetworkSets {
+		need(set.Namespace)
+	}
+	for _, a := range s.ServiceAccounts {
+		need(a.Namespace)
 	}
 	slices.SortFunc(extra, byNamespace.key)
 	return mergeIn(st.namespaces.unique, extra, byNamespace.key)

@@ -44,6 +44,23 @@ func (s *Snapshot) Service(namespace, name string) *Service {
 	})
 }
 
+// NetworkSet is the set of either kind with that key, nil if there is none.
+func (s *Snapshot) NetworkSet(key Key) *NetworkSet {
+	return find(s.NetworkSets, key, func(v *NetworkSet, key Key) int { return compareKeys(v.Key, key) })
+}
+
+// HostEndpoint is the host endpoint of that name, nil if there is none.
+func (s *Snapshot) HostEndpoint(name string) *HostEndpoint {
+	return find(s.HostEndpoints, name, func(v *HostEndpoint, name string) int { return strings.Compare(v.Name, name) })
+}
+
+// ServiceAccount is the account of that name, nil if it is not written down.
+func (s *Snapshot) ServiceAccount(namespace, name string) *ServiceAccount {
+	return find(s.ServiceAccounts, [2]string{namespace, name}, func(v *ServiceAccount, id [2]string) int {
+		return compareNames(v.Namespace, v.Name, id[0], id[1])
+	})
+}
+
 // Endpoint is the pod of that name, nil if there is none. A workload without
 // pods has the endpoint of its own name.
 func (s *Snapshot) Endpoint(namespace, name string) *Endpoint {
@@ -54,13 +71,17 @@ func (s *Snapshot) Endpoint(namespace, name string) *Endpoint {
 
 // EndpointsIn are the endpoints of a namespace, sorted by name.
 func (s *Snapshot) EndpointsIn(namespace string) []*Endpoint {
+	return endpointsIn(s.Endpoints, namespace)
+}
+
+func endpointsIn(all []*Endpoint, namespace string) []*Endpoint {
 	byNamespace := func(v *Endpoint, ns string) int { return strings.Compare(v.Namespace, ns) }
-	from, _ := slices.BinarySearchFunc(s.Endpoints, namespace, byNamespace)
+	from, _ := slices.BinarySearchFunc(all, namespace, byNamespace)
 	to := from
-	for to < len(s.Endpoints) && s.Endpoints[to].Namespace == namespace {
+	for to < len(all) && all[to].Namespace == namespace {
 		to++
 	}
-	return s.Endpoints[from:to]
+	return all[from:to]
 }
 
 // WorkloadEndpoints are the endpoints of a workload, sorted by name. An empty

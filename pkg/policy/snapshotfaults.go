@@ -9,7 +9,7 @@ import (
 func (st *snapshotState) faults() Faults {
 	var out Faults
 	add := func(k Key, counts, other Origin) {
-		out = append(out, Fault{Key: k, Origin: other,
+		out = append(out, Fault{Code: CodeDuplicate, Key: k, Origin: other,
 			Reason: "the same resource is also at " + place(counts) + ", and that one counts", Fix: "remove or rename one"})
 	}
 	for _, t := range st.tiers.twice {
@@ -26,6 +26,18 @@ func (st *snapshotState) faults() Faults {
 	}
 	for _, t := range st.services.twice {
 		add(Key{KindService, t[1].Namespace, t[1].Name}, t[0].Origin, t[1].Origin)
+	}
+	for _, t := range st.sets.twice {
+		add(t[1].Key, t[0].Origin, t[1].Origin)
+	}
+	for _, t := range st.hosts.twice {
+		add(Key{Kind: KindHostEndpoint, Name: t[1].Name}, t[0].Origin, t[1].Origin)
+	}
+	for _, t := range st.accounts.twice {
+		add(Key{KindServiceAccount, t[1].Namespace, t[1].Name}, t[0].Origin, t[1].Origin)
+	}
+	for _, t := range st.slices.twice {
+		add(t[1].Key, t[0].Origin, t[1].Origin)
 	}
 	for _, t := range st.templates.twice {
 		add(Key(t[1].Workload), t[0].Origin, t[1].Origin)
@@ -53,7 +65,7 @@ func (st *snapshotState) missingTiers() Faults {
 		if known {
 			continue
 		}
-		f := Fault{Key: p.Key, Origin: p.Origin, Field: "spec.tier", Value: p.Tier,
+		f := Fault{Code: CodeMissingTier, Key: p.Key, Origin: p.Origin, Field: "spec.tier", Value: p.Tier,
 			Reason: "there is no such tier; the policy applies after all others and denies what it does not decide",
 			Fix:    "create it: netpol tier create " + p.Tier}
 		names := []string{"default", "kube-admin", "kube-baseline"}
