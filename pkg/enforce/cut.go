@@ -8,15 +8,23 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/netpol-project/netpol/pkg/enforce/nft"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 const (
-	// cutFor is how long the packets of a cut connection are refused before
-	// they would be judged as a new one: longer than retransmissions of a TCP
-	// peer that has data to send are apart at first.
+	// cutFor is how long what the far end of a cut connection says is refused
+	// before it would be judged as a new connection, the other way round: longer
+	// than retransmissions of a TCP peer that has data to send are apart at
+	// first.
 	cutFor = 30 * time.Second
+	// cutForward is how long what the near end says is refused unheard, by when
+	// the entry is gone. From then on the policies refuse it, and tell; a client
+	// that takes the same port once more is not left without a word. It is
+	// shorter than the first pause before a SYN is sent again, and than
+	// retryAfter.
+	cutForward = 900 * time.Millisecond
 	// lookAgain is when a cut connection's entry is looked for once more: a
 	// packet under way at the moment of deletion can bring it back.
 	lookAgain = 200 * time.Millisecond
@@ -84,32 +92,25 @@ func podName(ep *policy.Endpoint) string {
 }
 
 // cutAll refuses the packets of both directions for a time, then deletes the
-// conntrack entries; deleting alone does not cut, since the next packet of
-// either side would bring the entry back.
+// conntrack entries; deleting alone does not cut, since the next packet of the
+// far end would bring the entry back.
 func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
-	var v4, v6 []string
+	forth, back := cutKeys{}, cutKeys{}
 	for _, c := range conns {
 		t := &c.tuple
-		keys := []string{
-			cutKey(t.src, t.dst, t.protocol, t.srcPort, t.dstPort),
-			cutKey(t.dst, t.src, t.protocol, t.dstPort, t.srcPort),
-		}
-		if t.src.Is4() {
-			v4 = append(v4, keys...)
-		} else {
-			v6 = append(v6, keys...)
-		}
+		forth.add(t.src, t.dst, t.protocol, t.srcPort, t.dstPort)
+		back.add(t.dst, t.src, t.protocol, t.dstPort, t.srcPort)
 	}
 	life := a.opts.cutFor
 	if a.loose.Load() {
-		// What either end says again must not be taken for a connection that is
+		// What the far end says again must not be taken for a connection that is
 		// older than the agent.
 		life += max(0, a.looseUntil.Sub(a.opts.Now()))
 	}
-	if err := a.kernel.AddCut("cut4", v4, life); err != nil {
+	if err := back.put(a.kernel, life); err != nil {
 		return err
 	}
-	if err := a.kernel.AddCut("cut6", v6, life); err != nil {
+	if err := forth.put(a.kernel, min(cutForward, a.opts.cutFor)); err != nil {
 		return err
 	}
 	err := a.forget(ctx, conns)
@@ -119,6 +120,27 @@ func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
 		err = again
 	}
 	return err
+}
+
+// cutKeys are elements of the cut sets, by the sets' names.
+type cutKeys map[string][]string
+
+// add adds one direction of a connection.
+func (k cutKeys) add(src, dst netip.Addr, proto policy.Protocol, srcPort, dstPort uint16) {
+	set := "cut6"
+	if src.Is4() {
+		set = "cut4"
+	}
+	k[set] = append(k[set], cutKey(src, dst, proto, srcPort, dstPort))
+}
+
+func (k cutKeys) put(kernel *nft.Kernel, life time.Duration) error {
+	for set, keys := range k {
+		if err := kernel.AddCut(set, keys, life); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cutKey is an element of a cut set: addresses, protocol and ports, each

@@ -7,8 +7,11 @@ import (
 	"net/netip"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netpol-project/netpol/internal/netnstest"
 	"github.com/netpol-project/netpol/pkg/enforce"
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 )
 
 // Both ends of the tests' connections: client connects to server's port.
@@ -90,7 +93,7 @@ func TestS11_ChangeCutsLiveUDP(t *testing.T) {
 			a.sync()
 			await(t, "the cut", func() bool { return a.status().CutConnections > cuts })
 			for i, ends := range [][2]int{{0, 1}, {1, 0}} {
-				before := n.cutPackets()
+				before := n.cutPackets() + deniedPackets(a)
 				from, to := k.client, k.server
 				if ends[0] == 1 {
 					from, to = to, from
@@ -98,7 +101,7 @@ func TestS11_ChangeCutsLiveUDP(t *testing.T) {
 				if _, err := from.Write([]byte("are you there?")); err != nil {
 					t.Fatal(err)
 				}
-				await(t, "the packet to be dropped", func() bool { return n.cutPackets() > before })
+				await(t, "the packet to be dropped", func() bool { return n.cutPackets()+deniedPackets(a) > before })
 				silent(t, fmt.Sprint("UDP, direction ", i), to)
 			}
 			k.close()
@@ -134,6 +137,66 @@ func TestS11_KeepEstablishedKeeps(t *testing.T) {
 		udp.alive(t, "UDP after the change")
 		if s := a.status(); s.CutConnections != 0 {
 			t.Errorf("%d connections cut", s.CutConnections)
+		}
+	})
+}
+
+// A client that takes the port of a connection that was cut once more is not
+// left without a word: it is refused by the policy, and the agent tells.
+func TestS11_NewConnectionFromTheSamePortIsJudged(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, server := n.addPod("client"), n.addPod("server")
+		n.listen(server, serverPort)
+		n.policy("server", open8080)
+		a := n.start(nil)
+		for family := range 2 {
+			if got := a.try(client, server, family, serverPort); got != connected {
+				t.Fatalf("before: %s", got)
+			}
+			cuts := a.status().CutConnections
+			n.policy("server", shut8080)
+			a.sync()
+			await(t, "the cut", func() bool { return a.status().CutConnections > cuts })
+			a.port--
+			if got := a.try(client, server, family, serverPort); got != denied {
+				t.Errorf("from the same port again: %s, want %s", got, denied)
+			}
+			n.policy("server", open8080)
+			a.sync()
+		}
+		a.agreed()
+	})
+}
+
+// A port comes round again: what was refused of it before says nothing about
+// the probe that has it now, and a datagram of that probe is told of although
+// there was one like it.
+func TestProbeFromAPortThatWasRefusedBefore(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, server := n.addPod("client"), n.addPod("server")
+		n.policy("server", shut8080)
+		a := n.start(nil)
+		to := netip.AddrPortFrom(server.addrs[0], serverPort)
+		for range 2 {
+			a.port = 100
+			source := &agentpb.RegisterProbeRequest{
+				Protocol: unix.IPPROTO_UDP, SourceAddress: client.addrs[0].String(), SourcePort: 20101, ValidMilliseconds: 30000,
+			}
+			if _, err := a.RegisterProbe(t.Context(), source); err != nil {
+				t.Fatal(err)
+			}
+			r, err := a.Denied(t.Context(), &agentpb.Tuple{
+				Protocol: source.Protocol, SourceAddress: source.SourceAddress, SourcePort: source.SourcePort,
+				DestinationAddress: to.Addr().String(), DestinationPort: uint32(to.Port()),
+			})
+			if err != nil || r.Denied {
+				t.Fatalf("it is refused before it began: %v, %v", r, err)
+			}
+			if got := a.attempt(client, unix.IPPROTO_UDP, client.addrs[0], to); got != denied {
+				t.Errorf("UDP: %s, want %s", got, denied)
+			}
 		}
 	})
 }

@@ -29,6 +29,15 @@ func liveDenied(a *agent) (live int64) {
 	return live
 }
 
+// deniedPackets is how many packets the policies refused.
+func deniedPackets(a *agent) (packets uint64) {
+	a.t.Helper()
+	for _, f := range a.list(flow.Filter{Action: policy.Deny}) {
+		packets += uint64(f.PacketsIn + f.PacketsOut)
+	}
+	return packets
+}
+
 // counted sums up the connections of a source to a destination, at the end
 // that dir names.
 func counted(a *agent, from, to *pod, dir policy.Direction, filter flow.Filter) (out flow.Flow) {

@@ -171,11 +171,13 @@ func (a *Agent) refused(d *collect.Denied, first bool) {
 	if dir == policy.Ingress {
 		n = flow.Counters{PacketsIn: 1}
 	}
+	if first || rec.key.Probe { // a probe may have the port of one before
+		a.refusals.add(t.source(), refusal{at: d.Time, port: t.dstPort, direction: dir, hit: hit})
+	}
 	if !first {
 		a.flows.Again(rec.key, n, d.Time)
 		return
 	}
-	a.refusals.add(t.source(), refusal{at: d.Time, port: t.dstPort, direction: dir, hit: hit})
 	if known && !rec.agreed {
 		a.disagree("the kernel denied by another decision than the model", &t, dir, hit)
 	}

@@ -92,6 +92,14 @@ func (r *refusals) add(s source, what refusal) {
 	r.recent[s] = what
 }
 
+// forget forgets what was refused of a source, before it is used once more.
+func (r *refusals) forget(s source) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.recent, s)
+	delete(r.older, s)
+}
+
 // find returns the refusal of a connection from s. port is the destination
 // port as the client knows it; translation may have changed it, so it is not
 // compared when the source port alone is telling (it was bound for the test).

@@ -103,6 +103,8 @@ func (s *server) RegisterProbe(_ context.Context, r *agentpb.RegisterProbeReques
 	if life <= 0 || life > maxProbeLife {
 		return nil, status.Errorf(codes.InvalidArgument, "valid_milliseconds %d: must be from 1 to %d", r.ValidMilliseconds, maxProbeLife.Milliseconds())
 	}
+	// A port comes round again: the answer must be about this connection.
+	s.a.refusals.forget(src)
 	s.a.probes.register(src, life)
 	return &agentpb.RegisterProbeReply{}, nil
 }

@@ -250,6 +250,9 @@ func openHere(proto int, source, to netip.AddrPort) (int, error) {
 	}
 	_ = unix.SetsockoptInt(fd, level, transparent, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if proto != unix.IPPROTO_UDP { // its port is free as soon as it is closed
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
 	at := sockaddr(source)
 	if at, ok := at.(*unix.SockaddrInet6); ok && source.Addr().IsLinkLocalUnicast() {
 		if link, err := net.InterfaceByName("eth0"); err == nil {
