@@ -28,57 +28,53 @@ type setChange struct {
 // chains first). What is the same pointer is the same.
 func diff(from, to *ruleset.Ruleset) changes {
 	var c changes
-	chains := make(map[string]*ruleset.Chain, len(from.Chains))
-	for _, chain := range from.Chains {
-		chains[chain.Name] = chain
-	}
-	for _, chain := range to.Chains {
-		old, ok := chains[chain.Name]
-		delete(chains, chain.Name)
-		switch {
-		case !ok:
-			c.newChains = append(c.newChains, chain)
-		case old == chain:
-		case !sameHook(old.Hook, chain.Hook):
-			c.rebuild = true
-		case !sameRules(old.Rules, chain.Rules):
-			c.changedChains = append(c.changedChains, chain)
-		}
-	}
-	for _, old := range from.Chains {
-		if _, gone := chains[old.Name]; gone {
-			c.goneChains = append(c.goneChains, old)
-		}
-	}
-	c.sets(from, to)
+	c.goneChains = compareLists(from.Chains, to.Chains, func(c *ruleset.Chain) string { return c.Name },
+		func(old, chain *ruleset.Chain) {
+			switch {
+			case old == nil:
+				c.newChains = append(c.newChains, chain)
+			case !same(old.Hook, chain.Hook):
+				c.rebuild = true
+			case !sameRules(old.Rules, chain.Rules):
+				c.changedChains = append(c.changedChains, chain)
+			}
+		})
+	c.goneSets = compareLists(from.Sets, to.Sets, func(s *ruleset.Set) string { return s.Name }, c.set)
 	return c
 }
 
-func (c *changes) sets(from, to *ruleset.Ruleset) {
-	sets := make(map[string]*ruleset.Set, len(from.Sets))
-	for _, set := range from.Sets {
-		sets[set.Name] = set
+// compareLists calls each for what is new in a list (old is nil then) and for what
+// is there again but not the same pointer, and returns what is gone.
+func compareLists[T any](from, to []*T, name func(*T) string, each func(old, now *T)) (gone []*T) {
+	olds := make(map[string]*T, len(from))
+	for _, old := range from {
+		olds[name(old)] = old
 	}
-	for _, set := range to.Sets {
-		old, ok := sets[set.Name]
-		delete(sets, set.Name)
-		switch {
-		case !ok:
-			c.newSets = append(c.newSets, set)
-		case old == set:
-		case !sameLayout(old, set):
-			c.rebuild = true
-		case set.External:
-		default:
-			del, add := diffElements(old.Elements, set.Elements)
-			if len(del)+len(add) > 0 {
-				c.changedSets = append(c.changedSets, setChange{set, del, add})
-			}
+	for _, now := range to {
+		old := olds[name(now)]
+		if delete(olds, name(now)); old != now {
+			each(old, now)
 		}
 	}
-	for _, old := range from.Sets {
-		if _, gone := sets[old.Name]; gone {
-			c.goneSets = append(c.goneSets, old)
+	for _, old := range from {
+		if _, left := olds[name(old)]; left {
+			gone = append(gone, old)
+		}
+	}
+	return gone
+}
+
+func (c *changes) set(old, set *ruleset.Set) {
+	switch {
+	case old == nil:
+		c.newSets = append(c.newSets, set)
+	case !sameLayout(old, set):
+		c.rebuild = true
+	case set.External:
+	default:
+		del, add := diffElements(old.Elements, set.Elements)
+		if len(del)+len(add) > 0 {
+			c.changedSets = append(c.changedSets, setChange{set, del, add})
 		}
 	}
 }
@@ -117,12 +113,8 @@ func compareElements(a, b *ruleset.Element) int {
 	return cmp.Compare(a.KeyEnd, b.KeyEnd)
 }
 
-func sameHook(a, b *ruleset.Hook) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
-}
+// same compares what two pointers, either of which may be nil, point to.
+func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 func sameLayout(a, b *ruleset.Set) bool {
 	return a.Interval == b.Interval && a.Map == b.Map && a.Timeout == b.Timeout &&
@@ -146,15 +138,8 @@ func sameRules(a, b []ruleset.Rule) bool {
 
 func sameRule(a, b *ruleset.Rule) bool {
 	return a.Counter == b.Counter && a.NoTrack == b.NoTrack && a.Verdict == b.Verdict &&
-		a.Comment == b.Comment && sameLog(a.Log, b.Log) && sameVMap(a.VMap, b.VMap) &&
+		a.Comment == b.Comment && same(a.Log, b.Log) && same(a.Limit, b.Limit) && sameVMap(a.VMap, b.VMap) &&
 		slices.EqualFunc(a.Matches, b.Matches, sameMatch)
-}
-
-func sameLog(a, b *ruleset.Log) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
 }
 
 func sameVMap(a, b *ruleset.VMap) bool {

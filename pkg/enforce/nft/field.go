@@ -46,6 +46,7 @@ const (
 	typeICMPType    = 14
 	typeTCPFlag     = 15
 	typeCTState     = 26
+	typeCTStatus    = 28
 	typeICMPv6Type  = 29
 	typeFibAddr     = 38
 	typeIfname      = 41
@@ -89,6 +90,10 @@ func info(f ruleset.Field) (fieldInfo, bool) {
 	case ruleset.CTState:
 		return fieldInfo{datatype: typeCTState, host: true, load: func(r uint32) expr.Any {
 			return &expr.Ct{Register: r, Key: expr.CtKeySTATE}
+		}}, true
+	case ruleset.CTStatus:
+		return fieldInfo{datatype: typeCTStatus, host: true, load: func(r uint32) expr.Any {
+			return &expr.Ct{Register: r, Key: expr.CtKeySTATUS}
 		}}, true
 	case ruleset.DAddrType:
 		return fieldInfo{datatype: typeFibAddr, host: true, load: func(r uint32) expr.Any {

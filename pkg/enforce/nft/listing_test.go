@@ -47,6 +47,9 @@ func TestReadableByNft(t *testing.T) {
 			"log prefix \"netpol:7\" group 5 snaplen 128 queue-threshold 1",
 			"tcp flags syn / fin,syn,rst,ack", "flags timeout", "ct packets 0 return", "10.1.0.2 . 10.2.0.2 . tcp . 40000 . 8080 timeout 1h", "notrack",
 			"icmpv6 type", "ip6 hoplimit 255",
+			"ct status ! confirmed counter packets 0 bytes 0 limit rate 100/second burst 400 packets log prefix \"netpol:8\" group 6",
+			"meta l4proto . th sport @types accept", "ipv6-icmp . 32768-33023", "meta l4proto . th sport vmap @sources",
+			"ip saddr . meta l4proto . th sport @echo accept", "10.1.0.2 . icmp . 2048",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%q is not in the listing", want)
@@ -101,12 +104,21 @@ func everything() *ruleset.Ruleset {
 				rule(accept, isTCP, inSet("ports", ruleset.DPort)),
 				rule(accept, isTCP, ruleset.Match{Fields: f(ruleset.TCPFlags), Op: ruleset.Masked, Value: []byte{2}, Mask: []byte{0x17}}),
 				rule(accept, is(ruleset.DAddrType, u32(2))),
+				ruleset.Rule{
+					Matches: []ruleset.Match{{Fields: f(ruleset.CTStatus), Op: ruleset.NotAny, Value: u32(ruleset.StatusConfirmed)}},
+					Counter: true, Limit: &ruleset.Limit{PerSecond: 100, Burst: 400}, Log: &ruleset.Log{Group: 6, Prefix: "netpol:8"},
+				},
+				rule(accept, inSet("types", ruleset.L4Proto, ruleset.SPort)),
+				ruleset.Rule{VMap: &ruleset.VMap{Fields: f(ruleset.L4Proto, ruleset.SPort), Map: "sources"}},
+				rule(accept, isIPv4, inSet("echo", ruleset.SAddr4, ruleset.L4Proto, ruleset.SPort)),
 				rule(drop)),
 		},
 		Sets: []*ruleset.Set{
 			{Name: "boxes", Fields: peers, Interval: true, Map: true, Elements: []ruleset.Element{
 				{Key: a4("10.0.0.0") + b1(6) + p2(8000), KeyEnd: a4("10.0.255.255") + b1(6) + p2(9000), Verdict: to}}},
 			{Name: "cut4", Fields: f(ruleset.SAddr4, ruleset.DAddr4, ruleset.L4Proto, ruleset.SPort, ruleset.DPort), Timeout: true, External: true},
+			{Name: "echo", Fields: f(ruleset.SAddr4, ruleset.L4Proto, ruleset.SPort), Elements: []ruleset.Element{
+				{Key: a4(client4) + b1(1) + p2(0x800)}}},
 			{Name: "nets6", Fields: f(ruleset.SAddr6), Interval: true, Elements: []ruleset.Element{
 				{Key: a6("fd00::"), KeyEnd: a6("fd00::ffff")}, {Key: a6("ff00::"), KeyEnd: a6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}}},
 			{Name: "peers", Fields: peers, Map: true, Comment: "who may", Elements: []ruleset.Element{
@@ -115,6 +127,10 @@ func everything() *ruleset.Ruleset {
 				{Key: n16("np-a") + a4(client4), Verdict: to}}},
 			{Name: "ports", Fields: f(ruleset.DPort), Interval: true, Elements: []ruleset.Element{
 				{Key: p2(80), KeyEnd: p2(90)}, {Key: p2(91), KeyEnd: p2(65535)}}},
+			{Name: "sources", Fields: f(ruleset.L4Proto, ruleset.SPort), Interval: true, Map: true, Elements: []ruleset.Element{
+				{Key: b1(17) + p2(53), KeyEnd: b1(17) + p2(54), Verdict: drop}}},
+			{Name: "types", Fields: f(ruleset.L4Proto, ruleset.SPort), Interval: true, Elements: []ruleset.Element{
+				{Key: b1(58) + p2(0x8000), KeyEnd: b1(58) + p2(0x80ff)}}},
 		},
 	}
 }

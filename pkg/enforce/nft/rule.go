@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/nftables/expr"
@@ -37,6 +38,12 @@ func expressions(r *ruleset.Rule, kname func(string) string) ([]expr.Any, error)
 	}
 	if r.Counter {
 		out = append(out, &expr.Counter{})
+	}
+	if l := r.Limit; l != nil {
+		if l.PerSecond == 0 {
+			return nil, errors.New("a limit lets nothing pass")
+		}
+		out = append(out, &expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(l.PerSecond), Unit: expr.LimitTimeSecond, Burst: l.Burst})
 	}
 	if r.Log != nil {
 		out = append(out, logStep(r.Log))
@@ -164,9 +171,12 @@ func compare(m ruleset.Match, in fieldInfo) ([]expr.Any, error) {
 	case ruleset.Equal, ruleset.Prefix:
 	case ruleset.NotEqual:
 		cmp.Op = expr.CmpOpNeq
-	case ruleset.Any:
+	case ruleset.Any, ruleset.NotAny:
 		out = append(out, bitwise(value, size))
-		cmp.Op, cmp.Data = expr.CmpOpNeq, make([]byte, size)
+		cmp.Data = make([]byte, size)
+		if m.Op == ruleset.Any {
+			cmp.Op = expr.CmpOpNeq
+		}
 	case ruleset.Masked:
 		if len(mask) != size {
 			return nil, fmt.Errorf("mask of %d bytes for a field of %d", len(mask), size)

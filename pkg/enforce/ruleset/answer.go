@@ -23,8 +23,21 @@ type protoAnswer struct {
 
 // step says that from a port on (to the next step's) the decision is dec.
 type step struct {
-	from uint16
+	from uint16 // of ICMP and ICMPv6 a policy.ICMPPort
 	dec  decision
+}
+
+// divisible says whether the kernel can tell apart what rules tell apart
+// within the protocol: destination ports, or types and codes.
+func divisible(p policy.Protocol) bool { return p.HasPorts() || p.HasTypes() || p == policy.UDPLite }
+
+// placeOf is where the kernel reads that of a divisible protocol. Type and code
+// are the first two bytes of the header, where others have the source port.
+func placeOf(p policy.Protocol) Field {
+	if p.HasTypes() {
+		return SPort
+	}
+	return DPort
 }
 
 // answerID numbers distinct answers, from 1; 0 is not judged yet.
@@ -69,9 +82,9 @@ func (a *answers) judge(q *question, d *decisions, peer tier.Peer) answerID {
 	a.draft.rest = ask(unlisted(a.union), 0)
 	for _, p := range a.union {
 		first := len(a.pool)
-		// Ports of other protocols are never looked at: what the kernel would
-		// read there is not a port (S22).
-		if ports := cuts.Ports[p]; p.HasPorts() && len(ports) > 0 {
+		// Of other protocols nothing is looked at: what the kernel would read
+		// in the place of a port is none (S22).
+		if ports := cuts.Ports[p]; divisible(p) && len(ports) > 0 {
 			pair.JudgePorts(p, ports, func(i int, v tier.Verdict) {
 				if dec := d.of(&v, q.dir); i == 0 || dec != a.pool[len(a.pool)-1].dec {
 					a.pool = append(a.pool, step{ports[i], dec})
@@ -142,6 +155,8 @@ type question struct {
 	scope tier.Scope
 	dir   policy.Direction
 	local tier.Peer
+	// sourcePort stands for a class of source ports; 0 for the first.
+	sourcePort uint16
 	// many is shared by the questions about one profile: asking about many
 	// peers is worth an index of the rules by peer.
 	many *many
@@ -153,18 +168,30 @@ type many struct {
 	pairs *tier.Pairs
 	// byIdentity are the answers for known peers, for the other family to
 	// share; nil where policies look at addresses.
-	byIdentity map[int]answerID
+	byIdentity map[sourced]answerID
+}
+
+// sourced is an identity and a class of source ports.
+type sourced struct {
+	identity int
+	port     uint16
 }
 
 // enoughPeers is when the index pays.
 const enoughPeers = 16
 
 func (q *question) pair(peer tier.Peer) *tier.Pair {
+	local := q.local
+	if q.dir == policy.Ingress {
+		peer.Port = q.sourcePort
+	} else {
+		local.Port = q.sourcePort
+	}
 	if q.many.asked++; q.many.asked < enoughPeers {
-		return q.model.Pair(q.scope, q.dir, q.local, peer)
+		return q.model.Pair(q.scope, q.dir, local, peer)
 	}
 	if q.many.pairs == nil {
 		q.many.pairs = q.model.Pairs(q.scope, q.dir, q.local.Endpoint)
 	}
-	return q.many.pairs.With(q.local, peer)
+	return q.many.pairs.With(local, peer)
 }

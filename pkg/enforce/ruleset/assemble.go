@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // parts are the chains and sets beside the profiles' own, kept from one
@@ -22,7 +20,7 @@ type parts struct {
 	dispatch  [2]*Chain
 	leadingTo [2]string
 
-	ranges map[policy.PortRange]*Set
+	spans map[span]*Set
 }
 
 // assemble puts the ruleset together.
@@ -30,27 +28,24 @@ func (st *state) assemble(in *Input, locals []*local, open [2][]*local) *Ruleset
 	st.configure(&in.Config)
 	st.place(locals, open)
 	chains, sets := slices.Clone(st.parts.chains), append(slices.Clone(st.parts.sets), st.parts.podSets...)
-	used, ranges := map[decision]bool{}, map[policy.PortRange]*Set{}
+	used, spans := map[decision]bool{}, map[span]*Set{}
 	for dir := range st.profiles {
 		chains = append(chains, st.leadTo(&in.Config, dir))
 		for _, p := range st.profiles[dir] {
 			sets = append(sets, p.podSets()...)
-			for _, t := range p.tables {
-				if t == nil {
-					continue
-				}
+			for t := range p.all() {
 				chains, sets = append(chains, t.out.chain), append(sets, t.out.sets...)
 				for _, d := range t.out.decisions {
 					used[d] = true
 				}
-				for _, r := range t.out.ranges {
-					ranges[r] = st.rangeSet(r)
+				for _, s := range t.out.spans {
+					spans[s] = st.spanSet(s)
 				}
 			}
 		}
 	}
-	st.parts.ranges = ranges
-	sets = append(sets, slices.Collect(maps.Values(ranges))...)
+	st.parts.spans = spans
+	sets = append(sets, slices.Collect(maps.Values(spans))...)
 	chains = append(chains, st.refusalChains(in, used)...)
 	sortChains(chains)
 	slices.SortFunc(sets, func(a, b *Set) int { return strings.Compare(a.Name, b.Name) })
@@ -82,13 +77,12 @@ func (st *state) place(locals []*local, open [2][]*local) {
 
 func (s *Set) name() string { return s.Name }
 
-// rangeSet is the set with one range of ports.
-func (st *state) rangeSet(r policy.PortRange) *Set {
-	if s := st.parts.ranges[r]; s != nil {
-		return s
+// spanSet is the set of a span, the one of last time if there is one.
+func (st *state) spanSet(s span) *Set {
+	if old := st.parts.spans[s]; old != nil {
+		return old
 	}
-	e := Element{Key: portElements(r.Min)[0].Key, KeyEnd: portElements(r.Max)[0].Key}
-	return &Set{Name: portSet(r), Fields: []Field{DPort}, Interval: true, Elements: []Element{e}}
+	return s.set()
 }
 
 // refusalChains are the chains of the decisions in use, each once: one that

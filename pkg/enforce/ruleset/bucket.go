@@ -23,6 +23,9 @@ type bucket struct {
 	stage stage
 	level level
 	dec   decision
+	// place is what the set's keys end in: DPort or SPort of divisible
+	// protocols down to levelRange, else 0.
+	place Field
 	// Known peers' ranges of ports go into a set of addresses for each range,
 	// which is here: sets of plain addresses take a new pod in microseconds, a
 	// set of boxes copies itself.
@@ -41,13 +44,25 @@ var words = [...][4]string{
 	stageRest:  {levelPort: "port", levelRange: "ports", levelProto: "l4proto"},
 }
 
+// word is the part of the set's name that tells stage and level.
+func (b *bucket) word() string {
+	w := words[b.stage][b.level]
+	if b.place == SPort {
+		w = typeWords[w]
+	}
+	return w
+}
+
+// typeWords are the words for sets of ICMP's and ICMPv6's types and codes.
+var typeWords = map[string]string{"exact": "type", "range": "types", "netports": "nettypes", "port": "anytype", "ports": "anytypes"}
+
 // interval says whether the elements are boxes.
 func (b *bucket) interval() bool {
 	return b.stage == stageNets || b.stage == stageRest && b.level == levelRange
 }
 
 // fields are what the set's key is made of; peer is the field with the peer's
-// address. A port is never without its protocol in the key: th dport of ICMP
+// address. What is in the place of a port is never without its protocol in the key: th dport of ICMP
 // reads bytes that are no port, but then the protocol can't match. On a
 // fragment that has no ports the load fails and the kernel goes on with the
 // next rule; conntrack reassembles packets before any chain of ours sees them.
@@ -63,7 +78,7 @@ func (b *bucket) fields(peer Field) []Field {
 		f = append(f, L4Proto)
 	}
 	if b.level <= levelRange {
-		f = append(f, DPort)
+		f = append(f, b.place)
 	}
 	return f
 }

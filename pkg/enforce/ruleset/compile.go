@@ -136,12 +136,13 @@ func (st *state) refresh(in *Input, p *profile, c *changes) {
 	}
 	var m many
 	if !in.Model.ByAddress(in.Scope, p.dir, p.sample.ep) {
-		m.byIdentity = map[int]answerID{}
+		m.byIdentity = map[sourced]answerID{}
 	}
+	p.divide(in)
 	for f := range families {
 		l := p.having(f)
 		if l == nil {
-			p.tables[f] = nil
+			p.tables[f], p.variants[f] = nil, nil
 			continue
 		}
 		a := &asker{shared: &st.shared, index: st.index, question: question{
@@ -155,6 +156,7 @@ func (st *state) refresh(in *Input, p *profile, c *changes) {
 		} else {
 			t.follow(a, p, c, again, all)
 		}
-		t.emit(a, p)
+		p.vary(a, t, c, again, all)
+		t.emit(a, p, p.sourceMap(t.fam))
 	}
 }

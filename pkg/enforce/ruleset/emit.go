@@ -2,10 +2,7 @@ package ruleset
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-
-	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // maxKinds is how many kinds of decision one level may have before a verdict
@@ -20,14 +17,16 @@ type output struct {
 	chain     *Chain
 	sets      []*Set
 	decisions []decision // those that elements or rules name
-	ranges    []policy.PortRange
+	spans     []span
 }
 
-// emit writes the table's chain and sets, sharing what did not change.
-func (t *table) emit(a *asker, p *profile) {
-	if !t.dirty && t.out.chain != nil {
+// emit writes the table's chain and sets, sharing what did not change. sources,
+// if not nil, leads to the variants.
+func (t *table) emit(a *asker, p *profile, sources *Set) {
+	if !t.dirty && t.out.chain != nil && sameSet(t.sources, sources) {
 		return
 	}
+	t.sources = sources
 	old := make(map[string]*Set, len(t.out.sets))
 	for _, s := range t.out.sets {
 		old[s.Name] = s
@@ -37,35 +36,56 @@ func (t *table) emit(a *asker, p *profile) {
 	if p.outward() {
 		w.peer = t.fam.daddr
 	}
+	if sources != nil {
+		w.keep(sources)
+		w.rules = append(w.rules, Rule{VMap: &VMap{Fields: sources.Fields, Map: sources.Name}})
+	}
 	for _, list := range byLevel(t.buckets) {
 		w.level(list)
 	}
-	rest := a.answers.get(t.back).rest
-	w.use(rest)
-	w.rules = append(w.rules, Rule{Verdict: a.decisions.verdict(rest)})
+	w.last(a)
 
 	slices.Sort(w.used)
 	chain := &Chain{Name: t.chainName(p), Rules: w.rules, Comment: p.comment}
-	t.out = output{chain: keepChain(t.out.chain, chain), sets: w.sets, decisions: slices.Compact(w.used), ranges: w.ranges}
+	t.out = output{chain: keepChain(t.out.chain, chain), sets: w.sets, decisions: slices.Compact(w.used), spans: w.spans}
 	t.dirty = false
 }
 
-func (t *table) chainName(p *profile) string { return p.name + "-v" + t.fam.suffix }
+// last writes what holds for all that no element decides.
+func (w *writer) last(a *asker) {
+	if first := w.table.first; first != nil {
+		w.rules = append(w.rules, Rule{Verdict: to(first.chainName(w.profile))})
+		return
+	}
+	rest := a.answers.get(w.table.back).rest
+	w.use(rest)
+	w.rules = append(w.rules, Rule{Verdict: a.decisions.verdict(rest)})
+}
 
-// byLevel groups buckets by stage and level, in the order of look-ups; within
-// a level they are sorted by decision.
+// base is what the names of the table's chain and sets begin with.
+func (t *table) base(p *profile) string {
+	if t.first != nil {
+		return p.sourceName(t.class)
+	}
+	return p.name
+}
+
+func (t *table) chainName(p *profile) string { return t.base(p) + "-v" + t.fam.suffix }
+
+// byLevel groups buckets by stage, level and place, in the order of look-ups;
+// within a level they are sorted by decision.
 func byLevel(buckets map[bucket][]Element) [][]bucket {
 	keys := make([]bucket, 0, len(buckets))
 	for b := range buckets {
 		keys = append(keys, b)
 	}
 	slices.SortFunc(keys, func(a, b bucket) int {
-		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.level, b.level), cmp.Compare(a.dec, b.dec),
+		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.level, b.level), cmp.Compare(a.place, b.place), cmp.Compare(a.dec, b.dec),
 			cmp.Compare(a.proto, b.proto), cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi))
 	})
 	var out [][]bucket
 	for i, b := range keys {
-		if i == 0 || keys[i-1].stage != b.stage || keys[i-1].level != b.level {
+		if i == 0 || keys[i-1].stage != b.stage || keys[i-1].level != b.level || keys[i-1].place != b.place {
 			out = append(out, nil)
 		}
 		out[len(out)-1] = append(out[len(out)-1], b)
@@ -83,7 +103,7 @@ type writer struct {
 	rules     []Rule
 	sets      []*Set
 	used      []decision
-	ranges    []policy.PortRange
+	spans     []span
 }
 
 func (w *writer) use(d decision) {
@@ -105,16 +125,16 @@ func (w *writer) level(list []bucket) {
 		name := w.name(&b)
 		matches := w.guard(&b)
 		if b.ranged() {
-			r := policy.PortRange{Min: b.lo, Max: b.hi}
-			name += fmt.Sprintf("-%s-%d-%d", valueText(L4Proto, []byte{byte(b.proto)}), b.lo, b.hi)
-			matches = append(matches, l4(byte(b.proto)), in(portSet(r), DPort))
-			w.ranges = append(w.ranges, r)
+			s := b.span()
+			name += "-" + s.text(b.proto)
+			matches = append(matches, s.matches(b.proto)...)
+			w.spans = append(w.spans, s)
 		}
 		if b.dec != allowed {
 			name += "-" + w.decisions.verdict(b.dec).Chain
 		}
 		fields := b.fields(w.peer)
-		w.keep(&Set{Name: name, Fields: fields, Interval: b.interval(), Elements: w.table.buckets[b]})
+		w.keep(&Set{Name: name, Fields: fields, Interval: b.interval(), Elements: w.table.buckets[b], Comment: w.comment(fields)})
 		w.rules = append(w.rules, Rule{
 			Matches: append(matches, in(name, fields...)),
 			Verdict: w.decisions.verdict(b.dec),
@@ -123,7 +143,15 @@ func (w *writer) level(list []bucket) {
 }
 
 func (w *writer) name(b *bucket) string {
-	return w.profile.name + "-" + words[b.stage][b.level] + w.table.fam.suffix
+	return w.table.base(w.profile) + "-" + b.word() + w.table.fam.suffix
+}
+
+// comment explains numbers that nft shows as ports and that are none.
+func (w *writer) comment(fields []Field) string {
+	if fields[len(fields)-1] == SPort {
+		return typesComment
+	}
+	return ""
 }
 
 // guard is the family check that a look-up by address needs.
@@ -151,15 +179,11 @@ func (w *writer) verdictMap(list []bucket) {
 	slices.SortFunc(all, compareElements)
 	name, fields, boxes := w.name(first)+"-map", first.fields(w.peer), first.interval()
 	if first.ranged() {
-		fields, boxes = append(fields, L4Proto, DPort), true
+		fields, boxes = append(fields, L4Proto, first.place), true
 	}
-	w.keep(&Set{Name: name, Fields: fields, Interval: boxes, Map: true, Elements: all})
+	w.keep(&Set{Name: name, Fields: fields, Interval: boxes, Map: true, Elements: all, Comment: w.comment(fields)})
 	w.rules = append(w.rules, Rule{Matches: w.guard(first), VMap: &VMap{Fields: fields, Map: name}})
 }
-
-// portSet is the name of the set with one range of ports, which all profiles
-// share.
-func portSet(r policy.PortRange) string { return fmt.Sprintf("ports-%d-%d", r.Min, r.Max) }
 
 // keep adds a set, the one of last time if it is the same.
 func (w *writer) keep(s *Set) { w.sets = append(w.sets, keepSet(w.old[s.Name], s)) }

@@ -15,6 +15,7 @@ const (
 	IDUnknown uint32 = 2 // a pod interface or address that nobody knows yet
 	IDRouter  uint32 = 3 // a router advertisement made by a pod
 	IDTunnel  uint32 = 4 // VXLAN, Geneve or IPIP made by a pod
+	IDSource  uint32 = 5 // a source port that the rules can't tell apart
 
 	firstHitID uint32 = 16
 )
@@ -25,10 +26,11 @@ var reserved = [...]struct{ name, comment string }{
 	IDUnknown: {"drop-unknown", "S31: no pod known yet by this interface or address"},
 	IDRouter:  {"drop-router", "S23: router advertisement from a pod"},
 	IDTunnel:  {"drop-tunnel", "S31: VXLAN, Geneve or IPIP made by a pod"},
+	IDSource:  {"drop-source", "source port 0, or one of more classes than are told apart"},
 }
 
 // Reserved is the name of a reserved id ("spoofed", "unknown", "router",
-// "tunnel"), or false for ids of policy hits and ids never given out.
+// "tunnel", "source"), or false for ids of policy hits and ids never given out.
 func Reserved(id uint32) (string, bool) {
 	if id == 0 || int(id) >= len(reserved) {
 		return "", false

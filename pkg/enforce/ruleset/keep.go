@@ -10,12 +10,20 @@ func keepSet(old, s *Set) *Set {
 	if old == nil || !sameElements(old.Elements, s.Elements) {
 		return s
 	}
-	if old.Name == s.Name && slices.Equal(old.Fields, s.Fields) && old.Interval == s.Interval && old.Map == s.Map &&
-		old.Timeout == s.Timeout && old.External == s.External && old.Comment == s.Comment {
+	if sameSet(old, s) {
 		return old
 	}
 	s.Elements = old.Elements
 	return s
+}
+
+// sameSet says whether two sets, either of which may be nil, say the same.
+func sameSet(a, b *Set) bool {
+	if a == nil || b == nil || a == b {
+		return a == b
+	}
+	return a.Name == b.Name && slices.Equal(a.Fields, b.Fields) && a.Interval == b.Interval && a.Map == b.Map &&
+		a.Timeout == b.Timeout && a.External == b.External && a.Comment == b.Comment && sameElements(a.Elements, b.Elements)
 }
 
 func sameElements(a, b []Element) bool {
@@ -47,7 +55,7 @@ func sameRule(a, b *Rule) bool {
 	sameMap := a.VMap == b.VMap ||
 		a.VMap != nil && b.VMap != nil && a.VMap.Map == b.VMap.Map && slices.Equal(a.VMap.Fields, b.VMap.Fields)
 	return sameMap && a.Counter == b.Counter && a.NoTrack == b.NoTrack && a.Verdict == b.Verdict &&
-		a.Comment == b.Comment && equalOrNil(a.Log, b.Log) && slices.EqualFunc(a.Matches, b.Matches, sameMatch)
+		a.Comment == b.Comment && equalOrNil(a.Log, b.Log) && equalOrNil(a.Limit, b.Limit) && slices.EqualFunc(a.Matches, b.Matches, sameMatch)
 }
 
 func sameMatch(a, b Match) bool {

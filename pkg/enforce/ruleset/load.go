@@ -35,6 +35,9 @@ func (l *load) add(s stage, lo, hi netip.Addr, p plan) {
 	for i := range p {
 		it := &p[i]
 		b := bucket{stage: s, level: it.level, dec: it.dec}
+		if it.level <= levelRange {
+			b.place = placeOf(it.proto)
+		}
 		if b.ranged() {
 			b.proto, b.lo, b.hi = it.proto, it.lo, it.hi
 		}

@@ -17,6 +17,13 @@ func ctState(states uint32) Match {
 	return Match{Fields: []Field{CTState}, Op: Any, Value: binary.BigEndian.AppendUint32(nil, states)}
 }
 
+// firstPacket matches the packet that begins a connection: no other of it has
+// passed all hooks. Without state of its own it is right where ct packets, which
+// older entries do not have, would not be.
+func firstPacket() Match {
+	return Match{Fields: []Field{CTStatus}, Op: NotAny, Value: binary.BigEndian.AppendUint32(nil, StatusConfirmed)}
+}
+
 func port(f Field, n uint16) Match {
 	return Match{Fields: []Field{f}, Value: binary.BigEndian.AppendUint16(nil, n)}
 }

@@ -21,7 +21,7 @@ const (
 	DAddr4                      // ip daddr, 4 bytes
 	SAddr6                      // ip6 saddr, 16 bytes
 	DAddr6                      // ip6 daddr, 16 bytes
-	SPort                       // th sport, 2 bytes, network order
+	SPort                       // th sport, 2 bytes, network order; of ICMP and ICMPv6 type and code
 	DPort                       // th dport, 2 bytes, network order
 	TCPFlags                    // tcp flags, 1 byte
 	ICMPType                    // icmp type, 1 byte
@@ -30,6 +30,7 @@ const (
 	CTState                     // ct state, 4 bytes: a mask of the State constants
 	DAddrType                   // fib daddr type, 4 bytes: RTN_LOCAL is 2
 	Packets                     // ct packets, 8 bytes (switches accounting on)
+	CTStatus                    // ct status, 4 bytes: a mask of the Status constants
 )
 
 // Connection states, as bits of CTState (kernel values).
@@ -41,15 +42,20 @@ const (
 	StateUntracked   uint32 = 64
 )
 
+// StatusConfirmed is a bit of CTStatus (kernel value): some packet of the
+// connection has passed all hooks before this one.
+const StatusConfirmed uint32 = 8
+
 // Op compares a field with a value.
 type Op uint8
 
-// The comparisons. Any is (field & value) != 0, for flags and states; Masked
-// is (field & mask) == value.
+// The comparisons. Any is (field & value) != 0, for flags and states, and
+// NotAny (field & value) == 0; Masked is (field & mask) == value.
 const (
 	Equal Op = iota
 	NotEqual
 	Any
+	NotAny
 	Masked
 	Prefix // the field's first bytes equal Value (interface name wildcards: "np*")
 )
@@ -59,7 +65,7 @@ const (
 type Match struct {
 	Fields []Field // one for a comparison; the concatenation for a look-up
 	Op     Op
-	Value  []byte // network order, the field's length (Prefix: shorter); CTState and DAddrType as big-endian numbers here, whatever the kernel wants
+	Value  []byte // network order, the field's length (Prefix: shorter); CTState, CTStatus and DAddrType as big-endian numbers here, whatever the kernel wants
 	Mask   []byte // Masked only
 	Set    string // look-up: the set's name
 	Invert bool   // look-up: matches when NOT in the set
@@ -90,11 +96,19 @@ type Log struct {
 	Prefix string // at most 127 bytes
 }
 
-// Rule is one line of a chain: all matches must hold, then log, then either
-// the look-up in a verdict map or the verdict.
+// Limit lets a rate of packets pass, and a burst before it. What is more does
+// not match the rule any further.
+type Limit struct {
+	PerSecond, Burst uint32
+}
+
+// Rule is one line of a chain: all matches must hold, then it counts, then the
+// limit must hold, then it logs, then comes either the look-up in a verdict map
+// or the verdict. So the counter knows what the limit keeps from the log.
 type Rule struct {
 	Matches []Match
 	Counter bool
+	Limit   *Limit
 	Log     *Log
 	NoTrack bool
 	// VMap looks the fields up in a map of verdicts; a miss goes on with the
@@ -159,7 +173,7 @@ func (f Field) Len() int {
 	switch f {
 	case IIFName, OIFName, SAddr6, DAddr6:
 		return 16
-	case SAddr4, DAddr4, CTState, DAddrType:
+	case SAddr4, DAddr4, CTState, CTStatus, DAddrType:
 		return 4
 	case SPort, DPort:
 		return 2

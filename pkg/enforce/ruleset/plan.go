@@ -12,7 +12,7 @@ import (
 type level uint8
 
 const (
-	levelPort  level = iota // protocol and one port
+	levelPort  level = iota // protocol and one port, or one type and code
 	levelRange              // protocol and a range of ports
 	levelProto              // protocol
 	levelAddr               // nothing else
@@ -112,7 +112,7 @@ func protoPlan(p policy.Protocol, g, s []step) plan {
 
 // ports are the intervals in which g and s differ. It is false if that is the
 // whole protocol, which only an element without port may say: a protocol
-// without ports has nothing to look up.
+// that is not divisible has nothing to look up.
 func ports(p policy.Protocol, g, s []step) (plan, bool) {
 	var out plan
 	for i, j := 0, 0; i < len(g) && j < len(s); {
@@ -140,7 +140,7 @@ func ports(p policy.Protocol, g, s []step) (plan, bool) {
 		}
 	}
 	// Different decisions side by side may cover everything too.
-	return out, p.HasPorts() || len(out) == 0
+	return out, divisible(p) || len(out) == 0
 }
 
 // addInterval appends it, joined to its neighbour where both say the same.

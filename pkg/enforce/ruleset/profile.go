@@ -31,8 +31,14 @@ type profile struct {
 	comment string
 	members []*local // sorted by pod
 	tables  [2]*table
-	pods    []*Set // by which its members are found
-	settled bool   // pods are those of the present members
+	// variants are the tables for other classes of source ports than the first,
+	// by family and class - 1; sources are all classes, divided says that they
+	// are others than last time.
+	variants [2][]*table
+	sources  [][]policy.PortRange
+	divided  bool
+	pods     []*Set // by which its members are found
+	settled  bool   // pods are those of the present members
 	// unchanged says that the tables were judged with this key, and model with
 	// which model; nil if there are none yet.
 	unchanged bool
@@ -113,6 +119,7 @@ func inherit(now, old []*profile) {
 
 func (p *profile) succeed(o *profile) {
 	p.name, p.tables, p.model = o.name, o.tables, o.model
+	p.variants, p.sources = o.variants, o.sources
 	p.pods, p.settled = o.pods, slices.EqualFunc(p.members, o.members, sameLocal)
 	if p.unchanged = o.key == p.key; p.unchanged {
 		p.comment = o.comment

@@ -30,7 +30,14 @@ type table struct {
 
 	buckets map[bucket][]Element
 	dirty   bool // buckets or back changed since emit
+	sources *Set // that out has
 	out     output
+
+	// first is nil but in a variant: a table for a class of source ports other
+	// than the first. It holds what differs from the first one and leads there
+	// for the rest.
+	first *table
+	class int
 }
 
 // newTable judges everything.
@@ -46,6 +53,7 @@ type asker struct {
 	*shared
 	question question
 	index    *index
+	first    *asker // of a variant: the one for its first table
 }
 
 // shared is what all profiles of a chain of compilations share.
@@ -80,13 +88,13 @@ func (a *asker) judge(p tier.Peer) answerID { return a.answers.judge(&a.question
 // judgeIdentity judges an address that no nets in force tell from others of
 // its identity, once for both families if they are alike.
 func (a *asker) judgeIdentity(id int, mb member) answerID {
-	known := a.question.many.byIdentity
-	if ans, ok := known[id]; ok {
+	known, key := a.question.many.byIdentity, sourced{id, a.question.sourcePort}
+	if ans, ok := known[key]; ok {
 		return ans
 	}
 	ans := a.judge(tier.Peer{Endpoint: mb.ep, Addr: mb.addr})
 	if known != nil {
-		known[id] = ans
+		known[key] = ans
 	}
 	return ans
 }
@@ -149,8 +157,18 @@ func size(s segment) float64 {
 
 // planFor is the elements that a known peer's address needs.
 func (t *table) planFor(a *asker, id int, mb member) plan {
-	behind := t.around[find(t.segments, mb.addr)]
+	at := find(t.segments, mb.addr)
+	behind := t.around[at]
+	if t.asFirst(at) {
+		behind = t.first.ask(a.first, id, mb)
+	}
 	return a.answers.plan(t.ask(a, id, mb), behind)
+}
+
+// asFirst says whether the first table decides for a segment's addresses, too.
+// All tables of a profile have the same segments.
+func (t *table) asFirst(segment int) bool {
+	return t.first != nil && t.first.around[segment] == t.around[segment]
 }
 
 // rebuild makes all elements anew.
@@ -170,15 +188,7 @@ func (t *table) rebuild(a *asker) {
 			}
 		}
 	}
-	for i := 0; i < len(t.segments); i++ {
-		j := i
-		for j+1 < len(t.segments) && t.around[j+1] == t.around[i] {
-			j++
-		}
-		l.add(stageNets, t.segments[i].lo, t.segments[j].hi, a.answers.plan(t.around[i], t.back))
-		i = j
-	}
-	l.add(stageRest, netip.Addr{}, netip.Addr{}, a.answers.plan(t.back, 0))
+	t.addNets(a, &l)
 
 	old := t.buckets
 	t.buckets = make(map[bucket][]Element, len(l))
@@ -193,4 +203,25 @@ func (t *table) rebuild(a *asker) {
 		t.buckets[b] = list
 	}
 	t.dirty = true
+}
+
+// addNets adds the elements for addresses that nobody owns, and for all others.
+func (t *table) addNets(a *asker, l *load) {
+	back := t.back
+	if t.first != nil {
+		back = 0 // what differs from the first table leaves nothing to it
+	}
+	for i := 0; i < len(t.segments); i++ {
+		j := i
+		for j+1 < len(t.segments) && t.around[j+1] == t.around[i] && t.asFirst(j+1) == t.asFirst(i) {
+			j++
+		}
+		if !t.asFirst(i) {
+			l.add(stageNets, t.segments[i].lo, t.segments[j].hi, a.answers.plan(t.around[i], back))
+		}
+		i = j
+	}
+	if t.first == nil {
+		l.add(stageRest, netip.Addr{}, netip.Addr{}, a.answers.plan(t.back, 0))
+	}
 }

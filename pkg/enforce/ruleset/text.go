@@ -106,6 +106,9 @@ func RuleText(r *Rule) string {
 	if r.Counter {
 		parts = append(parts, "counter")
 	}
+	if l := r.Limit; l != nil {
+		parts = append(parts, fmt.Sprintf("limit rate %d/second burst %d packets", l.PerSecond, l.Burst))
+	}
 	if r.Log != nil {
 		parts = append(parts, fmt.Sprintf("log prefix %s group %d", quote(r.Log.Prefix), r.Log.Group))
 	}
@@ -163,6 +166,8 @@ func matchText(m *Match) string {
 	switch m.Op {
 	case NotEqual:
 		return left + " != " + valueText(f, m.Value)
+	case NotAny:
+		return left + " ! " + valueText(f, m.Value)
 	case Prefix:
 		return left + ` "` + string(m.Value) + `*"`
 	case Masked:

@@ -12,7 +12,7 @@ var fieldNames = [...]string{
 	SAddr4: "ip saddr", DAddr4: "ip daddr", SAddr6: "ip6 saddr", DAddr6: "ip6 daddr",
 	SPort: "th sport", DPort: "th dport", TCPFlags: "tcp flags", ICMPType: "icmp type",
 	ICMPv6Type: "icmpv6 type", HopLimit: "ip6 hoplimit", CTState: "ct state",
-	DAddrType: "fib daddr type", Packets: "ct packets",
+	DAddrType: "fib daddr type", Packets: "ct packets", CTStatus: "ct status",
 }
 
 var fieldTypes = [...]string{
@@ -20,7 +20,7 @@ var fieldTypes = [...]string{
 	SAddr4: "ipv4_addr", DAddr4: "ipv4_addr", SAddr6: "ipv6_addr", DAddr6: "ipv6_addr",
 	SPort: "inet_service", DPort: "inet_service", TCPFlags: "tcp_flag", ICMPType: "icmp_type",
 	ICMPv6Type: "icmpv6_type", HopLimit: "integer", CTState: "ct_state",
-	DAddrType: "fib_addrtype", Packets: "integer",
+	DAddrType: "fib_addrtype", Packets: "integer", CTStatus: "ct_status",
 }
 
 func concat(fields []Field, names []string) string {
@@ -51,6 +51,8 @@ func valueText(f Field, v []byte) string {
 		return flagsText(uint32(v[0]), "|", tcpFlagNames)
 	case CTState:
 		return flagsText(binary.BigEndian.Uint32(v), ",", stateNames)
+	case CTStatus:
+		return flagsText(binary.BigEndian.Uint32(v), ",", statusNames)
 	case DAddrType:
 		if binary.BigEndian.Uint32(v) == rtnLocal {
 			return "local"
@@ -73,6 +75,7 @@ type bitName struct {
 var (
 	stateNames = []bitName{{StateInvalid, "invalid"}, {StateEstablished, "established"},
 		{StateRelated, "related"}, {StateNew, "new"}, {StateUntracked, "untracked"}}
+	statusNames  = []bitName{{StatusConfirmed, "confirmed"}}
 	tcpFlagNames = []bitName{{tcpFIN, "fin"}, {tcpSYN, "syn"}, {tcpRST, "rst"}, {tcpACK, "ack"}}
 )
 

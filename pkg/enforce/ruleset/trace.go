@@ -19,10 +19,17 @@ type Packet struct {
 	Protocol     policy.Protocol
 	SPort, DPort uint16 // of a protocol without ports: what is read in their place
 	TCPFlags     byte
-	ICMPType     byte
-	HopLimit     byte
+	// ICMPType and ICMPCode are of ICMP and ICMPv6, which have them instead of
+	// SPort.
+	ICMPType, ICMPCode byte
+	HopLimit           byte
 	// State is the conntrack state, one of the State constants; 0 is StateNew.
 	State uint32
+	// Confirmed: it is not the connection's first packet, though State may
+	// still be StateNew since nothing was answered.
+	Confirmed bool
+	// Flood: every limit is used up.
+	Flood bool
 	// ToHost packets are delivered to the node (input), FromHost ones sent by
 	// it (output), others forwarded.
 	ToHost, FromHost bool
@@ -142,6 +149,9 @@ func (t *tracer) rule(r *Rule) (Verdict, bool) {
 			return Verdict{}, false
 		}
 	}
+	if r.Limit != nil && t.packet.Flood {
+		return Verdict{}, false
+	}
 	if r.VMap == nil {
 		return r.Verdict, true
 	}
@@ -170,6 +180,8 @@ func (t *tracer) match(m *Match) bool {
 		return !bytes.Equal(v, m.Value)
 	case Any:
 		return slices.ContainsFunc(masked(v, m.Value), func(b byte) bool { return b != 0 })
+	case NotAny:
+		return !slices.ContainsFunc(masked(v, m.Value), func(b byte) bool { return b != 0 })
 	case Masked:
 		return bytes.Equal(masked(v, m.Mask), m.Value)
 	case Prefix:

@@ -75,6 +75,12 @@ func (t *tracer) load(f Field) ([]byte, bool) {
 		return []byte{p.HopLimit}, v6
 	case CTState:
 		return binary.BigEndian.AppendUint32(nil, p.State), true
+	case CTStatus:
+		n := uint32(0)
+		if p.Confirmed || p.State != StateNew {
+			n = StatusConfirmed
+		}
+		return binary.BigEndian.AppendUint32(nil, n), true
 	case DAddrType:
 		n := uint32(1) // RTN_UNICAST
 		if p.ToHost {
@@ -91,6 +97,9 @@ func (t *tracer) transport(f Field) ([]byte, bool) {
 	p := t.packet
 	switch f {
 	case SPort:
+		if p.Protocol.HasTypes() {
+			return []byte{p.ICMPType, p.ICMPCode}, !p.Fragment
+		}
 		return binary.BigEndian.AppendUint16(nil, p.SPort), !p.Fragment
 	case DPort:
 		return binary.BigEndian.AppendUint16(nil, p.DPort), !p.Fragment
