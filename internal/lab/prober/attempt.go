@@ -16,6 +16,10 @@ type attempt struct {
 	Task
 	agent Agent
 	bound chan netip.AddrPort
+	// timeout is how long the connection may take, giveUp what ends it then.
+	timeout time.Duration
+	giveUp  context.CancelFunc
+	timer   *time.Timer // nil before the connection begins
 }
 
 // connect succeeds when the other side answered.
@@ -28,6 +32,11 @@ func (a *attempt) connect(ctx context.Context) error {
 			return a.bindAndRegister(ctx, c)
 		},
 	}
+	defer func() {
+		if a.timer != nil {
+			a.timer.Stop()
+		}
+	}()
 	conn, err := dialer.DialContext(ctx, network, a.Destination.String())
 	if err != nil || network == "tcp" {
 		if conn != nil {
@@ -51,8 +60,7 @@ func (a *attempt) ask(ctx context.Context, conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	deadline, _ := ctx.Deadline()
-	pause := time.Until(deadline) / udpTries
+	pause := a.timeout / udpTries
 	buf := make([]byte, 2048)
 	for range udpTries {
 		if err := ctx.Err(); err != nil {

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // bindAndRegister gives the socket its address and port, tells the agent of
-// them, and only then lets the connection begin.
+// them, and only then lets the connection begin, and its time.
 func (a *attempt) bindAndRegister(ctx context.Context, c syscall.RawConn) error {
 	var source netip.AddrPort
 	var err error
@@ -21,11 +22,15 @@ func (a *attempt) bindAndRegister(ctx context.Context, c syscall.RawConn) error 
 		return fmt.Errorf("bind: %w", err)
 	}
 	if a.agent != nil {
-		if err := a.agent.Register(ctx, a.Protocol, source); err != nil {
+		registering, cancel := context.WithTimeout(ctx, registerPatience)
+		err := a.agent.Register(registering, a.Protocol, source)
+		cancel()
+		if err != nil {
 			return fmt.Errorf("register the probe with the agent: %w", err)
 		}
 	}
 	a.bound <- source
+	a.timer = time.AfterFunc(a.timeout, a.giveUp)
 	return nil
 }
 

@@ -85,24 +85,40 @@ func Run(ctx context.Context, agent Agent, tasks []Task, timeout time.Duration) 
 	return out
 }
 
+// An agent that is behind, because the node is busy or the policies have just
+// changed, must not make an attempt look like one that nobody answered.
+const (
+	// registerPatience is how long it may take to note that a connection is a
+	// test. It is not part of the attempt's time.
+	registerPatience = 10 * time.Second
+	// recordPatience is how long after the attempt its record of the denial may
+	// come.
+	recordPatience = time.Second
+)
+
 func one(ctx context.Context, agent Agent, t Task, timeout time.Duration) Outcome {
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	a := &attempt{Task: t, agent: agent, bound: make(chan netip.AddrPort, 1)}
+	connecting, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	a := &attempt{Task: t, agent: agent, timeout: timeout, giveUp: giveUp, bound: make(chan netip.AddrPort, 1)}
 	denials := make(chan *Denial, 1)
 	var asking sync.WaitGroup
 	if agent != nil {
 		asking.Go(func() {
 			if d := a.awaitDenial(ctx); d != nil {
 				denials <- d
-				cancel()
+				giveUp()
 			}
 		})
 	}
-	err := a.connect(ctx)
+	err := a.connect(connecting)
 	timedOut := isTimeout(err)
-	if !timedOut {
+	if timedOut {
+		late := time.AfterFunc(recordPatience, cancel)
+		defer late.Stop()
+	} else {
 		cancel()
 	}
 	asking.Wait()

@@ -18,9 +18,12 @@ type fakeAgent struct {
 	denied     map[uint16]*Denial
 	registered map[netip.AddrPort]string
 	refuse     error
+	slow       time.Duration // before it notes a probe, and before it has a record
+	began      time.Time
 }
 
 func (f *fakeAgent) Register(_ context.Context, protocol string, source netip.AddrPort) error {
+	time.Sleep(f.slow)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.registered == nil {
@@ -35,6 +38,12 @@ func (f *fakeAgent) Denied(_ context.Context, protocol string, source, destinati
 	defer f.mu.Unlock()
 	if f.registered[source] != protocol {
 		return nil, errors.New("asked about a connection that was not registered")
+	}
+	if f.began.IsZero() {
+		f.began = time.Now()
+	}
+	if time.Since(f.began) < f.slow {
+		return nil, nil
 	}
 	return f.denied[destination.Port()], nil
 }
@@ -147,6 +156,21 @@ func TestResults(t *testing.T) {
 	}
 	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("all of it took %s: the tasks did not run side by side", took)
+	}
+}
+
+// An agent that is slow, or late with its records, makes no error of what is
+// connected or blocked.
+func TestSlowAgentMakesNoErrors(t *testing.T) {
+	open, _ := listen(t)
+	denied := udp(t, false)
+	tasks := []Task{task(0, "TCP", open), task(1, "UDP", denied)}
+	want := []Result{Connected, Blocked}
+	agent := &fakeAgent{denied: map[uint16]*Denial{uint16(denied): {Tier: "default"}}, slow: 300 * time.Millisecond}
+	for i, o := range Run(t.Context(), agent, tasks, 100*time.Millisecond) {
+		if o.Result != want[i] {
+			t.Errorf("task %d: %+v, want %s", i, o, want[i])
+		}
 	}
 }
 
