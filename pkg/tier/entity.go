@@ -114,7 +114,7 @@ func (e *entity) matchesAccount(ep *policy.Endpoint, l *labels) bool {
 			return false
 		}
 	}
-	return e.accountSel == nil || e.accountSel.Matches(l.accounts[accountName{ep.Namespace, name}])
+	return e.accountSel == nil || e.accountSel.Matches(l.account(ep.Namespace, name))
 }
 
 // selects says whether a Service's selector picks a pod; one without selector

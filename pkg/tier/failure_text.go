@@ -43,7 +43,7 @@ func (m *Model) accountText(x *end) string {
 		return m.endText(x)
 	}
 	name := rep.Labels[policy.LabelServiceAccount]
-	return rep.Namespace + "/" + name + labelsText(m.labels.accounts[accountName{rep.Namespace, name}])
+	return rep.Namespace + "/" + name + labelsText(m.labels.account(rep.Namespace, name))
 }
 
 func entityText(e *policy.Entity) string {

@@ -42,6 +42,15 @@ func labelsOf(s *policy.Snapshot, prev *policy.Snapshot, old labels) labels {
 	return l
 }
 
+// account is the labels of a service account. One that is not written down
+// has its name only, as every account does.
+func (l *labels) account(namespace, name string) selector.Labels {
+	if own, ok := l.accounts[accountName{namespace, name}]; ok {
+		return own
+	}
+	return selector.Labels{policy.LabelName: name}
+}
+
 // with is l with the service that an entity names, if it names one.
 func (l labels) with(e *entity, s *policy.Snapshot) labels {
 	if e.service.Name == "" {

@@ -49,7 +49,8 @@ status: {phase: Running, podIP: 10.0.0.6, podIPs: [{ip: 10.0.0.6}, {ip: "fd00::6
 // scenario is a few policies and what they decide. A question reads
 // "in red/web > red/db tcp/80": the ingress verdict of red/db; "out" is the
 // egress verdict of the source. An end is a pod (at its IPv4 address), a pod
-// with /6 (at its IPv6 address) or an address.
+// with /6 (at its IPv6 address) or an address; with @port it says the source's
+// port. Of ICMP a type and code are asked: icmp/8:0.
 // The answer is the Log rules passed and what decided: "Log t/p:0, Deny t/q:1"
 // is rule 1 of policy q in tier t after rule 0 of p; ":end" the end of the
 // tier after policy q; "Allow" alone that no policy decided (S9).
@@ -142,6 +143,15 @@ func hit(h policy.Hit) string {
 
 func end(t *testing.T, m *tier.Model, s string) tier.Peer {
 	t.Helper()
+	if at, port, ok := strings.Cut(s, "@"); ok {
+		p := end(t, m, at)
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Port = uint16(n)
+		return p
+	}
 	if a, err := netip.ParseAddr(s); err == nil {
 		return tier.Peer{Endpoint: m.Owner(a), Addr: a}
 	}
@@ -163,12 +173,20 @@ func end(t *testing.T, m *tier.Model, s string) tier.Peer {
 func service(t *testing.T, s string) (policy.Protocol, uint16) {
 	t.Helper()
 	name, port, _ := strings.Cut(s, "/")
+	if typ, code, ok := strings.Cut(port, ":"); ok {
+		a, err1 := strconv.ParseUint(typ, 10, 8)
+		b, err2 := strconv.ParseUint(code, 10, 8)
+		if err1 != nil || err2 != nil {
+			t.Fatalf("type and code %q", port)
+		}
+		return map[string]policy.Protocol{"icmp": policy.ICMP, "icmpv6": policy.ICMPv6}[name], policy.ICMPPort(uint8(a), uint8(b))
+	}
 	n, err := strconv.Atoi(port)
 	if err != nil {
 		t.Fatal(err)
 	}
 	number, _ := strconv.Atoi(name) // protocols without a name here
-	known := map[string]policy.Protocol{"tcp": policy.TCP, "udp": policy.UDP, "sctp": policy.SCTP, "icmp": policy.ICMP}
+	known := map[string]policy.Protocol{"tcp": policy.TCP, "udp": policy.UDP, "sctp": policy.SCTP, "icmp": policy.ICMP, "udplite": policy.UDPLite}
 	if p, ok := known[name]; ok {
 		return p, uint16(n)
 	}
