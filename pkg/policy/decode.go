@@ -61,7 +61,7 @@ func (d *Decoder) Decode(file string, data []byte) ([]Resource, Faults) {
 		root, err := parse(c, fast)
 		if err != nil {
 			faults = append(faults, Fault{
-				Origin: Origin{File: file, Line: err.line, Column: err.col}, Reason: err.msg,
+				Origin: Origin{File: file, Line: err.line, Column: err.col}, Reason: err.msg, Code: CodeSyntax,
 			})
 			continue
 		}
@@ -89,7 +89,7 @@ func ValidateObject(u *unstructured.Unstructured) (value any, faults Faults) {
 func (d *Decoder) document(file string, root *node, out []Resource, faults Faults) ([]Resource, Faults) {
 	r := &reading{dec: d, file: file, root: root}
 	if root.kind != isMap {
-		r.fault(root, Fault{Reason: "expected a resource, got " + root.kind.String()})
+		r.fault(root, Fault{Code: CodeNoResource, Reason: "expected a resource, got " + root.kind.String()})
 		return out, append(faults, r.faults...)
 	}
 	kind, items := root.get("kind"), root.get("items")

@@ -74,7 +74,7 @@ func (r *reading) resource() (Resource, bool) {
 		name string
 	}{{api, "apiVersion"}, {kind, "kind"}} {
 		if f.n.empty() {
-			r.fault(r.root, Fault{Field: f.name, Reason: "a resource must say its " + f.name})
+			r.fault(r.root, Fault{Code: CodeNoResource, Field: f.name, Reason: "a resource must say its " + f.name})
 		} else if f.n.kind != isString {
 			r.wrongType(f.n, isString)
 		}
@@ -84,6 +84,9 @@ func (r *reading) resource() (Resource, bool) {
 	}
 	res := Resource{Origin: r.origin(r.root.line, r.root.col)}
 	rd, known := readers[[2]string{api.text, kind.text}]
+	if stored := r.stored(api, kind); stored != nil {
+		rd, known = *stored, true
+	}
 	if !known {
 		ok := r.otherKind(api, kind)
 		res.Key = r.key
@@ -120,39 +123,39 @@ func (r *reading) otherKind(api, kind *node) bool {
 	meta := r.root.get("metadata")
 	r.key.Name = strings.Clone(textOf(meta.get("name")))
 	r.key.Namespace = r.dec.shared.str(textOf(meta.get("namespace")))
-	mine, others := kindsOf(group)
+	if group == groupCalicoCRD {
+		group = groupCalico
+	}
+	mine, others := kindNames(group), otherKinds[group]
 	switch {
-	case group == groupCalicoCRD:
-		r.fault(api, Fault{Unsupported: true,
-			Reason: "this is the form in which Calico stores resources; netpol reads the public one",
-			Fix:    "use projectcalico.org/v3"})
 	case group == groupPolicy && !slices.Contains(mine, kind.text):
 		r.unsupported(kind, "a "+kind.text)
 	case group == "extensions" && kind.text == "NetworkPolicy":
-		r.fault(api, Fault{Unsupported: true, Reason: "this version has been removed from Kubernetes", Fix: "use networking.k8s.io/v1"})
+		r.fault(api, Fault{Code: CodeUnknownKind, Unsupported: true, Reason: "this version has been removed from Kubernetes", Fix: "use networking.k8s.io/v1"})
 	case group == "" && version != "v1":
-		r.fault(api, Fault{Reason: "there is no such API version", Fix: didYouMean(api.text, apiVersions())})
+		r.fault(api, Fault{Code: CodeUnknownKind, Reason: "there is no such API version", Fix: didYouMean(api.text, apiVersions())})
 	case slices.Contains(mine, kind.text):
-		r.fault(api, Fault{Reason: "there is no such version of " + kind.text, Fix: "use " + apiVersionOf(group, kind.text)})
+		r.fault(api, Fault{Code: CodeUnknownKind, Reason: "there is no such version of " + kind.text, Fix: "use " + apiVersionOf(group, kind.text)})
 	case slices.Contains(others, kind.text):
-	case group == groupCalico && nearest(kind.text, mine) == "":
+	case group == groupCalico && nearest(kind.text, mine) == "" && r.key.Kind != Kind(kind.text+"."+groupCalicoCRD):
 		r.unsupported(kind, "a "+kind.text)
+	case group == groupCalico && nearest(kind.text, mine) == "": // its internals: blocks of addresses and the like
 	case group == groupCalico, group == groupNetworking:
-		r.fault(kind, Fault{Reason: "there is no such kind in " + group,
+		r.fault(kind, Fault{Code: CodeUnknownKind, Reason: "there is no such kind in " + group,
 			Fix: didYouMean(kind.text, append(mine, others...))})
 	}
 	return true
 }
 
-// kindsOf are the kinds of a group that verdicts depend on, and known others.
-func kindsOf(group string) (mine, others []string) {
+// kindNames are the kinds of a group that verdicts depend on.
+func kindNames(group string) (names []string) {
 	for id := range readers {
 		if g, _, ok := strings.Cut(id[0], "/"); ok && g == group {
-			mine = append(mine, id[1])
+			names = append(names, id[1])
 		}
 	}
-	slices.Sort(mine)
-	return mine, otherKinds[group]
+	slices.Sort(names)
+	return names
 }
 
 func apiVersions() []string {

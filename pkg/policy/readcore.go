@@ -106,7 +106,7 @@ func (r *reading) addr(to []netip.Addr, n *node) []netip.Addr {
 	}
 	a, err := netip.ParseAddr(textOf(n))
 	if err != nil || a.Zone() != "" {
-		r.fault(n, Fault{Reason: "expected an IP address"})
+		r.fault(n, Fault{Code: CodeBadAddress, Reason: "expected an IP address"})
 		return to
 	}
 	return append(to, a.Unmap())
@@ -155,7 +155,7 @@ func (r *reading) portNumber(n *node) uint16 {
 	}
 	v, err := strconv.ParseUint(n.text, 10, 16)
 	if n.kind != isNumber || err != nil || v == 0 {
-		r.fault(n, Fault{Reason: "a port is a number from 1 to 65535"})
+		r.fault(n, Fault{Code: CodeBadPort, Reason: "a port is a number from 1 to 65535"})
 		return 0
 	}
 	return uint16(v)

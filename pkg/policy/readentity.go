@@ -52,7 +52,7 @@ func (r *reading) nets(n *node) []netip.Prefix {
 	}
 	start := r.mark()
 	if len(list) > maxNets {
-		r.fault(n, Fault{Value: strconv.Itoa(len(list)), Reason: fmt.Sprintf("more than %d nets in one list", maxNets)})
+		r.fault(n, Fault{Code: CodeOutOfBounds, Value: strconv.Itoa(len(list)), Reason: fmt.Sprintf("more than %d nets in one list", maxNets)})
 	}
 	nets := make([]netip.Prefix, 0, len(list))
 	for i := range list {
@@ -62,9 +62,9 @@ func (r *reading) nets(n *node) []netip.Prefix {
 		case item.kind != isString:
 			r.wrongType(item, isString)
 		case err != nil:
-			r.fault(item, Fault{Reason: "a net is written 10.0.0.0/24 or 2001:db8::/64"})
+			r.fault(item, Fault{Code: CodeBadNet, Reason: "a net is written 10.0.0.0/24 or 2001:db8::/64"})
 		case p != p.Masked():
-			r.fault(item, Fault{Reason: "the net has bits set beyond its length", Fix: "write " + p.Masked().String()})
+			r.fault(item, Fault{Code: CodeUnmaskedNet, Reason: "the net has bits set beyond its length", Fix: "write " + p.Masked().String()})
 		}
 		nets = append(nets, p)
 	}

@@ -124,20 +124,20 @@ func (r *reading) metadata(namespaced bool) {
 	r.key.Name = strings.Clone(r.str(name))
 	switch {
 	case meta == nil:
-		r.fault(r.root, Fault{Field: "metadata", Reason: "the resource has no metadata", Fix: "add metadata.name"})
+		r.fault(r.root, Fault{Code: CodeNoResource, Field: "metadata", Reason: "the resource has no metadata", Fix: "add metadata.name"})
 		return
 	case meta.kind != isMap:
 		r.wrongType(meta, isMap)
 		return
 	case name == nil:
-		r.fault(meta, Fault{Field: "metadata.name", Reason: "the resource has no name", Fix: "add metadata.name"})
+		r.fault(meta, Fault{Code: CodeNoResource, Field: "metadata.name", Reason: "the resource has no name", Fix: "add metadata.name"})
 	case name.kind == isString:
 		r.checkName(name, maxName, subdomain)
 	}
 	ns := meta.get("namespace")
 	switch {
 	case !namespaced && !ns.empty():
-		r.fault(ns, Fault{Reason: fmt.Sprintf("a %s belongs to no namespace", r.key.Kind), Fix: "remove the field"})
+		r.fault(ns, Fault{Code: CodeNotHere, Reason: fmt.Sprintf("a %s belongs to no namespace", r.key.Kind), Fix: "remove the field"})
 	case namespaced && ns.empty():
 		r.key.Namespace = "default"
 	case namespaced:
@@ -151,13 +151,13 @@ func (r *reading) metadata(namespaced bool) {
 func (r *reading) checkName(n *node, longest int, form *regexp.Regexp) {
 	switch {
 	case len(n.text) > longest:
-		r.fault(n, Fault{Reason: fmt.Sprintf("%d characters are more than the %d that a name may have", len(n.text), longest)})
+		r.fault(n, Fault{Code: CodeOutOfBounds, Reason: fmt.Sprintf("%d characters are more than the %d that a name may have", len(n.text), longest)})
 	case !form.MatchString(n.text):
 		what := "lower-case letters, digits, - and ., beginning and ending with a letter or digit"
 		if form == dnsLabel {
 			what = "lower-case letters, digits and -, beginning and ending with a letter or digit"
 		}
-		r.fault(n, Fault{Reason: "a name is made of " + what})
+		r.fault(n, Fault{Code: CodeBadName, Reason: "a name is made of " + what})
 	}
 }
 

@@ -66,7 +66,7 @@ func (r *reading) kubernetesTypes(p *Policy, spec *node, broken bool) {
 		case "Egress":
 			p.Types[Egress] = true
 		default:
-			r.fault(t, Fault{Reason: "there is no such policy type", Fix: didYouMean(t.text, []string{"Ingress", "Egress"})})
+			r.fault(t, Fault{Code: CodeUnknownValue, Reason: "there is no such policy type", Fix: didYouMean(t.text, []string{"Ingress", "Egress"})})
 			p.Types = [2]bool{true, true}
 		}
 	}

@@ -19,11 +19,11 @@ func (r *reading) peers(list *node) []Entity {
 		var e Entity
 		switch {
 		case block != nil && (pods != nil || namespaces != nil):
-			r.fault(block, Fault{Reason: "a peer is an ipBlock or selectors, not both", Fix: "make two peers"})
+			r.fault(block, Fault{Code: CodeExclusive, Reason: "a peer is an ipBlock or selectors, not both", Fix: "make two peers"})
 		case block != nil:
 			e.Nets, e.NotNets = r.ipBlock(block)
 		case pods == nil && namespaces == nil:
-			r.fault(n, Fault{Reason: "a peer must have podSelector, namespaceSelector or ipBlock"})
+			r.fault(n, Fault{Code: CodeRequired, Reason: "a peer must have podSelector, namespaceSelector or ipBlock"})
 		default:
 			var sel *selector.Selector
 			if pods != nil {
@@ -55,13 +55,13 @@ func (r *reading) ipBlock(n *node) (nets, except []netip.Prefix) {
 	read := func(n *node) netip.Prefix {
 		p, err := netip.ParsePrefix(textOf(n))
 		if err != nil {
-			r.fault(n, Fault{Reason: "a net is written 10.0.0.0/24 or 2001:db8::/64"})
+			r.fault(n, Fault{Code: CodeBadNet, Reason: "a net is written 10.0.0.0/24 or 2001:db8::/64"})
 		}
 		return p.Masked()
 	}
 	cidr := n.get("cidr")
 	if cidr.empty() {
-		r.fault(n, Fault{Reason: "an ipBlock must have a cidr"})
+		r.fault(n, Fault{Code: CodeRequired, Reason: "an ipBlock must have a cidr"})
 		return nil, nil
 	}
 	whole := read(cidr)
@@ -69,7 +69,7 @@ func (r *reading) ipBlock(n *node) (nets, except []netip.Prefix) {
 	for i := range items(list) {
 		p := read(&list.kids[i].node)
 		if p.IsValid() && whole.IsValid() && (p.Bits() <= whole.Bits() || !whole.Contains(p.Addr())) {
-			r.fault(&list.kids[i].node, Fault{Reason: fmt.Sprintf("an exception must be a part of the net %s", whole)})
+			r.fault(&list.kids[i].node, Fault{Code: CodeBadNet, Reason: fmt.Sprintf("an exception must be a part of the net %s", whole)})
 		}
 		except = append(except, p)
 	}
@@ -96,7 +96,7 @@ func (r *reading) labelSelector(n *node) *selector.Selector {
 			values = append(values, textOf(&list.kids[j].node))
 		}
 		if key == "" {
-			r.fault(e, Fault{Field: pathOf(r.root, e) + ".key", Reason: "an expression must have a key"})
+			r.fault(e, Fault{Code: CodeRequired, Field: pathOf(r.root, e) + ".key", Reason: "an expression must have a key"})
 		}
 		parts = append(parts, r.expression(e, key, op, values))
 	}
@@ -108,13 +108,13 @@ func (r *reading) expression(e *node, key string, op *node, values []string) *se
 	takesValues := name == "In" || name == "NotIn"
 	switch {
 	case op == nil:
-		r.fault(e, Fault{Field: pathOf(r.root, e) + ".operator", Reason: "an expression must have an operator", Fix: didYouMean("", labelOperators)})
+		r.fault(e, Fault{Code: CodeRequired, Field: pathOf(r.root, e) + ".operator", Reason: "an expression must have an operator", Fix: didYouMean("", labelOperators)})
 	case !slices.Contains(labelOperators, name):
-		r.fault(op, Fault{Reason: "there is no such operator", Fix: didYouMean(name, labelOperators)})
+		r.fault(op, Fault{Code: CodeUnknownValue, Reason: "there is no such operator", Fix: didYouMean(name, labelOperators)})
 	case takesValues && len(values) == 0:
-		r.fault(op, Fault{Reason: name + " needs values"})
+		r.fault(op, Fault{Code: CodeRequired, Reason: name + " needs values"})
 	case !takesValues && len(values) > 0:
-		r.fault(op, Fault{Reason: name + " takes no values"})
+		r.fault(op, Fault{Code: CodeExclusive, Reason: name + " takes no values"})
 	}
 	switch name {
 	case "In":

@@ -102,7 +102,7 @@ func (r *reading) order(n *node) Order {
 		r.wrongType(n, isNumber)
 		return math.NaN()
 	case err != nil || math.IsNaN(v) || math.IsInf(v, 0):
-		r.fault(n, Fault{Reason: "an order is a finite number", Fix: "leave it out to be last"})
+		r.fault(n, Fault{Code: CodeOutOfBounds, Reason: "an order is a finite number", Fix: "leave it out to be last"})
 		return math.NaN()
 	}
 	return v
@@ -117,13 +117,13 @@ func (r *reading) selector(n *node, ruleNamespaces bool) *selector.Selector {
 	s, err := selector.Parse(n.text)
 	switch {
 	case err != nil:
-		r.fault(n, Fault{Reason: err.Error()})
+		r.fault(n, Fault{Code: CodeBadSelector, Reason: err.Error()})
 		return nil
 	case s.UsesGlobal() && !ruleNamespaces:
-		r.fault(n, Fault{Reason: "global() is allowed in a rule's namespaceSelector only"})
+		r.fault(n, Fault{Code: CodeBadGlobal, Reason: "global() is allowed in a rule's namespaceSelector only"})
 		return nil
 	case s.UsesGlobal() && !s.Global():
-		r.fault(n, Fault{Reason: "global() can't be part of a longer selector"})
+		r.fault(n, Fault{Code: CodeBadGlobal, Reason: "global() can't be part of a longer selector"})
 		return nil
 	}
 	return s
@@ -176,11 +176,11 @@ func (r *policyReader) types() {
 		case "Egress":
 			d = Egress
 		default:
-			r.fault(t, Fault{Reason: "there is no such policy type", Fix: didYouMean(t.text, []string{"Ingress", "Egress"})})
+			r.fault(t, Fault{Code: CodeUnknownValue, Reason: "there is no such policy type", Fix: didYouMean(t.text, []string{"Ingress", "Egress"})})
 			continue
 		}
 		if p.Types[d] {
-			r.fault(t, Fault{Reason: "the type is given twice", Fix: "remove one"})
+			r.fault(t, Fault{Code: CodeDuplicate, Reason: "the type is given twice", Fix: "remove one"})
 		}
 		p.Types[d] = true
 	}
@@ -232,7 +232,7 @@ func (r *policyReader) rules(dir Direction, field string) {
 		return
 	}
 	if len(n.kids) > maxRules {
-		r.fault(n, Fault{Value: strconv.Itoa(len(n.kids)), Reason: fmt.Sprintf("more than %d rules in one direction", maxRules)})
+		r.fault(n, Fault{Code: CodeOutOfBounds, Value: strconv.Itoa(len(n.kids)), Reason: fmt.Sprintf("more than %d rules in one direction", maxRules)})
 	}
 	if len(n.kids) == 0 {
 		return

@@ -70,7 +70,7 @@ func (r *policyReader) action(n *node) Action {
 	a := n.get("action")
 	if a.empty() {
 		if n.kind == isMap {
-			r.fault(n, Fault{Field: pathOf(r.root, n) + ".action", Reason: "a rule must say its action", Fix: didYouMean("", actions)})
+			r.fault(n, Fault{Code: CodeRequired, Field: pathOf(r.root, n) + ".action", Reason: "a rule must say its action", Fix: didYouMean("", actions)})
 		}
 		return 0
 	}
@@ -80,7 +80,7 @@ func (r *policyReader) action(n *node) Action {
 		}
 	}
 	if a.kind == isString {
-		r.fault(a, Fault{Reason: "there is no such action", Fix: didYouMean(a.text, actions)})
+		r.fault(a, Fault{Code: CodeUnknownValue, Reason: "there is no such action", Fix: didYouMean(a.text, actions)})
 	}
 	return 0
 }
@@ -94,7 +94,7 @@ func (r *policyReader) ipVersion(n *node) uint8 {
 	case n.text == "6":
 		return 6
 	}
-	r.fault(n, Fault{Reason: "an IP version is 4 or 6"})
+	r.fault(n, Fault{Code: CodeUnknownValue, Reason: "an IP version is 4 or 6"})
 	return 0
 }
 
@@ -119,7 +119,7 @@ func (r *reading) protocol(n *node) Protocol {
 	for _, p := range protocolsByName {
 		names = append(names, p.String())
 	}
-	r.fault(n, Fault{Reason: "a protocol is one of " + strings.Join(names, ", ") + " or a number from 1 to 255",
+	r.fault(n, Fault{Code: CodeBadProtocol, Reason: "a protocol is one of " + strings.Join(names, ", ") + " or a number from 1 to 255",
 		Fix: fixOf(nearest(n.text, names))})
 	return 0
 }
@@ -181,9 +181,9 @@ func (r *policyReader) families(n *node, out *Rule) {
 				case want == 0:
 					want = v
 				case want != v && out.IPVersion != 0:
-					r.fault(net, Fault{Reason: "the net is not of the rule's ipVersion " + strconv.Itoa(int(want))})
+					r.fault(net, Fault{Code: CodeMixedFamilies, Reason: "the net is not of the rule's ipVersion " + strconv.Itoa(int(want))})
 				case want != v:
-					r.fault(net, Fault{Reason: "a rule's nets must be all IPv4 or all IPv6", Fix: "make a rule of its own for each family"})
+					r.fault(net, Fault{Code: CodeMixedFamilies, Reason: "a rule's nets must be all IPv4 or all IPv6", Fix: "make a rule of its own for each family"})
 				}
 			}
 		}

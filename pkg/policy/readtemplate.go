@@ -43,7 +43,7 @@ func readTemplate(r *reading) any {
 	if n := spec.get("replicas"); n != nil {
 		v, err := strconv.Atoi(n.text)
 		if n.kind != isNumber || err != nil || v < 0 {
-			r.fault(n, Fault{Reason: "expected a number, 0 or more"})
+			r.fault(n, Fault{Code: CodeOutOfBounds, Reason: "expected a number, 0 or more"})
 		}
 		t.Replicas = v
 	}

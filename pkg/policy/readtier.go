@@ -14,7 +14,7 @@ func readTier(r *reading) any {
 		case "Pass":
 			t.DefaultAction = Pass
 		default:
-			r.fault(a, Fault{Reason: "a tier's default action is Deny or Pass", Fix: fixOf(nearest(a.text, []string{"Deny", "Pass"}))})
+			r.fault(a, Fault{Code: CodeUnknownValue, Reason: "a tier's default action is Deny or Pass", Fix: fixOf(nearest(a.text, []string{"Deny", "Pass"}))})
 		}
 	}
 	r.builtinTier(t, spec)
@@ -45,10 +45,10 @@ func (r *reading) builtinTier(t *Tier, spec *node) {
 		return
 	}
 	if n := spec.get("order"); n != nil && t.Order != b.Order {
-		r.fault(n, Fault{Reason: "the order of tier " + b.Name + " is fixed", Fix: "write " + strconv.FormatFloat(b.Order, 'f', -1, 64)})
+		r.fault(n, Fault{Code: CodeFixed, Reason: "the order of tier " + b.Name + " is fixed", Fix: "write " + strconv.FormatFloat(b.Order, 'f', -1, 64)})
 	}
 	if n := spec.get("defaultAction"); n != nil && t.DefaultAction != b.DefaultAction {
-		r.fault(n, Fault{Reason: "the default action of tier " + b.Name + " is fixed", Fix: "write " + b.DefaultAction.String()})
+		r.fault(n, Fault{Code: CodeFixed, Reason: "the default action of tier " + b.Name + " is fixed", Fix: "write " + b.DefaultAction.String()})
 	}
 	t.Order, t.DefaultAction = b.Order, b.DefaultAction
 }

@@ -108,6 +108,7 @@ func (r *reading) check(n *node, s *schema, skip ...string) {
 				Origin: r.origin(e.line, e.col),
 				Field:  joinPath(pathOf(r.root, n), e.key),
 				Reason: noSuchField,
+				Code:   CodeUnknownField,
 				Fix:    didYouMean(e.key, s.names),
 			})
 		case !slices.Contains(skip, e.key):
@@ -126,6 +127,7 @@ func (r *reading) twice(n *node) {
 			Origin: r.origin(e.line, e.col),
 			Field:  joinPath(pathOf(r.root, n), e.key),
 			Reason: givenTwice,
+			Code:   CodeDuplicate,
 			Fix:    "remove one",
 		})
 	}
@@ -142,7 +144,7 @@ func (r *reading) twiceAnywhere(n *node) {
 }
 
 func (r *reading) wrongType(n *node, want nodeKind) {
-	f := Fault{Reason: "expected " + want.String() + ", got " + n.kind.String()}
+	f := Fault{Code: CodeWrongType, Reason: "expected " + want.String() + ", got " + n.kind.String()}
 	if want == isString && (n.kind == isNumber || n.kind == isBool) {
 		f.Fix = `put it in quotes: "` + shorten(n.text) + `"`
 	}
