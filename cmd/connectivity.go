@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -13,22 +12,34 @@ import (
 
 // ConnectivityOptions are what connectivity needs.
 type ConnectivityOptions struct {
-	Factory *cli.Factory
-	Scope   scopeFlags
-	Format  output.Format
+	Factory  *cli.Factory
+	Scope    scopeFlags
+	External bool
+	Format   output.Format
 }
+
+// Formats that only matrices of connections have.
+const (
+	formatCSV      output.Format = "csv"
+	formatDOT      output.Format = "dot"
+	formatMermaid  output.Format = "mermaid"
+	formatMarkdown output.Format = "md"
+)
 
 // connectivityReport is the JSON of connectivity.
 type connectivityReport struct {
 	output.Meta
 	Summary connectivitySummary `json:"summary"`
 	Items   []connectivityItem  `json:"items"`
+	// Pairs have what is allowed on any port, declared or not.
+	Pairs []connectivityPair `json:"pairs"`
 }
 
 type connectivitySummary struct {
 	Pairs int `json:"pairs"` // source, destination and port
 	Allow int `json:"allow"`
 	Deny  int `json:"deny"`
+	Some  int `json:"some"` // of those denied: allowed for some of the pods
 }
 
 type connectivityItem struct {
@@ -37,7 +48,38 @@ type connectivityItem struct {
 	Protocol    string         `json:"protocol"`
 	Port        int            `json:"port"`
 	Result      string         `json:"result"` // allow or deny
-	By          *hitReport     `json:"by,omitempty"`
+	// AllowedPairs of Pairs pairs of pods may talk; given where only some may.
+	AllowedPairs int        `json:"allowedPairs,omitempty"`
+	Pairs        int        `json:"pairs,omitempty"`
+	By           *hitReport `json:"by,omitempty"`
+}
+
+type connectivityPair struct {
+	Source      workloadReport `json:"source"`
+	Destination workloadReport `json:"destination"`
+	Allowed     spaceReport    `json:"allowed"`
+	// Partly is what only some of the pods may.
+	Partly *spaceReport `json:"partly,omitempty"`
+}
+
+// spaceReport is a set of protocols and ports in JSON.
+type spaceReport struct {
+	Text string `json:"text"` // for people
+	// OtherProtocols says whether the protocols not listed are in it.
+	OtherProtocols bool             `json:"otherProtocols"`
+	Protocols      []protocolReport `json:"protocols"`
+}
+
+type protocolReport struct {
+	Protocol string        `json:"protocol"`
+	Ranges   []rangeReport `json:"ranges"`
+}
+
+// rangeReport is a range of ports in JSON; of ICMP and ICMPv6 of numbers that
+// are type × 256 + code.
+type rangeReport struct {
+	From int `json:"from"`
+	To   int `json:"to"`
 }
 
 // NewCmdConnectivity is "netpol connectivity".
@@ -48,12 +90,18 @@ func NewCmdConnectivity(f *cli.Factory, runF func(*ConnectivityOptions) error) *
 		Short: "Show who may talk to whom, as the policies say",
 		Long: `Show for every pair of workloads, on every port that the destination declares,
 whether the policies allow it. This is the model's answer; "netpol probe" asks
-the network.
+the network. "some" means that the pods of a workload are not judged alike: some
+of the pairs of pods may talk.
 
 With -n, pairs of which one end is in the namespace; with -A, the cluster's own
-workloads too.`,
+workloads too; with --external, also what is outside: network sets, nodes with
+host endpoints, nets that rules name, and the internet.
+
+With -o wide, what is allowed on all ports, declared or not, and what decided.
+-o dot and -o mermaid draw what is allowed; csv and md are tables.`,
 		Example: `  netpol connectivity
-  netpol connectivity --ns vote --pending
+  netpol connectivity --ns vote --pending --external
+  netpol connectivity -o dot | dot -Tsvg > connectivity.svg
   netpol connectivity -o json > expected.json && netpol probe --expect expected.json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,7 +113,10 @@ workloads too.`,
 	}
 	cmd.Flags().BoolVar(&opts.Scope.pending, "pending", false, "as if every staged policy were enforced")
 	cmd.Flags().StringVar(&opts.Scope.only, "only", "", "as if this staged policy were enforced")
-	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
+	cmd.Flags().BoolVar(&opts.External, "external", false, "what is outside of the cluster too")
+	completeFlag(cmd, f, "only", stagedNames)
+	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.Wide, output.JSON, output.YAML,
+		formatCSV, formatDOT, formatMermaid, formatMarkdown)
 	return cmd
 }
 
@@ -82,70 +133,87 @@ func connectivityRun(ctx context.Context, opts *ConnectivityOptions) error {
 	if err != nil {
 		return err
 	}
-	report := connectivityReport{Meta: output.NewMeta("Connectivity"), Items: []connectivityItem{}}
-	for _, it := range connectivity.Matrix(m, scope, connectivity.InNamespaces(f.Namespaces(), f.AllNamespaces())) {
-		row := connectivityItem{
-			Source: newWorkloadReport(it.Source), Destination: newWorkloadReport(it.Destination),
-			Protocol: it.Protocol.String(), Port: int(it.Port), Result: "deny",
-		}
-		if it.Allowed {
-			row.Result = "allow"
-			report.Summary.Allow++
-		} else {
-			report.Summary.Deny++
-		}
-		if it.By != nil {
-			by := newHitReport(*it.By, it.Direction)
-			row.By = &by
-		}
-		report.Items = append(report.Items, row)
+	if len(m.Snapshot().Endpoints) == 0 {
+		f.IO.ErrPrinter().Printf("warning: there are no pods and no workloads here, so no connections\n")
 	}
-	report.Summary.Pairs = len(report.Items)
-	return printConnectivity(opts, &report)
+	pairs := connectivity.Matrix(m, scope, connectivity.Options{
+		Pick:    connectivity.InNamespaces(f.Namespaces(), f.AllNamespaces()),
+		Outside: opts.External,
+		// The narrow formats show declared ports only, and those to the outside,
+		// which declares none.
+		Spaces: opts.Format != output.Text && opts.Format != formatCSV || opts.External,
+	})
+	return printConnectivity(opts, pairs)
 }
 
-func printConnectivity(opts *ConnectivityOptions, report *connectivityReport) error {
-	p := opts.Factory.IO.Printer()
-	if opts.Format.Structured() {
-		return p.Object(opts.Format, report)
-	}
-	columns := []string{"FROM", "TO", "PORT", "RESULT"}
-	if opts.Format == output.Wide {
-		columns = append(columns, "BY")
-	}
-	t := p.Table(columns...)
-	for _, it := range report.Items {
-		row := []any{
-			it.Source.Namespace + "/" + it.Source.Workload,
-			it.Destination.Namespace + "/" + it.Destination.Workload,
-			fmt.Sprintf("%s/%d", it.Protocol, it.Port),
-			output.Judged(it.Result == "allow", it.Result),
+func newConnectivityReport(pairs []connectivity.Pair) connectivityReport {
+	r := connectivityReport{Meta: output.NewMeta("Connectivity"), Items: []connectivityItem{}, Pairs: []connectivityPair{}}
+	for i := range pairs {
+		p := &pairs[i]
+		src, dst := newWorkloadReport(p.Source), newWorkloadReport(p.Destination)
+		pair := connectivityPair{Source: src, Destination: dst, Allowed: newSpaceReport(p.Open)}
+		if !p.Partly.Empty() {
+			partly := newSpaceReport(p.Partly)
+			pair.Partly = &partly
 		}
-		if opts.Format == output.Wide {
-			by := ""
-			if it.By != nil {
-				by = hitText(*it.By)
+		r.Pairs = append(r.Pairs, pair)
+		for k := range p.Ports {
+			v := &p.Ports[k]
+			it := connectivityItem{
+				Source: src, Destination: dst, Protocol: v.Protocol.String(), Port: int(v.Port), Result: resultWord(v.All()),
 			}
-			row = append(row, by)
+			if v.Some() {
+				it.AllowedPairs, it.Pairs = v.Allowed, v.Pairs
+			}
+			if v.By != nil {
+				by := newHitReport(*v.By, v.Direction)
+				it.By = &by
+			}
+			r.Items = append(r.Items, it)
 		}
-		t.Row(row...)
 	}
-	if err := t.Print(); err != nil {
-		return err
-	}
-	opts.Factory.IO.ErrPrinter().Printf("%d allowed, %d denied\n", report.Summary.Allow, report.Summary.Deny)
-	return nil
+	r.Summary = summarize(pairs)
+	return r
 }
 
-// hitText is what decided, on one line: tier/policy and rule.
-func hitText(h hitReport) string {
-	name := h.Name
-	if h.Namespace != "" {
-		name = h.Namespace + "/" + name
+func summarize(pairs []connectivity.Pair) connectivitySummary {
+	var s connectivitySummary
+	for i := range pairs {
+		for k := range pairs[i].Ports {
+			s.Pairs++
+			switch v := &pairs[i].Ports[k]; {
+			case v.All():
+				s.Allow++
+			case v.Some():
+				s.Some++
+				s.Deny++
+			default:
+				s.Deny++
+			}
+		}
 	}
-	where := fmt.Sprintf("rule %d", h.Rule)
-	if h.Rule < 0 {
-		where = "end of tier"
+	return s
+}
+
+func newSpaceReport(s connectivity.Space) spaceReport {
+	out := spaceReport{Text: s.String(), OtherProtocols: s.Others, Protocols: []protocolReport{}}
+	for _, p := range s.Protocols {
+		r := protocolReport{Protocol: p.Protocol.String(), Ranges: []rangeReport{}}
+		for _, pr := range p.Ranges {
+			r.Ranges = append(r.Ranges, rangeReport{int(pr.Min), int(pr.Max)})
+		}
+		out.Protocols = append(out.Protocols, r)
 	}
-	return fmt.Sprintf("%s: %s %s, %s", h.Tier, h.Kind, name, where)
+	return out
+}
+
+// stagedNames lists the staged policies, for --only.
+func stagedNames(w *world) []string {
+	var out []string
+	for _, p := range w.snap.Policies {
+		if p.Kind.Staged() {
+			out = append(out, p.Name)
+		}
+	}
+	return out
 }

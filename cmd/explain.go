@@ -3,7 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +20,7 @@ type ExplainOptions struct {
 	Source      string
 	Destination string
 	Scope       scopeFlags
-	ExitCode    bool
+	SourcePort  uint16
 	Format      output.Format
 }
 
@@ -32,13 +32,19 @@ func NewCmdExplain(f *cli.Factory, runF func(*ExplainOptions) error) *cobra.Comm
 		Short: "Walk the tiers for one connection and name the rule that decides",
 		Long: `Walk the tiers for one connection, at the source's end and at the
 destination's, and name the rule that decides; for rules that did not match, the
-criterion that failed and the value that it met.
+criterion that failed and the value that it met. The exit code is 0 if the
+connection is allowed and 1 if it is denied.
 
-SOURCE and DESTINATION are namespace/workload, namespace/pod or an address. The
-protocol is TCP unless it is given; without a port, the port that the
-destination declares, if it is one only.`,
+SOURCE and DESTINATION are
+` + connectivity.TargetHelp + `
+
+The protocol is the one that the destination declares for the port, or TCP.
+Without a port it is the one that the destination declares, if it is one only;
+icmp alone is a ping.`,
 		Example: `  netpol explain wordpress/wordpress vote/db:5432
-  netpol explain vote/vote kube-system/coredns:53/UDP --pending`,
+  netpol explain vote/vote kube-system/coredns:53/udp --pending
+  netpol explain internet svc/vote/vote
+  netpol explain vote/worker 192.0.2.7:443 -o json`,
 		Args: exactArgs("SOURCE", "DESTINATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Source, opts.Destination = args[0], args[1]
@@ -48,10 +54,15 @@ destination declares, if it is one only.`,
 			return explainRun(cmd.Context(), opts)
 		},
 	}
-	cmd.Flags().BoolVar(&opts.Scope.pending, "pending", false, "as if every staged policy were enforced")
-	cmd.Flags().StringVar(&opts.Scope.only, "only", "", "as if this staged policy were enforced")
-	cmd.Flags().BoolVar(&opts.ExitCode, "exit-code", false, "exit with 1 if the connection is denied")
-	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.JSON, output.YAML)
+	flags := cmd.Flags()
+	flags.BoolVar(&opts.Scope.pending, "pending", false, "as if every staged policy were enforced")
+	flags.StringVar(&opts.Scope.only, "only", "", "as if this staged policy were enforced")
+	flags.Uint16Var(&opts.SourcePort, "source-port", 0, "port that the source connects from; default: any that a program would get")
+	flags.Bool("exit-code", false, "")
+	_ = flags.MarkHidden("exit-code") // what it asked for is always so now
+	completeFlag(cmd, f, "only", stagedNames)
+	completeEnds(cmd, f)
+	output.AddFlag(flags, &opts.Format, output.Text, output.JSON, output.YAML)
 	return cmd
 }
 
@@ -68,236 +79,167 @@ func explainRun(ctx context.Context, opts *ExplainOptions) error {
 	if err != nil {
 		return err
 	}
-	src, err := findEnd(m, opts.Source)
+	q, err := newExplainQuestion(m, opts, target)
 	if err != nil {
 		return err
 	}
-	dst, err := findEnd(m, target.Name)
-	if err != nil {
-		return err
+	e := q.explain(m, scope)
+	if scope == tier.Enforced() {
+		e.pending = q.pending(m, &e)
 	}
-	if err := choosePort(&target, dst); err != nil {
-		return err
-	}
-	e := explain(m, scope, src, dst, target)
 	p := opts.Factory.IO.Printer()
 	if opts.Format.Structured() {
 		err = p.Object(opts.Format, newExplainReport(&e))
 	} else {
-		err = printExplanation(p, &e)
+		printExplanation(p, &e)
 	}
-	if err != nil || !opts.ExitCode {
+	if err != nil {
 		return err
 	}
 	return cli.Answer(e.allowed)
 }
 
-func findEnd(m *tier.Model, name string) (tier.Peer, error) {
-	if p, ok := connectivity.Find(m, name); ok {
-		return p, nil
-	}
-	return tier.Peer{}, cli.Unknown("workload, pod or address", name, connectivity.Names(m.Snapshot()), "netpol get pods -A")
-}
-
-// choosePort fills in the port where the destination leaves no choice.
-func choosePort(t *connectivity.Target, dst tier.Peer) error {
-	if t.Port != 0 || !t.Protocol.HasPorts() {
-		return nil
-	}
-	var ports []string
-	if dst.Endpoint != nil {
-		for _, p := range dst.Endpoint.Ports {
-			if p.Protocol == t.Protocol {
-				ports = append(ports, fmt.Sprint(p.Port))
-				t.Port = p.Port
-			}
-		}
-	}
-	if len(ports) == 1 {
-		return nil
-	}
-	what := "declares none"
-	if len(ports) > 1 {
-		what = "declares " + strings.Join(ports, ", ")
-	}
-	return cli.Usage(fmt.Sprintf("netpol explain … %s:80", t.Name), "%s: which port? it %s for %s", t.Name, what, t.Protocol)
-}
-
 // explained is a connection with both ends' walks.
 type explained struct {
 	source, destination string
-	target              connectivity.Target
+	protocol            policy.Protocol
+	port, sourcePort    uint16
 	ends                []endWalk
 	allowed             bool
+	notes               []string
+	pending             *pendingAnswer
 }
 
 type endWalk struct {
 	at   string
 	walk tier.Explanation
+	// notReached are the policies that select the end, but that something
+	// before them left nothing to decide.
+	notReached []policy.Key
 }
 
-func explain(m *tier.Model, scope tier.Scope, src, dst tier.Peer, t connectivity.Target) explained {
-	e := explained{source: endName(src), destination: endName(dst), target: t, allowed: true}
-	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.ID() == dst.Endpoint.ID() {
-		return e
+// decisive is the verdict that settles the connection: the first denial, or
+// the last end's.
+func (e *explained) decisive() (tier.Verdict, policy.Direction) {
+	var v tier.Verdict
+	var dir policy.Direction
+	for i := range e.ends {
+		v, dir = e.ends[i].walk.Verdict, e.ends[i].walk.Direction
+		if v.Action == policy.Deny {
+			break
+		}
 	}
-	for _, dir := range []policy.Direction{policy.Egress, policy.Ingress} {
-		local, peer := src, dst
-		if dir == policy.Ingress {
-			local, peer = dst, src
+	return v, dir
+}
+
+// explain walks both ends, of those pairs of peers that the names stand for
+// the first one that is denied, or else the first one.
+func (q *explainQuestion) explain(m *tier.Model, scope tier.Scope) explained {
+	conns := q.conns()
+	at, allowed := 0, 0
+	denied := -1
+	for i := range conns {
+		if q.always(&conns[i]) || m.Evaluate(scope, conns[i]).Allowed() {
+			allowed++
+		} else if denied < 0 {
+			denied = i
 		}
-		if local.Endpoint == nil {
-			continue
-		}
-		w := m.Explain(scope, dir, local, peer, t.Protocol, t.Port)
-		e.ends = append(e.ends, endWalk{at: endName(local), walk: w})
-		e.allowed = e.allowed && w.Verdict.Action == policy.Allow
+	}
+	if denied >= 0 {
+		at = denied
+	}
+	e := q.walk(m, scope, &conns[at])
+	e.notes = append(e.notes, q.notes...)
+	if allowed > 0 && allowed < len(conns) {
+		e.notes = append(e.notes, fmt.Sprintf(
+			"not all of it is judged alike: %d of %d sorts of pairs are allowed; this is one that is not", allowed, len(conns)))
 	}
 	return e
 }
 
-func endName(p tier.Peer) string {
-	if p.Endpoint == nil {
-		return p.Addr.String()
+// walk explains one connection.
+func (q *explainQuestion) walk(m *tier.Model, scope tier.Scope, c *tier.Conn) explained {
+	e := explained{
+		source: endName(q.src, c.Source), destination: endName(q.dst, c.Destination),
+		protocol: c.Protocol, port: c.Port, sourcePort: c.Source.Port, allowed: true,
 	}
-	return p.Endpoint.Workload.String()
+	if q.always(c) {
+		e.notes = append(e.notes, q.alwaysText(c))
+		return e
+	}
+	for _, dir := range []policy.Direction{policy.Egress, policy.Ingress} {
+		local, peer := c.Source, c.Destination
+		if dir == policy.Ingress {
+			local, peer = peer, local
+		}
+		if local.Endpoint == nil {
+			continue
+		}
+		w := m.Explain(scope, dir, local, peer, c.Protocol, c.Port)
+		end := endWalk{at: local.Endpoint.Workload.String(), walk: w}
+		end.notReached = notReached(m.Selecting(scope, dir, local.Endpoint), &w)
+		e.ends = append(e.ends, end)
+		e.allowed = e.allowed && w.Verdict.Action == policy.Allow
+		e.notes = append(e.notes, httpNotes(&w)...)
+	}
+	return e
 }
 
-func printExplanation(p *output.Printer, e *explained) error {
-	port := e.target.Protocol.String()
-	if e.target.Protocol.HasPorts() {
-		port += fmt.Sprintf("/%d", e.target.Port)
-	}
-	p.Line(output.Cell{Text: fmt.Sprintf("%s → %s %s:", e.source, e.destination, port)}, output.Verdict(e.allowed))
-	if len(e.ends) == 0 {
-		p.Printf("  neither end is judged: a pod always reaches itself, and addresses outside have no policy\n")
-	}
-	for _, end := range e.ends {
-		p.Printf("\n")
-		p.Line(output.Cell{Text: fmt.Sprintf("%s at %s:", end.walk.Direction, end.at)}, output.Verdict(end.walk.Verdict.Action == policy.Allow))
-		if len(end.walk.Tiers) == 0 {
-			p.Printf("  no policy selects it in this direction\n")
-		}
-		for _, t := range end.walk.Tiers {
-			printTier(p, &t)
-		}
-		if end.walk.Verdict.By.Rule == policy.NoPolicy && len(end.walk.Tiers) > 0 {
-			p.Printf("  no tier decided: allowed\n")
-		}
-	}
-	return nil
-}
-
-func printTier(p *output.Printer, t *tier.TierStep) {
-	p.Printf("  tier %s\n", t.Tier)
-	for _, ps := range t.Policies {
-		p.Printf("    %s (order %s)\n", ps.Policy.Key, orderText(ps.Policy.Order))
-		if len(ps.Rules) == 0 {
-			p.Printf("      no rules\n")
-		}
-		for _, r := range ps.Rules {
-			if r.Matched {
-				p.Indented(6, fmt.Sprintf("rule %d %s: matches%s", r.Index, r.Action, decides(r.Action)))
-				continue
-			}
-			p.Indented(6, fmt.Sprintf("rule %d %s: no, %s is %s, wanted %s", r.Index, r.Action, r.Failed, r.Met, r.Wanted))
+// notReached are the policies that select an end and that its walk does not
+// show.
+func notReached(selecting []*policy.Policy, w *tier.Explanation) []policy.Key {
+	var out []policy.Key
+	for _, p := range selecting {
+		shown := slices.ContainsFunc(w.Tiers, func(t tier.TierStep) bool {
+			return slices.ContainsFunc(t.Policies, func(s tier.PolicyStep) bool { return s.Policy == p })
+		})
+		if !shown {
+			out = append(out, p.Key)
 		}
 	}
-	if t.ByDefault {
-		p.Printf("    end of tier: %s%s\n", t.Outcome, decides(t.Outcome))
-	}
+	return out
 }
 
-func decides(a policy.Action) string {
-	switch a {
-	case policy.Pass:
-		return " → next tier"
-	case policy.Log:
-		return " → logged"
-	}
-	return " ← decides"
-}
-
-func orderText(o policy.Order) string {
-	if o == policy.Unordered {
-		return "none"
-	}
-	return fmt.Sprintf("%g", o)
-}
-
-// explainReport is the JSON of explain.
-type explainReport struct {
-	output.Meta
-	Source      string       `json:"source"`
-	Destination string       `json:"destination"`
-	Protocol    string       `json:"protocol"`
-	Port        int          `json:"port"`
-	Result      string       `json:"result"` // allow or deny
-	Ends        []explainEnd `json:"ends"`
-}
-
-type explainEnd struct {
-	Direction string        `json:"direction"`
-	Endpoint  string        `json:"endpoint"`
-	Result    string        `json:"result"`
-	By        hitReport     `json:"by"`
-	Tiers     []explainTier `json:"tiers"`
-}
-
-type explainTier struct {
-	Tier     string          `json:"tier"`
-	Outcome  string          `json:"outcome"`
-	Default  bool            `json:"byDefaultAction"`
-	Policies []explainPolicy `json:"policies"`
-}
-
-type explainPolicy struct {
-	Kind      string        `json:"kind"`
-	Namespace string        `json:"namespace,omitempty"`
-	Name      string        `json:"name"`
-	Rules     []explainRule `json:"rules"`
-}
-
-type explainRule struct {
-	Rule    int    `json:"rule"`
-	Action  string `json:"action"`
-	Matched bool   `json:"matched"`
-	Failed  string `json:"failed,omitempty"`
-	Wanted  string `json:"wanted,omitempty"`
-	Met     string `json:"met,omitempty"`
-}
-
-func resultWord(allowed bool) string {
-	if allowed {
-		return "allow"
-	}
-	return "deny"
-}
-
-func newExplainReport(e *explained) explainReport {
-	r := explainReport{
-		Meta: output.NewMeta("Explanation"), Source: e.source, Destination: e.destination,
-		Protocol: e.target.Protocol.String(), Port: int(e.target.Port), Result: resultWord(e.allowed), Ends: []explainEnd{},
-	}
-	for _, end := range e.ends {
-		v := end.walk.Verdict
-		out := explainEnd{
-			Direction: end.walk.Direction.String(), Endpoint: end.at, Result: resultWord(v.Action == policy.Allow),
-			By: newHitReport(v.By, end.walk.Direction), Tiers: []explainTier{},
-		}
-		for _, t := range end.walk.Tiers {
-			tr := explainTier{Tier: t.Tier, Outcome: t.Outcome.String(), Default: t.ByDefault, Policies: []explainPolicy{}}
-			for _, ps := range t.Policies {
-				k := ps.Policy.Key
-				pr := explainPolicy{Kind: string(k.Kind), Namespace: k.Namespace, Name: k.Name, Rules: []explainRule{}}
-				for _, rule := range ps.Rules {
-					pr.Rules = append(pr.Rules, explainRule{rule.Index, rule.Action.String(), rule.Matched, rule.Failed, rule.Wanted, rule.Met})
+// httpNotes tell of rules that would have to look into HTTP (S24).
+func httpNotes(w *tier.Explanation) []string {
+	var out []string
+	for _, t := range w.Tiers {
+		for _, ps := range t.Policies {
+			for _, r := range ps.Rules {
+				if r.Failed == "http" {
+					out = append(out, fmt.Sprintf("%s: %s rule %d allows some of HTTP, which is not judged here and so counts as no match",
+						ps.Policy.Key, w.Direction, r.Index))
 				}
-				tr.Policies = append(tr.Policies, pr)
 			}
-			out.Tiers = append(out.Tiers, tr)
 		}
-		r.Ends = append(r.Ends, out)
 	}
-	return r
+	return out
+}
+
+// pendingAnswer is what staged policies would make of the connection.
+type pendingAnswer struct {
+	allowed bool
+	by      policy.Hit
+	dir     policy.Direction
+	// alone are the staged policies each of which would do so by itself.
+	alone []policy.Key
+}
+
+// pending is nil where staged policies would not change who decides.
+func (q *explainQuestion) pending(m *tier.Model, now *explained) *pendingAnswer {
+	then := q.explain(m, tier.Pending())
+	before, _ := now.decisive()
+	after, dir := then.decisive()
+	if then.allowed == now.allowed && before.By == after.By {
+		return nil
+	}
+	a := &pendingAnswer{allowed: then.allowed, by: after.By, dir: dir}
+	for _, p := range m.Snapshot().Policies {
+		if p.Kind.Staged() {
+			if one := q.explain(m, tier.Only(p.Key)); one.allowed == then.allowed && one.allowed != now.allowed {
+				a.alone = append(a.alone, p.Key)
+			}
+		}
+	}
+	return a
 }

@@ -1,0 +1,345 @@
+package connectivity
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// Words that names of ends begin with.
+const (
+	nameInternet  = "internet"
+	prefixSet     = "set"
+	prefixService = "svc"
+	prefixHost    = "host"
+)
+
+// EndKind is what a name stands for.
+type EndKind uint8
+
+// The kinds of ends.
+const (
+	EndWorkload EndKind = iota
+	EndPod
+	EndAddress
+	EndSet
+	EndService
+	EndHost
+	EndInternet
+)
+
+// End is one end of connections: what a user's name stands for.
+type End struct {
+	Kind EndKind
+	Name string // in full: what the user could have typed
+	// Peers are who there is to judge: of pods that no rule can tell apart two, of
+	// such addresses one. A Service has those behind it.
+	Peers   []tier.Peer
+	Service *policy.Service // of EndService
+	Node    string          // of EndHost
+}
+
+// UnknownName is a name that nothing has.
+type UnknownName struct {
+	What, Name string
+	Known      []string
+	// Hint says what to type instead, where that is known.
+	Hint string
+}
+
+// Error names it.
+func (e *UnknownName) Error() string { return fmt.Sprintf("no %s %q", e.What, e.Name) }
+
+// AmbiguousName is a name that several have.
+type AmbiguousName struct {
+	Name string
+	Of   []string // in full
+}
+
+// Error names it.
+func (e *AmbiguousName) Error() string {
+	return fmt.Sprintf("%q is not one name but %d: %s", e.Name, len(e.Of), strings.Join(e.Of, ", "))
+}
+
+// Find is the first of the peers that a name stands for, as Lookup finds them.
+// ok is false for a name that does not exist; Names lists those that do.
+func Find(m *tier.Model, name string) (peer tier.Peer, ok bool) {
+	e, err := Lookup(m, name, nil)
+	if err != nil || len(e.Peers) == 0 {
+		return tier.Peer{}, false
+	}
+	return e.Peers[0], true
+}
+
+// Lookup finds what a name stands for: namespace/workload, namespace/pod, an
+// address, set/…, svc/namespace/name, host/node, internet, or a bare name that
+// one workload, pod or network set has, in the namespaces given if there are
+// any. The error is an *UnknownName or an *AmbiguousName.
+func Lookup(m *tier.Model, name string, namespaces []string) (*End, error) {
+	l := lookup{m: m, s: m.Snapshot(), namespaces: namespaces}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return &End{Kind: EndAddress, Name: name, Peers: []tier.Peer{m.Peer(addr)}}, nil
+	}
+	head, rest, qualified := strings.Cut(name, "/")
+	if e := l.pods(name, qualified); len(e) > 0 {
+		return one(name, e)
+	}
+	switch {
+	case name == nameInternet:
+		return l.internet(), nil
+	case !qualified:
+		if e := l.sets(name, true); len(e) > 0 {
+			return one(name, e)
+		}
+	case head == prefixSet:
+		if e := l.sets(rest, false); len(e) > 0 {
+			return one(name, e)
+		}
+		return nil, &UnknownName{What: "network set", Name: rest, Known: l.setNames()}
+	case head == prefixService:
+		return l.service(rest)
+	case head == prefixHost:
+		return l.host(rest)
+	}
+	return nil, l.unknown(name)
+}
+
+func one(name string, ends []End) (*End, error) {
+	if len(ends) == 1 {
+		return &ends[0], nil
+	}
+	e := &AmbiguousName{Name: name}
+	for i := range ends {
+		e.Of = append(e.Of, ends[i].Name)
+	}
+	return nil, e
+}
+
+type lookup struct {
+	m          *tier.Model
+	s          *policy.Snapshot
+	namespaces []string
+	sorted     *sorts
+}
+
+// pods are the workloads of a name, or else the pods.
+func (l *lookup) pods(name string, qualified bool) []End {
+	here := func(ns string) bool { return len(l.namespaces) == 0 || slices.Contains(l.namespaces, ns) }
+	workloads, pods := map[string][]*policy.Endpoint{}, []End{}
+	var order []string
+	for _, ep := range l.s.Endpoints {
+		if w := ep.Workload; w.String() == name || !qualified && w.Name == name && here(w.Namespace) {
+			if workloads[w.String()] == nil {
+				order = append(order, w.String())
+			}
+			workloads[w.String()] = append(workloads[w.String()], ep)
+		}
+		if ep.ID() == name || !qualified && ep.Name == name && here(ep.Namespace) {
+			pods = append(pods, End{Kind: EndPod, Name: ep.ID(), Peers: []tier.Peer{{Endpoint: ep}}})
+		}
+	}
+	if len(order) == 0 {
+		return pods
+	}
+	var out []End
+	for _, w := range order {
+		out = append(out, End{Kind: EndWorkload, Name: w, Peers: l.distinct(workloads[w])})
+	}
+	return out
+}
+
+// distinct are two endpoints of each sort, in order: one would do, but that it
+// always reaches itself (S32).
+func (l *lookup) distinct(eps []*policy.Endpoint) []tier.Peer {
+	seen := map[int32]int{}
+	var out []tier.Peer
+	for _, ep := range eps {
+		if len(eps) > 2 {
+			n := l.sorts().pod(ep)
+			if seen[n]++; seen[n] > 2 {
+				continue
+			}
+		}
+		out = append(out, tier.Peer{Endpoint: ep})
+	}
+	return out
+}
+
+// sorts are made when they are first asked for.
+func (l *lookup) sorts() *sorts {
+	if l.sorted == nil {
+		l.sorted = newSorts(l.m, NewAtoms(l.s))
+	}
+	return l.sorted
+}
+
+func (l *lookup) atoms() *Atoms { return l.sorts().atoms }
+
+func setName(k policy.Key) string {
+	if k.Namespace == "" {
+		return prefixSet + "/" + k.Name
+	}
+	return prefixSet + "/" + k.Namespace + "/" + k.Name
+}
+
+// sets finds network sets by NAME or NAMESPACE/NAME. A bare name is a global
+// set, or, if there is none of it or anywhere is set, a namespace's.
+func (l *lookup) sets(name string, anywhere bool) []End {
+	var global, named []End
+	for _, set := range l.s.NetworkSets {
+		end := func() End {
+			e := End{Kind: EndSet, Name: setName(set.Key)}
+			for _, a := range l.atoms().In(set) {
+				e.Peers = append(e.Peers, tier.Peer{Addr: a.Addr})
+			}
+			return e
+		}
+		switch {
+		case set.Namespace != "" && set.Namespace+"/"+set.Name == name:
+			return []End{end()}
+		case set.Name != name:
+		case set.Namespace == "":
+			global = append(global, end())
+		case len(l.namespaces) == 0 || slices.Contains(l.namespaces, set.Namespace):
+			named = append(named, end())
+		}
+	}
+	if len(global) > 0 && !anywhere {
+		return global
+	}
+	return append(global, named...)
+}
+
+func (l *lookup) setNames() []string {
+	var out []string
+	for _, set := range l.s.NetworkSets {
+		out = append(out, strings.TrimPrefix(setName(set.Key), prefixSet+"/"))
+	}
+	return out
+}
+
+func (l *lookup) internet() *End {
+	e := &End{Kind: EndInternet, Name: nameInternet}
+	for _, a := range l.atoms().Internet() {
+		e.Peers = append(e.Peers, tier.Peer{Addr: a.Addr})
+	}
+	return e
+}
+
+// service finds a Service by NAMESPACE/NAME or NAME.
+func (l *lookup) service(name string) (*End, error) {
+	var found []End
+	var known []string
+	for _, svc := range l.s.Services {
+		full := svc.Namespace + "/" + svc.Name
+		known = append(known, full)
+		if full == name || svc.Name == name && (len(l.namespaces) == 0 || slices.Contains(l.namespaces, svc.Namespace)) {
+			e := End{Kind: EndService, Name: prefixService + "/" + full, Service: svc, Peers: l.distinct(l.s.ServiceEndpoints(svc))}
+			for _, b := range svc.Backends {
+				e.Peers = append(e.Peers, l.m.Peer(b.Addr))
+			}
+			found = append(found, e)
+		}
+	}
+	if len(found) == 0 {
+		return nil, &UnknownName{What: "service", Name: name, Known: known}
+	}
+	return one(prefixService+"/"+name, found)
+}
+
+// host finds a node: by its host endpoints, which know its addresses, or by its
+// pods, and then its addresses are not known.
+func (l *lookup) host(node string) (*End, error) {
+	e := &End{Kind: EndHost, Name: prefixHost + "/" + node, Node: node}
+	for _, h := range l.s.HostEndpoints {
+		if h.Node != node {
+			continue
+		}
+		for _, a := range h.Addrs {
+			e.Peers = append(e.Peers, tier.Peer{Addr: a})
+		}
+	}
+	if len(e.Peers) > 0 {
+		return e, nil
+	}
+	known := l.nodes()
+	if !slices.Contains(known, node) {
+		return nil, &UnknownName{What: "node", Name: node, Known: known}
+	}
+	e.Peers = []tier.Peer{{}}
+	return e, nil
+}
+
+func (l *lookup) nodes() []string {
+	var out []string
+	for _, ep := range l.s.Endpoints {
+		if ep.Node != "" {
+			out = append(out, ep.Node)
+		}
+	}
+	for _, h := range l.s.HostEndpoints {
+		if h.Node != "" {
+			out = append(out, h.Node)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// unknown is the error for a name that nothing has, with a word on the usual
+// slips.
+func (l *lookup) unknown(name string) error {
+	e := &UnknownName{What: "workload, pod, network set or address", Name: name, Known: Names(l.s)}
+	head, rest, ok := strings.Cut(name, "/")
+	switch {
+	case head == "outside" || name == "outside-client":
+		e.Hint = nameInternet + " for what is outside of the cluster, or the client's address"
+	case ok && slices.ContainsFunc(l.s.Services, func(s *policy.Service) bool { return s.Namespace == head && s.Name == rest }):
+		e.Hint = prefixService + "/" + name + " for the Service of that name"
+	case slices.Contains(l.nodes(), name):
+		e.Hint = prefixHost + "/" + name + " for the node of that name"
+	case strings.Contains(name, "."):
+		if _, err := netip.ParsePrefix(name); err == nil {
+			e.Hint = "one address of it: " + strings.SplitN(name, "/", 2)[0]
+		}
+	}
+	return e
+}
+
+// Names lists the workloads, pods, network sets and nodes that Lookup knows.
+func Names(s *policy.Snapshot) []string {
+	seen := map[string]bool{}
+	var out []string
+	add := func(n string) {
+		if !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	for _, ep := range s.Endpoints {
+		add(ep.Workload.String())
+		add(ep.ID())
+	}
+	for _, set := range s.NetworkSets {
+		add(setName(set.Key))
+	}
+	l := lookup{s: s}
+	for _, n := range l.nodes() {
+		add(prefixHost + "/" + n)
+	}
+	add(nameInternet)
+	return out
+}
+
+// ServiceNames lists the Services as Lookup knows them.
+func ServiceNames(s *policy.Snapshot) []string {
+	var out []string
+	for _, svc := range s.Services {
+		out = append(out, prefixService+"/"+svc.Namespace+"/"+svc.Name)
+	}
+	return out
+}

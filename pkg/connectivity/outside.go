@@ -1,0 +1,296 @@
+package connectivity
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// Atom is a set of addresses that no rule can tell apart: the same nets of
+// rules, network sets, host endpoints and Services hold all of them.
+type Atom struct {
+	// Addr is one of its addresses.
+	Addr netip.Addr
+	// Nets are the prefixes that it is of, most specific first, less what other
+	// atoms have of them.
+	Nets []netip.Prefix
+	// Sets are the network sets that hold it, the most specific first, and Hosts
+	// the host endpoints.
+	Sets  []*policy.NetworkSet
+	Hosts []*policy.HostEndpoint
+	// size is how many addresses it has, about.
+	size float64
+}
+
+// Atoms are all addresses, taken apart as far as resources tell them apart.
+// The first ones are the internet: the addresses of each family that the
+// fewest words name.
+type Atoms struct {
+	all []Atom
+	// spans are sorted and cover both families.
+	spans []span
+}
+
+// span is the addresses from one to before the next span's.
+type span struct {
+	from netip.Addr
+	atom int32
+}
+
+// mention is a prefix and where it stands: two prefixes that stand at the same
+// places are one.
+type mention struct {
+	prefix netip.Prefix
+	owner  int32
+}
+
+// owner is what a mention stands in: a list of nets in a rule, a network set, a
+// host endpoint, or one of a Service's backends.
+type owner struct {
+	set  *policy.NetworkSet
+	host *policy.HostEndpoint
+}
+
+// NewAtoms takes the addresses apart as one or more snapshots do together.
+func NewAtoms(snaps ...*policy.Snapshot) *Atoms {
+	b := &atomizer{}
+	for _, s := range snaps {
+		b.snapshot(s)
+	}
+	for _, root := range []string{"0.0.0.0/0", "::/0"} {
+		b.mention(b.owner(owner{}), netip.MustParsePrefix(root))
+	}
+	slices.SortFunc(b.mentions, func(x, y mention) int {
+		return cmp.Or(x.prefix.Addr().Compare(y.prefix.Addr()), cmp.Compare(x.prefix.Bits(), y.prefix.Bits()), cmp.Compare(x.owner, y.owner))
+	})
+	b.mentions = slices.Compact(b.mentions)
+	out := b.sweep()
+	for f, at := range out.Internet() {
+		if addr := netip.MustParseAddr(examples[f]); &out.all[out.Of(addr)] == at {
+			at.Addr = addr
+		}
+	}
+	return out
+}
+
+// Of is the number of the atom that has an address; -1 for no address.
+func (a *Atoms) Of(addr netip.Addr) int {
+	if addr = addr.Unmap(); !addr.IsValid() {
+		return -1
+	}
+	i, ok := slices.BinarySearchFunc(a.spans, addr, func(s span, addr netip.Addr) int { return s.from.Compare(addr) })
+	if !ok {
+		i--
+	}
+	return int(a.spans[i].atom)
+}
+
+// Atom is the atom that has an address, which must be valid.
+func (a *Atoms) Atom(addr netip.Addr) *Atom { return &a.all[a.Of(addr)] }
+
+// Internet is the biggest atom of each family, IPv4 first.
+func (a *Atoms) Internet() []*Atom {
+	best := [2]*Atom{}
+	for i := range a.all {
+		at := &a.all[i]
+		f := family(at.Addr)
+		if best[f] == nil || at.size > best[f].size {
+			best[f] = at
+		}
+	}
+	return best[:]
+}
+
+// examples are addresses for examples (RFC 5737, RFC 3849): they look like the
+// internet's, which 0.0.0.0 does not.
+var examples = [2]string{"203.0.113.1", "2001:db8::1"}
+
+// In lists the atoms of one network set.
+func (a *Atoms) In(set *policy.NetworkSet) []*Atom {
+	var out []*Atom
+	for i := range a.all {
+		if slices.ContainsFunc(a.all[i].Sets, func(s *policy.NetworkSet) bool { return s.Key == set.Key }) {
+			out = append(out, &a.all[i])
+		}
+	}
+	return out
+}
+
+// atomizer collects mentions.
+type atomizer struct {
+	mentions []mention
+	owners   []owner
+}
+
+func (b *atomizer) owner(o owner) int32 {
+	b.owners = append(b.owners, o)
+	return int32(len(b.owners) - 1)
+}
+
+func (b *atomizer) mention(o int32, nets ...netip.Prefix) {
+	for _, n := range nets {
+		b.mentions = append(b.mentions, mention{n.Masked(), o})
+	}
+}
+
+func (b *atomizer) snapshot(s *policy.Snapshot) {
+	for _, p := range s.Policies {
+		for d := range p.Rules {
+			for i := range p.Rules[d] {
+				r := &p.Rules[d][i]
+				for _, nets := range [][]netip.Prefix{r.Source.Nets, r.Source.NotNets, r.Destination.Nets, r.Destination.NotNets} {
+					if len(nets) > 0 {
+						b.mention(b.owner(owner{}), nets...)
+					}
+				}
+			}
+		}
+	}
+	for _, set := range s.NetworkSets {
+		b.mention(b.owner(owner{set: set}), set.Nets...)
+	}
+	single := func(o int32, a netip.Addr) { b.mention(o, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())) }
+	for _, h := range s.HostEndpoints {
+		o := b.owner(owner{host: h})
+		for _, a := range h.Addrs {
+			single(o, a)
+		}
+	}
+	for _, svc := range s.Services {
+		for _, be := range svc.Backends {
+			single(b.owner(owner{}), be.Addr)
+		}
+	}
+}
+
+// sweep walks the mentions, which nest or are disjoint: the innermost one that
+// holds an address tells all that hold it.
+func (b *atomizer) sweep() *Atoms {
+	w := &sweeper{b: b, byKey: map[string]int32{}, out: &Atoms{}}
+	for i := 0; i < len(b.mentions); {
+		p := b.mentions[i].prefix
+		w.closeUntil(p.Addr())
+		l := level{prefix: p}
+		if n := len(w.stack); n > 0 {
+			l.owners = slices.Clone(w.stack[n-1].owners)
+			w.upTo(p.Addr())
+		}
+		for ; i < len(b.mentions) && b.mentions[i].prefix == p; i++ {
+			l.owners = append(l.owners, b.mentions[i].owner)
+		}
+		w.stack = append(w.stack, l)
+		w.at = p.Addr()
+	}
+	w.closeUntil(netip.Addr{})
+	return w.out
+}
+
+// level is a prefix that holds the place where the sweep is.
+type level struct {
+	prefix netip.Prefix
+	owners []int32
+}
+
+type sweeper struct {
+	b     *atomizer
+	stack []level
+	at    netip.Addr // all before it is done
+	byKey map[string]int32
+	out   *Atoms
+}
+
+// closeUntil ends the prefixes that do not hold the address; none does if it is
+// invalid.
+func (w *sweeper) closeUntil(addr netip.Addr) {
+	for len(w.stack) > 0 {
+		top := w.stack[len(w.stack)-1].prefix
+		if addr.IsValid() && top.Contains(addr) {
+			return
+		}
+		end := lastOf(top)
+		if w.at.IsValid() && w.at.BitLen() == end.BitLen() && w.at.Compare(end) <= 0 {
+			w.emit(end)
+			w.at = end.Next() // invalid at the end of the family
+		}
+		w.stack = w.stack[:len(w.stack)-1]
+	}
+}
+
+// upTo emits what lies before a nested prefix.
+func (w *sweeper) upTo(addr netip.Addr) {
+	if w.at.IsValid() && w.at.Less(addr) {
+		w.emit(addr.Prev())
+	}
+}
+
+// emit gives the addresses from at to end to the atom of the innermost prefix.
+func (w *sweeper) emit(end netip.Addr) {
+	top := &w.stack[len(w.stack)-1]
+	ids := slices.Clone(top.owners)
+	slices.Sort(ids)
+	var key strings.Builder
+	if w.at.Is6() {
+		key.WriteString("6:")
+	}
+	for _, id := range slices.Compact(ids) {
+		key.WriteString(strconv.Itoa(int(id)))
+		key.WriteByte(',')
+	}
+	n, ok := w.byKey[key.String()]
+	if !ok {
+		n = int32(len(w.out.all))
+		w.byKey[key.String()] = n
+		w.out.all = append(w.out.all, w.atom(top, end))
+	}
+	a := &w.out.all[n]
+	a.size += count(w.at, end)
+	if len(a.Nets) == 0 || a.Nets[len(a.Nets)-1] != top.prefix {
+		a.Nets = append(a.Nets, top.prefix)
+	}
+	w.out.spans = append(w.out.spans, span{w.at, n})
+}
+
+func (w *sweeper) atom(top *level, end netip.Addr) Atom {
+	a := Atom{Addr: w.at}
+	// The first address of a net is nobody's, so it would look odd.
+	if next := w.at.Next(); w.at == top.prefix.Addr() && next.IsValid() && next.Less(end) {
+		a.Addr = next
+	}
+	for i := len(top.owners) - 1; i >= 0; i-- { // the innermost is last
+		o := w.b.owners[top.owners[i]]
+		if o.set != nil && !slices.Contains(a.Sets, o.set) {
+			a.Sets = append(a.Sets, o.set)
+		}
+		if o.host != nil && !slices.Contains(a.Hosts, o.host) {
+			a.Hosts = append(a.Hosts, o.host)
+		}
+	}
+	return a
+}
+
+// lastOf is the last address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// count is how many addresses there are from one to another, about.
+func count(from, to netip.Addr) float64 {
+	value := func(a netip.Addr) float64 {
+		var v float64
+		for _, b := range a.AsSlice() {
+			v = v*256 + float64(b)
+		}
+		return v
+	}
+	return math.Max(value(to)-value(from), 0) + 1
+}
