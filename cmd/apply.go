@@ -57,9 +57,12 @@ func addFileFlags(cmd *cobra.Command, files *[]string, recursive *bool) {
 }
 
 func applyRun(ctx context.Context, opts *ApplyOptions) error {
-	objects, err := readManifests(opts.IO.In, opts.Files, opts.Recursive)
+	objects, warnings, err := readManifestsAnd(opts.IO.In, opts.Files, opts.Recursive)
 	if err != nil {
 		return err
+	}
+	for i := range warnings {
+		opts.IO.ErrPrinter().Printf("warning: %s\n", warnings[i].Error())
 	}
 	w, _, err := loadWorld(ctx, opts.Store)
 	if err != nil {

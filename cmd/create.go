@@ -123,7 +123,7 @@ func createPolicyRun(ctx context.Context, opts *CreatePolicyOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, faults := policy.ValidateObject(object); len(faults) > 0 {
+	if _, faults := policy.ValidateObject(object); faults.Err() != nil {
 		return cli.FaultsError(faults)
 	}
 	if opts.Format.Structured() {

@@ -21,17 +21,22 @@ import (
 // theirs) and - for standard input, as -f takes them. All faults of all files
 // are told at once; nothing found is an error too.
 func readManifests(in io.Reader, paths []string, recursive bool) ([]*unstructured.Unstructured, error) {
-	var out []*unstructured.Unstructured
+	objects, _, err := readManifestsAnd(in, paths, recursive)
+	return objects, err
+}
+
+// readManifestsAnd also returns the warnings.
+func readManifestsAnd(in io.Reader, paths []string, recursive bool) (out []*unstructured.Unstructured, warnings policy.Faults, err error) {
 	var all policy.Faults
 	for _, path := range paths {
 		files, err := manifestFiles(path, recursive)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, file := range files {
 			data, err := readManifest(in, file)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			name := file
 			if file == "-" {
@@ -42,18 +47,17 @@ func readManifests(in io.Reader, paths []string, recursive bool) ([]*unstructure
 			out = append(out, cluster.Objects(data)...)
 		}
 	}
-	if len(all) > 0 {
-		err := cli.FaultsError(all)
+	if err := cli.FaultsError(all); err != nil {
 		var e *cli.Error
 		if errors.As(err, &e) {
 			e.Try = "correct it; netpol apply --dry-run -f " + strings.Join(paths, " -f ") + " only checks"
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	if len(out) == 0 {
-		return nil, noResources(paths, recursive)
+		return nil, nil, noResources(paths, recursive)
 	}
-	return out, nil
+	return out, all, nil
 }
 
 // noResources is the error for manifests with nothing in them.

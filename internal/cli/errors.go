@@ -99,7 +99,9 @@ func Report(w io.Writer, err error) {
 	case errors.As(err, &typed):
 		report(w, typed)
 	case errors.As(err, &faults):
-		report(w, FaultsError(faults).(*Error))
+		if e, ok := FaultsError(faults).(*Error); ok {
+			report(w, e)
+		}
 	default:
 		report(w, &Error{What: plain(err)})
 	}
@@ -124,8 +126,10 @@ func plain(err error) string {
 	return err.Error()
 }
 
-// FaultsError is every fault of some resources as one error, nil for none.
+// FaultsError is every fault of some resources as one error, nil for none but
+// warnings.
 func FaultsError(faults policy.Faults) error {
+	faults = faults.Errors()
 	if len(faults) == 0 {
 		return nil
 	}

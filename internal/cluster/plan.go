@@ -208,8 +208,11 @@ func folderOf(k policy.Kind) string {
 	case policy.KindTier:
 		return "tiers"
 	case policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy, policy.KindStagedNetworkPolicy,
-		policy.KindStagedGlobalNetworkPolicy, policy.KindKubernetesNetworkPolicy:
+		policy.KindStagedGlobalNetworkPolicy, policy.KindKubernetesNetworkPolicy,
+		policy.KindStagedKubernetesNetworkPolicy, policy.KindClusterNetworkPolicy:
 		return "policies"
+	case policy.KindNetworkSet, policy.KindGlobalNetworkSet:
+		return "networksets"
 	}
 	return "."
 }

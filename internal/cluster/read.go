@@ -45,21 +45,21 @@ func (d *Dir) read(old *file) *file {
 	case errors.Is(err, fs.ErrNotExist) && !isLink(old.path):
 		return nil
 	case err != nil:
-		f.fault("it can't be read: " + err.Error())
+		f.fault(policy.CodeUnreadable, "it can't be read: "+err.Error())
 	default:
 		f.stamp = st
 		f.resources, f.faults = d.decode(old.path, data)
 		if len(bytes.TrimSpace(data)) == 0 && slices.ContainsFunc(old.resources, enforced) {
 			// A shell empties a file long before the command has its output.
-			f.fault("it is empty; what was in it stays in force until it is removed or written")
+			f.fault(policy.CodeEmptyFile, "it is empty; what was in it stays in force until it is removed or written")
 		}
 	}
 	f.keep(old)
 	return f
 }
 
-func (f *file) fault(reason string) {
-	f.faults = append(f.faults, policy.Fault{Origin: policy.Origin{File: f.path}, Reason: reason})
+func (f *file) fault(code, reason string) {
+	f.faults = append(f.faults, policy.Fault{Code: code, Origin: policy.Origin{File: f.path}, Reason: reason})
 }
 
 // isLink: a link to nothing is not a file that was removed.
@@ -78,14 +78,15 @@ func enforced(r policy.Resource) bool { return r.Value != nil && !r.Key.Kind.Sta
 // or all but its name, is at fault, what had this name before. The faults say
 // that the file is not what is in force.
 func (f *file) keep(old *file) {
-	if len(f.faults) == 0 {
+	errs := f.faults.Errors()
+	if len(errs) == 0 {
 		return
 	}
-	unknown := slices.ContainsFunc(f.faults, func(x policy.Fault) bool { return x.Key.Kind == "" })
+	unknown := slices.ContainsFunc(errs, func(x policy.Fault) bool { return x.Key.Kind == "" })
 	for _, r := range old.resources {
 		same := func(n policy.Resource) bool { return n.Key == r.Key }
 		spoilt := func(n policy.Resource) bool {
-			return n.Value == nil && n.Key.Name == r.Key.Name && n.Key.Namespace == r.Key.Namespace && f.atFault(n.Key)
+			return n.Value == nil && n.Key.Name == r.Key.Name && n.Key.Namespace == r.Key.Namespace && atFault(errs, n.Key)
 		}
 		i := slices.IndexFunc(f.resources, same)
 		switch {
@@ -98,8 +99,8 @@ func (f *file) keep(old *file) {
 	}
 }
 
-func (f *file) atFault(key policy.Key) bool {
-	return slices.ContainsFunc(f.faults, func(x policy.Fault) bool { return x.Key == key })
+func atFault(errs policy.Faults, key policy.Key) bool {
+	return slices.ContainsFunc(errs, func(x policy.Fault) bool { return x.Key == key })
 }
 
 // readFile reads a file and its stamp at that moment.

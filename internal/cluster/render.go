@@ -19,9 +19,12 @@ func Render(u *unstructured.Unstructured) ([]byte, error) {
 // ranks are the places of well-known keys in a mapping; others follow by name.
 var ranks = rank(
 	"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec",
-	"stagedAction", "tier", "order", "defaultAction", "selector", "namespaceSelector", "types", "ingress", "egress",
-	"action", "ipVersion", "protocol", "notProtocol", "source", "destination",
-	"notSelector", "nets", "notNets", "ports", "notPorts",
+	"stagedAction", "tier", "order", "priority", "defaultAction", "subject", "podSelector",
+	"selector", "namespaceSelector", "serviceAccountSelector", "applyOnForward", "doNotTrack", "preDNAT",
+	"types", "policyTypes", "ingress", "egress",
+	"action", "ipVersion", "protocol", "notProtocol", "icmp", "notICMP", "http", "source", "destination",
+	"type", "code", "notSelector", "serviceAccounts", "services", "nets", "notNets", "ports", "notPorts",
+	"key", "operator", "values", "port", "endPort",
 )
 
 func rank(keys ...string) map[string]int {
