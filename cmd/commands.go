@@ -22,6 +22,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupPolicy, NewCmdCreate(f)),
 		inGroup(groupPolicy, NewCmdPolicy(f)),
 		inGroup(groupPolicy, NewCmdTier(f)),
+		inGroup(groupPolicy, NewCmdValidate(f, nil)),
 		inGroup(groupPolicy, NewCmdApply(f, nil)),
 		inGroup(groupPolicy, NewCmdDelete(f, nil)),
 		inGroup(groupLab, NewCmdLab(f)),

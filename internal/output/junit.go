@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Suite is a group of test cases in JUnit's XML, which every CI system reads.
@@ -66,7 +67,7 @@ type junitCase struct {
 	Time      string        `xml:"time,attr"`
 	Skipped   *junitSkipped `xml:"skipped"`
 	Failure   *junitFailure `xml:"failure"`
-	Output    string        `xml:"system-out,omitempty"`
+	Output    *junitText    `xml:"system-out"`
 }
 
 type junitSkipped struct {
@@ -76,7 +77,11 @@ type junitSkipped struct {
 type junitFailure struct {
 	Message string `xml:"message,attr"`
 	Type    string `xml:"type,attr,omitempty"`
-	Text    string `xml:",chardata"`
+	Text    string `xml:",innerxml"` // escaped
+}
+
+type junitText struct {
+	Text string `xml:",innerxml"`
 }
 
 // JUnit writes suites as JUnit's XML, in the order given.
@@ -92,7 +97,6 @@ func (p *Printer) JUnit(suites ...Suite) error {
 		total += seconds
 	}
 	doc.Time = junitTime(total)
-	// Characters that XML has no way to write become U+FFFD.
 	out, err := xml.MarshalIndent(doc, "", "  ")
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
@@ -106,20 +110,31 @@ func newJunitSuite(s *Suite) (junitSuite, float64) {
 	total := 0.0
 	for i := range s.Cases {
 		c := &s.Cases[i]
-		jc := junitCase{Name: c.Name, ClassName: c.ClassName, File: c.File, Line: c.Line, Time: junitTime(c.Seconds), Output: c.Output}
+		jc := junitCase{Name: c.Name, ClassName: c.ClassName, File: c.File, Line: c.Line, Time: junitTime(c.Seconds)}
+		if c.Output != "" {
+			jc.Output = &junitText{escapeText(c.Output)}
+		}
 		out.Tests++
 		total += c.Seconds
 		if c.Skipped != "" {
 			jc.Skipped = &junitSkipped{c.Skipped}
 			out.Skipped++
 		} else if c.Failure != nil {
-			jc.Failure = &junitFailure{c.Failure.Message, c.Failure.Type, c.Failure.Text}
+			jc.Failure = &junitFailure{c.Failure.Message, c.Failure.Type, escapeText(c.Failure.Text)}
 			out.Failures++
 		}
 		out.Cases = append(out.Cases, jc)
 	}
 	out.Time = junitTime(total)
 	return out, total
+}
+
+// escapeText escapes text between tags. Line ends and quotes may stand there as
+// they are, and people read it. Characters that XML can't write become U+FFFD.
+func escapeText(text string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(text)) // a Builder takes everything
+	return strings.NewReplacer("&#xA;", "\n", "&#34;", `"`, "&#39;", "'").Replace(b.String())
 }
 
 // junitTime is seconds with three digits, as JUnit itself writes them.

@@ -27,7 +27,8 @@ func TestJUnit(t *testing.T) {
   <testsuite name="shop" tests="3" failures="1" errors="0" skipped="1" time="1.250">
     <testcase name="web reaches db" classname="shop.db" time="0.250"></testcase>
     <testcase name="web &lt;-&gt; &#34;cart&#34;" file="tests.yaml" line="7" time="1.000">
-      <failure message="denied &amp; lost" type="verdict">line 1&#xA;line 2` + "\uFFFD" + `</failure>
+      <failure message="denied &amp; lost" type="verdict">line 1
+line 2` + "\uFFFD" + `</failure>
     </testcase>
     <testcase name="later" time="0.000">
       <skipped message="no agent"></skipped>

@@ -1,0 +1,249 @@
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
+
+// pairOf is two policies, the one that is asked first in front.
+type pairOf [2]*policy.Policy
+
+// mostTrials bounds how many pairs of tied policies are tried out. Where there
+// are more the first findings tell what there is to do.
+const mostTrials = 2000
+
+// ties finds policies of one order of which the names decide what happens.
+func (r *run) ties() {
+	tried := map[pairOf]bool{}
+	told := map[*policy.Policy]bool{}
+	for _, pr := range r.profiles {
+		for j, b := range pr.policies {
+			for i := j - 1; i >= 0 && tied(pr.policies[i], b); i-- {
+				a := pr.policies[i]
+				if told[b] || tried[pairOf{a, b}] || !r.judgedIn(pr, a, b) || len(tried) > mostTrials || !opposed(a, b, pr.dir) {
+					continue
+				}
+				tried[pairOf{a, b}] = true
+				if conn, ok := r.differ(pr, a, b); ok {
+					told[b] = true
+					r.warnTie(a, b, conn)
+				}
+			}
+		}
+	}
+}
+
+func tied(a, b *policy.Policy) bool { return a.Tier == b.Tier && a.Order == b.Order }
+
+// judgedIn says that both policies have no errors, and that the profile's scope
+// is where they meet: two enforced ones are not told of again as pending.
+func (r *run) judgedIn(pr *profile, a, b *policy.Policy) bool {
+	if r.selected[a] == nil || r.selected[b] == nil {
+		return false
+	}
+	return pr.scope == scopeOf(a) || pr.scope == scopeOf(b)
+}
+
+func (r *run) warnTie(a, b *policy.Policy, conn string) {
+	p, other, field := b, a, "spec.order"
+	if kubernetes(p) || p.Kind == policy.KindClusterNetworkPolicy {
+		p, other = a, b // the order of a Kubernetes policy is fixed
+	}
+	f := policy.Fault{Code: "tie", Field: field, Fix: "give one of them another order"}
+	order := "has no order either"
+	if !math.IsInf(p.Order, 0) {
+		order = "has the same order"
+	}
+	f.Reason = fmt.Sprintf("%s %s, so their names decide about %s", nameOf(other, p), order, conn)
+	r.warn(p, f)
+}
+
+// opposed says whether two policies may decide differently about something:
+// some rule of one and some of the other, with other actions, may match one
+// connection. It is quick and may be wrong; differ is not.
+func opposed(a, b *policy.Policy, d policy.Direction) bool {
+	for i := range a.Rules[d] {
+		for j := range b.Rules[d] {
+			x, y := &a.Rules[d][i], &b.Rules[d][j]
+			if x.Action != y.Action && x.Action != policy.Log && y.Action != policy.Log && mayMeet(x, y) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func mayMeet(x, y *policy.Rule) bool {
+	return (x.Protocol == 0 || y.Protocol == 0 || x.Protocol == y.Protocol) &&
+		x.HTTP == nil && y.HTTP == nil &&
+		portsMayMeet(&x.Destination, &y.Destination) && netsMayMeet(x.Source.Nets, y.Source.Nets) && netsMayMeet(x.Destination.Nets, y.Destination.Nets)
+}
+
+func portsMayMeet(x, y *policy.Entity) bool {
+	if len(x.Ports) == 0 || len(y.Ports) == 0 || len(x.NamedPorts)+len(y.NamedPorts) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(x.Ports, func(p policy.PortRange) bool {
+		return slices.ContainsFunc(y.Ports, func(o policy.PortRange) bool { return overlap(p, o) })
+	})
+}
+
+func netsMayMeet(x, y []netip.Prefix) bool {
+	return len(x) == 0 || len(y) == 0 ||
+		slices.ContainsFunc(x, func(n netip.Prefix) bool { return slices.ContainsFunc(y, n.Overlaps) })
+}
+
+// differ asks the model about the two policies alone, in either order, and
+// returns a connection about which the orders differ.
+func (r *run) differ(pr *profile, a, b *policy.Policy) (conn string, ok bool) {
+	local := pr.endpoints[0]
+	peers := r.peersOf(pr.dir, local, a, b)
+	one, other := r.trial(local, peers, a, b), r.trial(local, peers, b, a)
+	for _, peer := range peers {
+		me := tier.Peer{Endpoint: local}
+		p1, p2 := one.Pair(tier.Enforced(), pr.dir, me, peer), other.Pair(tier.Enforced(), pr.dir, me, peer)
+		for _, q := range questions(p1.Cuts(), p2.Cuts()) {
+			if answer(p1.Judge(q.proto, q.port)) == answer(p2.Judge(q.proto, q.port)) {
+				continue
+			}
+			way, where := "to", local.Workload.String()
+			who := nameOfPeer(peer)
+			if pr.dir == policy.Egress {
+				who, where = where, who
+			}
+			return fmt.Sprintf("%s from %s %s %s", q, who, way, where), true
+		}
+	}
+	return "", false
+}
+
+func nameOfPeer(p tier.Peer) string {
+	if p.Endpoint != nil {
+		return p.Endpoint.Workload.String()
+	}
+	return p.Addr.String()
+}
+
+// answer is what a verdict of a trial says: which action a rule took. A trial
+// has one tier, that denies at its end, so only Pass reaches beyond it.
+func answer(v tier.Verdict) policy.Action {
+	switch v.By.Rule {
+	case policy.NoPolicy:
+		return policy.Pass
+	case policy.EndOfTier:
+		return 0
+	}
+	return v.Action
+}
+
+// trial is a model of two policies, in this order, and a few endpoints.
+func (r *run) trial(local *policy.Endpoint, peers []tier.Peer, a, b *policy.Policy) *tier.Model {
+	snap := &policy.Snapshot{Namespaces: r.snap.Namespaces, Services: r.snap.Services, NetworkSets: r.snap.NetworkSets,
+		HostEndpoints: r.snap.HostEndpoints, ServiceAccounts: r.snap.ServiceAccounts}
+	for i, p := range []*policy.Policy{a, b} {
+		c := *p
+		c.Kind, c.StagedAction, c.Tier, c.Order = p.Kind.Enforced(), "", "default", float64(i)
+		snap.Policies = append(snap.Policies, &c)
+	}
+	snap.Endpoints = append(snap.Endpoints, local)
+	for _, p := range peers {
+		if p.Endpoint != nil && p.Endpoint != local {
+			snap.Endpoints = append(snap.Endpoints, p.Endpoint)
+		}
+	}
+	slices.SortFunc(snap.Endpoints, func(x, y *policy.Endpoint) int {
+		return cmp.Or(strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Name, y.Name))
+	})
+	return tier.New(snap, nil)
+}
+
+// mostPeers bounds the peers of each kind with which a pair is tried.
+const mostPeers = 16
+
+// peersOf are those that rules of the two policies speak of, and some that
+// none does.
+func (r *run) peersOf(d policy.Direction, local *policy.Endpoint, policies ...*policy.Policy) []tier.Peer {
+	var endpoints []*policy.Endpoint
+	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+	for _, p := range policies {
+		for i := range p.Rules[d] {
+			far := peerOf(&p.Rules[d][i], d)
+			for _, n := range far.Nets[:min(len(far.Nets), mostPeers)] {
+				addrs = append(addrs, n.Addr())
+			}
+			if who := r.model.Whom(p, far); !who.Anyone {
+				endpoints = append(endpoints, who.Endpoints[:min(len(who.Endpoints), mostPeers)]...)
+			}
+		}
+	}
+	for _, set := range r.snap.NetworkSets[:min(len(r.snap.NetworkSets), mostPeers)] {
+		if len(set.Nets) > 0 {
+			addrs = append(addrs, set.Nets[0].Addr())
+		}
+	}
+	endpoints = append(endpoints, r.snap.Endpoints[:min(len(r.snap.Endpoints), mostPeers)]...)
+	var out []tier.Peer
+	seen := map[any]bool{local: true}
+	for _, ep := range endpoints {
+		if !seen[ep] && len(out) < 4*mostPeers {
+			seen[ep] = true
+			out = append(out, tier.Peer{Endpoint: ep})
+		}
+	}
+	for _, a := range addrs {
+		if !seen[a] && len(out) < 8*mostPeers {
+			seen[a] = true
+			out = append(out, tier.Peer{Addr: a})
+		}
+	}
+	return out
+}
+
+// ask is a protocol and a port, or an ICMP type and code.
+type ask struct {
+	proto policy.Protocol
+	port  uint16
+}
+
+func (q ask) String() string {
+	if q.proto.HasPorts() {
+		return fmt.Sprintf("%s/%d", q.proto, q.port)
+	}
+	if q.proto.HasTypes() {
+		typ, _ := policy.ICMPTypeCode(q.port)
+		return fmt.Sprintf("%s/%d", q.proto, typ)
+	}
+	if q.proto == unheardOf {
+		return "other protocols"
+	}
+	return q.proto.String()
+}
+
+// unheardOf stands for protocols that no rule names (RFC 3692 gives 253 to
+// experiments).
+const unheardOf policy.Protocol = 253
+
+// questions are one of each interval in which verdicts don't change. The port
+// to be told comes first where rules give one, before what lies around it.
+func questions(cuts ...tier.Cuts) []ask {
+	var out []ask
+	for _, c := range cuts {
+		for _, p := range c.Protocols {
+			ports := c.Ports[p]
+			for i := range ports {
+				if ports[i] != 0 {
+					out = append(out, ask{p, ports[i]})
+				}
+			}
+			out = append(out, ask{p, 0})
+		}
+	}
+	return append(out, ask{policy.TCP, 1}, ask{policy.UDP, 1}, ask{unheardOf, 0})
+}
