@@ -204,6 +204,7 @@ const (
 
 	udataRuleComment  = 0
 	udataChainComment = 0
+	udataSetKeyOrder  = 0
 	udataSetComment   = 7
 	maxComment        = 120
 )
@@ -211,10 +212,16 @@ const (
 // comment adds a comment where nft looks for it. What is too long is cut: a
 // comment must not be what keeps rules out of the kernel.
 func (b *batch) comment(attr uint16, kind byte, text string) {
+	if data := commentData(kind, text); len(data) > 0 {
+		b.enc.Put(attr, data)
+	}
+}
+
+func commentData(kind byte, text string) []byte {
 	if text == "" {
-		return
+		return nil
 	}
 	text = text[:min(len(text), maxComment)]
 	data := append([]byte{kind, byte(len(text) + 1)}, text...)
-	b.enc.Put(attr, append(data, 0))
+	return append(data, 0)
 }

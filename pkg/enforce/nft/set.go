@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -63,8 +64,21 @@ func (b *batch) addSet(s *ruleset.Set, name string) {
 		b.enc.Unnest()
 		b.enc.Unnest()
 	}
-	b.comment(unix.NFTA_SET_USERDATA, udataSetComment, s.Comment)
+	b.setData(s)
 	b.end()
+}
+
+// setData is what nft keeps beside a set: a comment, and that the keys are in
+// the machine's byte order, without which it lists names of interfaces as "".
+func (b *batch) setData(s *ruleset.Set) {
+	var data []byte
+	if f := s.Fields[0]; len(s.Fields) == 1 && (f == ruleset.IIFName || f == ruleset.OIFName) {
+		const hostOrder = 1
+		data = binary.NativeEndian.AppendUint32([]byte{udataSetKeyOrder, 4}, hostOrder)
+	}
+	if data = append(data, commentData(udataSetComment, s.Comment)...); len(data) > 0 {
+		b.enc.Put(unix.NFTA_SET_USERDATA, data)
+	}
 }
 
 // Attributes that x/sys does not name.

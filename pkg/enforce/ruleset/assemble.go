@@ -35,6 +35,9 @@ func (st *state) assemble(in *Input, locals []*local, open [2][]*local) *Ruleset
 			sets = append(sets, p.podSets()...)
 			for t := range p.all() {
 				chains, sets = append(chains, t.out.chain), append(sets, t.out.sets...)
+				if t.out.entry != nil {
+					chains = append(chains, t.out.entry)
+				}
 				for _, d := range t.out.decisions {
 					used[d] = true
 				}

@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
 var (
@@ -16,7 +18,8 @@ var (
 	someSpaces    = []string{"", "", "", "team == 'red'", "all()"}
 	somePorts     = []policy.PortRange{single(80), single(81), {Min: 80, Max: 90}, {Min: 0, Max: 79}, {Min: 1024, Max: 65535}, {Min: 0, Max: 65535}}
 	someNets      = []string{"10.0.0.0/24", "10.0.0.2/32", "0.0.0.0/0", "192.0.2.0/25", "192.0.2.0/24", "fd00::/64", "fd00::2/128", "2001:db8::/32", "::/0"}
-	someProtocols = []policy.Protocol{0, policy.TCP, policy.TCP, policy.UDP, policy.ICMP, policy.SCTP, 47}
+	someProtocols = []policy.Protocol{0, policy.TCP, policy.TCP, policy.UDP, policy.ICMP, policy.ICMPv6, policy.SCTP, policy.UDPLite, 47}
+	someNames     = []string{"http", "dns", "alt"}
 )
 
 func drawRule(t *rapid.T, dir policy.Direction) policy.Rule {
@@ -43,21 +46,24 @@ func drawRule(t *rapid.T, dir policy.Direction) policy.Rule {
 			own.Nets = nil
 		}
 	}
-	ports := rapid.SliceOfN(rapid.SampledFrom(somePorts), 0, 2).Draw(t, "ports")
-	dst := &own
+	drawOthers(t, &peer)
+	src, dst := &peer, &own
 	if dir == policy.Egress {
-		dst = &peer
+		src, dst = &own, &peer
 	}
 	if r.Protocol.HasPorts() {
-		if rapid.IntRange(0, 3).Draw(t, "not") == 0 {
-			dst.NotPorts = ports
-		} else {
-			dst.Ports = ports
+		if dst.Service == nil {
+			drawPorts(t, dst)
 		}
+		if rapid.IntRange(0, 3).Draw(t, "sourcePorts") == 0 {
+			drawPorts(t, src)
+		}
+	} else if r.Protocol.HasTypes() {
+		drawTypes(t, &r)
 	} else if r.Protocol == 0 && rapid.IntRange(0, 4).Draw(t, "notProtocol") == 0 {
 		r.NotProtocol = policy.TCP
 	}
-	if r.Protocol != policy.ICMP && len(peer.Nets)+len(own.Nets) == 0 {
+	if !r.Protocol.HasTypes() && len(peer.Nets)+len(own.Nets) == 0 {
 		r.IPVersion = rapid.SampledFrom([]uint8{0, 0, 0, 4, 6}).Draw(t, "version")
 	}
 	r.Source, r.Destination = peer, own
@@ -65,6 +71,55 @@ func drawRule(t *rapid.T, dir policy.Direction) policy.Rule {
 		r.Source, r.Destination = own, peer
 	}
 	return r
+}
+
+// drawOthers replaces the peer by a Service, or adds a service account.
+func drawOthers(t *rapid.T, peer *policy.Entity) {
+	switch rapid.IntRange(0, 7).Draw(t, "other") {
+	case 0:
+		*peer = policy.Entity{Service: &policy.ServiceRef{
+			Namespace: rapid.SampledFrom([]string{"one", "two"}).Draw(t, "service's"), Name: rapid.SampledFrom([]string{"web", "none"}).Draw(t, "service")}}
+	case 1:
+		if len(peer.Nets) == 0 {
+			peer.ServiceAccounts = &policy.ServiceAccountMatch{Names: []string{rapid.SampledFrom([]string{"sa0", "sa1"}).Draw(t, "account")}}
+			if rapid.Bool().Draw(t, "by labels") {
+				peer.ServiceAccounts = &policy.ServiceAccountMatch{Selector: parse("team == 'red'")}
+			}
+		}
+	case 2:
+		if len(peer.Nets) == 0 {
+			peer.NotSelector = parse(rapid.SampledFrom(someSelectors[1:]).Draw(t, "notSelector"))
+		}
+	case 3:
+		if len(peer.Nets) == 0 {
+			peer.NamespaceSelector = selector.MustParse("global()")
+		}
+	}
+}
+
+// drawPorts draws one side's ports, numbers and names.
+func drawPorts(t *rapid.T, e *policy.Entity) {
+	numbers := rapid.SliceOfN(rapid.SampledFrom(somePorts), 0, 2).Draw(t, "ports")
+	names := rapid.SliceOfN(rapid.SampledFrom(someNames), 0, 1).Draw(t, "names")
+	if rapid.IntRange(0, 3).Draw(t, "not") == 0 {
+		e.NotPorts, e.NotNamedPorts = numbers, names
+	} else {
+		e.Ports, e.NamedPorts = numbers, names
+	}
+}
+
+func drawTypes(t *rapid.T, r *policy.Rule) {
+	draw := func() *policy.ICMPMatch {
+		return &policy.ICMPMatch{Type: rapid.SampledFrom([]uint8{0, 8, 128, 254}).Draw(t, "type"), Code: rapid.SampledFrom([]int{policy.AnyCode, 0, 3, 255}).Draw(t, "code")}
+	}
+	switch rapid.IntRange(0, 3).Draw(t, "icmp") {
+	case 0:
+		r.ICMP = draw()
+	case 1:
+		r.NotICMP = draw()
+	case 2:
+		r.ICMP, r.NotICMP = draw(), draw()
+	}
 }
 
 func (w *world) drawPolicy(t *rapid.T, i int) {
@@ -91,11 +146,69 @@ func (w *world) drawPod(t *rapid.T, i int) {
 	if rapid.Bool().Draw(t, "dual") {
 		addrs += fmt.Sprintf(" fd00:0:0:%d::%d", i%2, i+1)
 	}
+	labels = append(labels, "projectcalico.org/serviceaccount="+rapid.SampledFrom([]string{"sa0", "sa1"}).Draw(t, "sa"))
+	add := w.remote
 	if i%2 == 0 {
-		w.pod(id, addrs, labels...)
-	} else {
-		w.remote(id, addrs, labels...)
+		add = w.pod
 	}
+	add(id, addrs, labels...).Ports = rapid.SliceOfN(rapid.Custom(drawContainerPort), 0, 2).Draw(t, "declared")
+}
+
+func drawContainerPort(t *rapid.T) policy.ContainerPort {
+	return policy.ContainerPort{
+		Name:     rapid.SampledFrom(someNames).Draw(t, "name"),
+		Protocol: rapid.SampledFrom([]policy.Protocol{policy.TCP, policy.UDP}).Draw(t, "protocol"),
+		Port:     rapid.SampledFrom([]uint16{80, 85, 1024, 40000}).Draw(t, "port"),
+	}
+}
+
+// drawSet puts a network set in the place of the one with its name.
+func (w *world) drawSet(t *rapid.T, i int) {
+	s := &policy.NetworkSet{Key: policy.Key{Kind: policy.KindGlobalNetworkSet, Name: fmt.Sprintf("set%d", i)},
+		Labels: labelMap([]string{"app=" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "set's app"), fmt.Sprintf("projectcalico.org/name=set%d", i)})}
+	if i%2 == 1 {
+		s.Kind, s.Namespace = policy.KindNetworkSet, "one"
+		s.Labels["projectcalico.org/namespace"] = "one"
+	}
+	for _, n := range rapid.SliceOfNDistinct(rapid.SampledFrom(someNets), 0, 3, rapid.ID).Draw(t, "set's nets") {
+		s.Nets = append(s.Nets, netip.MustParsePrefix(n))
+	}
+	slices.SortFunc(s.Nets, func(a, b netip.Prefix) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+	})
+	w.snap.NetworkSets = append(slices.DeleteFunc(slices.Clone(w.snap.NetworkSets), func(o *policy.NetworkSet) bool { return o.Key == s.Key }), s)
+	slices.SortFunc(w.snap.NetworkSets, func(a, b *policy.NetworkSet) int { return cmp.Compare(a.Key.Name, b.Key.Name) })
+}
+
+// drawAccounts gives the service accounts other labels.
+func (w *world) drawAccounts(t *rapid.T) {
+	w.snap.ServiceAccounts = nil
+	for _, ns := range []string{"one", "two"} {
+		for _, name := range []string{"sa0", "sa1"} {
+			w.snap.ServiceAccounts = append(w.snap.ServiceAccounts, &policy.ServiceAccount{Namespace: ns, Name: name,
+				Labels: labelMap([]string{"team=" + rapid.SampledFrom([]string{"red", "blue"}).Draw(t, "account's team")})})
+		}
+	}
+}
+
+// drawService puts a Service "web" in the place of the namespace's last one.
+func (w *world) drawService(t *rapid.T, ns string) {
+	s := &policy.Service{Namespace: ns, Name: "web", Selector: map[string]string{"app": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "selects")}}
+	for i := range rapid.IntRange(1, 2).Draw(t, "service's ports") {
+		p := policy.ServicePort{Name: fmt.Sprint(i), Protocol: rapid.SampledFrom([]policy.Protocol{policy.TCP, policy.UDP}).Draw(t, "protocol"), Port: 1}
+		if rapid.Bool().Draw(t, "named") {
+			p.TargetName = rapid.SampledFrom(someNames).Draw(t, "target")
+		} else {
+			p.TargetPort = rapid.SampledFrom([]uint16{80, 85}).Draw(t, "target")
+		}
+		s.Ports = append(s.Ports, p)
+	}
+	if rapid.Bool().Draw(t, "backends") {
+		s.Backends = []policy.Backend{{Addr: netip.MustParseAddr(rapid.SampledFrom(outsiders).Draw(t, "backend")),
+			Ports: []policy.ContainerPort{{Protocol: policy.TCP, Port: 91}}}}
+	}
+	w.snap.Services = append(slices.DeleteFunc(slices.Clone(w.snap.Services), func(o *policy.Service) bool { return o.Namespace == ns }), s)
+	slices.SortFunc(w.snap.Services, func(a, b *policy.Service) int { return cmp.Compare(a.Namespace, b.Namespace) })
 }
 
 func drawWorld(t *rapid.T) *world {
@@ -106,6 +219,16 @@ func drawWorld(t *rapid.T) *world {
 	for i := range rapid.IntRange(1, 8).Draw(t, "pods") {
 		w.drawPod(t, i)
 	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "sets") {
+		w.drawSet(t, i)
+	}
+	for _, ns := range []string{"one", "two"}[:rapid.IntRange(0, 2).Draw(t, "services")] {
+		w.drawService(t, ns)
+	}
+	if rapid.Bool().Draw(t, "host endpoint") {
+		w.snap.HostEndpoints = []*policy.HostEndpoint{{Name: "host", Labels: labelMap([]string{"app=a"}), Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.200")}}}
+	}
+	w.drawAccounts(t)
 	for i := range rapid.IntRange(0, 5).Draw(t, "policies") {
 		w.drawPolicy(t, i)
 	}
@@ -115,7 +238,7 @@ func drawWorld(t *rapid.T) *world {
 // change does one thing to the world.
 func (w *world) change(t *rapid.T, step int) {
 	pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "which") }
-	switch rapid.IntRange(0, 6).Draw(t, "change") {
+	switch rapid.IntRange(0, 10).Draw(t, "change") {
 	case 0:
 		w.drawPod(t, 20+step)
 	case 1:
@@ -154,6 +277,18 @@ func (w *world) change(t *rapid.T, step int) {
 		ep.Labels = labelMap([]string{"app=" + rapid.SampledFrom([]string{"a", "b", "z"}).Draw(t, "app")})
 		w.snap.Endpoints = slices.Clone(w.snap.Endpoints)
 		w.snap.Endpoints[i] = &ep
+	case 7:
+		w.drawSet(t, step%3)
+	case 8:
+		w.drawService(t, rapid.SampledFrom([]string{"one", "two"}).Draw(t, "ns"))
+	case 9: // declared ports
+		i := pick(len(w.snap.Endpoints))
+		ep := *w.snap.Endpoints[i]
+		ep.Ports = rapid.SliceOfN(rapid.Custom(drawContainerPort), 0, 2).Draw(t, "declared")
+		w.snap.Endpoints = slices.Clone(w.snap.Endpoints)
+		w.snap.Endpoints[i] = &ep
+	case 10:
+		w.drawAccounts(t)
 	case 6: // a namespace changes hands
 		ns := *w.snap.Namespaces[0]
 		ns.Labels = labelMap([]string{"kubernetes.io/metadata.name=" + ns.Name, "team=" + rapid.SampledFrom([]string{"red", "blue"}).Draw(t, "team")})

@@ -15,6 +15,7 @@ const maxKinds = 8
 // output is what a table gives to the ruleset.
 type output struct {
 	chain     *Chain
+	entry     *Chain // leads to variants or to chain; nil without variants
 	sets      []*Set
 	decisions []decision // those that elements or rules name
 	spans     []span
@@ -36,25 +37,37 @@ func (t *table) emit(a *asker, p *profile, sources *Set) {
 	if p.outward() {
 		w.peer = t.fam.daddr
 	}
-	if sources != nil {
-		w.keep(sources)
-		w.rules = append(w.rules, Rule{VMap: &VMap{Fields: sources.Fields, Map: sources.Name}})
-	}
 	for _, list := range byLevel(t.buckets) {
 		w.level(list)
 	}
 	w.last(a)
 
 	slices.Sort(w.used)
-	chain := &Chain{Name: t.chainName(p), Rules: w.rules, Comment: p.comment}
-	t.out = output{chain: keepChain(t.out.chain, chain), sets: w.sets, decisions: slices.Compact(w.used), spans: w.spans}
+	chain, entry := &Chain{Name: t.chainName(p), Rules: w.rules, Comment: p.comment}, t.enter(p, &w)
+	if entry != nil {
+		chain.Name = p.sourceName(0) + "-v" + t.fam.suffix
+	}
+	t.out = output{chain: keepChain(t.out.chain, chain), entry: keepChain(t.out.entry, entry), sets: w.sets, decisions: slices.Compact(w.used), spans: w.spans}
 	t.dirty = false
+}
+
+// enter is the chain before the table's own that leads to the variants, which
+// end in the table's own.
+func (t *table) enter(p *profile, w *writer) *Chain {
+	if t.sources == nil {
+		return nil
+	}
+	w.keep(t.sources)
+	return &Chain{Name: t.chainName(p), Comment: p.comment, Rules: []Rule{
+		{VMap: &VMap{Fields: t.sources.Fields, Map: t.sources.Name}},
+		rule(to(p.sourceName(0) + "-v" + t.fam.suffix)),
+	}}
 }
 
 // last writes what holds for all that no element decides.
 func (w *writer) last(a *asker) {
-	if first := w.table.first; first != nil {
-		w.rules = append(w.rules, Rule{Verdict: to(first.chainName(w.profile))})
+	if first := w.table.first; !w.table.whole() {
+		w.rules = append(w.rules, rule(to(w.profile.sourceName(0)+"-v"+first.fam.suffix)))
 		return
 	}
 	rest := a.answers.get(w.table.back).rest

@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -43,7 +44,8 @@ type changes struct {
 	// fresh identities had no address before: what is remembered of their
 	// number is void.
 	fresh []int
-	// relabelled identities are in namespaces whose labels changed.
+	// relabelled identities are in namespaces, or have service accounts, whose
+	// labels changed.
 	relabelled []int
 }
 
@@ -136,17 +138,25 @@ func (x *index) move(c *changes, old *tier.Model, a netip.Addr) {
 	c.moves = append(c.moves, mv)
 }
 
-// relabel lists the identities in namespaces that came, went or changed.
+// relabel lists the identities in namespaces that came, went or changed, or with
+// service accounts that did.
 func (x *index) relabel(c *changes, old *tier.Model) {
-	names := map[string]bool{}
-	diffSorted(old.Snapshot().Namespaces, x.model.Snapshot().Namespaces,
+	names, accounts := map[string]bool{}, map[[2]string]bool{}
+	before, now := old.Snapshot(), x.model.Snapshot()
+	diffSorted(before.Namespaces, now.Namespaces,
 		func(a, b *policy.Namespace) int { return strings.Compare(a.Name, b.Name) },
 		func(ns *policy.Namespace) { names[ns.Name] = true })
-	if len(names) == 0 {
+	diffSorted(before.ServiceAccounts, now.ServiceAccounts,
+		func(a, b *policy.ServiceAccount) int {
+			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+		},
+		func(a *policy.ServiceAccount) { accounts[[2]string{a.Namespace, a.Name}] = true })
+	if len(names)+len(accounts) == 0 {
 		return
 	}
 	for id := range x.groups {
-		if ep := x.groups[id].sample(); ep != nil && names[ep.Namespace] {
+		ep := x.groups[id].sample()
+		if ep != nil && (names[ep.Namespace] || accounts[[2]string{ep.Namespace, ep.Labels[policy.LabelServiceAccount]}]) {
 			c.relabelled = append(c.relabelled, id)
 		}
 	}

@@ -35,7 +35,7 @@ func sameElements(a, b []Element) bool {
 
 // keepChain is old if it says the same as c, else c.
 func keepChain(old, c *Chain) *Chain {
-	if old == nil || old.Name != c.Name || old.Comment != c.Comment || len(old.Rules) != len(c.Rules) ||
+	if old == nil || c == nil || old.Name != c.Name || old.Comment != c.Comment || len(old.Rules) != len(c.Rules) ||
 		!equalOrNil(old.Hook, c.Hook) {
 		return c
 	}

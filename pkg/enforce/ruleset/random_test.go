@@ -46,19 +46,29 @@ func agree(t *rapid.T, w *world, c *Compiled, m *tier.Model) {
 	}
 }
 
+var someSources = []uint16{80, 79, tier.AssumedSourcePort, 1024, 85, 81, 1023}
+
 func agreeOn(t *rapid.T, c *Compiled, m *tier.Model, p Packet) {
 	cfg := newWorld().cfg
 	unknown := func(a netip.Addr) bool {
 		return m.Owner(a) == nil && slices.ContainsFunc(cfg.LocalCIDRs, func(n netip.Prefix) bool { return n.Contains(a) })
 	}
-	for _, proto := range []policy.Protocol{policy.TCP, policy.UDP, policy.ICMP, policy.SCTP, policy.UDPLite, 47, 50} {
-		for _, port := range []uint16{0, 79, 80, 81, 85, 90, 91, 1023, 1024, 65535} {
+	for _, proto := range []policy.Protocol{policy.TCP, policy.UDP, policy.ICMP, policy.ICMPv6, policy.SCTP, policy.UDPLite, 47, 50} {
+		for i, port := range []uint16{0, 79, 80, 81, 85, 90, 91, 1023, 1024, 65535} {
 			p.Protocol, p.DPort, p.TCPFlags = proto, port, tcpSYN
+			// Each pair of peers meets other pairs of ports.
+			p.SPort = someSources[(i+int(p.Src.AsSlice()[3]+p.Dst.AsSlice()[3])+int(proto))%len(someSources)]
+			if proto.HasTypes() {
+				p.ICMPType, p.ICMPCode = policy.ICMPTypeCode([]uint16{0x0000, 0x0003, 0x07ff, 0x0800, 0x0803, 0x08ff, 0x0900, 0x8000, 0x80ff, 0xfeff}[i])
+			}
+			if isDiscovery(&p) {
+				continue
+			}
 			want := allowedByModel(m, &p) && !unknown(p.Dst)
 			out := Trace(c.Ruleset, p)
 			if (out.Verdict == Accept) != want {
-				t.Fatalf("%v -> %v protocol %v port %d: rules say %s, model says allowed=%v; path %v\n%s",
-					p.Src, p.Dst, proto, port, verdictText(Verdict{Kind: out.Verdict}), want, out.Path, Text(c.Ruleset))
+				t.Fatalf("%v -> %v protocol %v port %d from %d, type %d code %d: rules say %s, model says allowed=%v; path %v\n%s",
+					p.Src, p.Dst, proto, port, p.SPort, p.ICMPType, p.ICMPCode, verdictText(Verdict{Kind: out.Verdict}), want, out.Path, Text(c.Ruleset))
 			}
 			if unknown(p.Dst) {
 				continue
@@ -68,11 +78,26 @@ func agreeOn(t *rapid.T, c *Compiled, m *tier.Model, p Packet) {
 	}
 }
 
+// isDiscovery: what S23 decides before any policy.
+func isDiscovery(p *Packet) bool {
+	return p.Protocol == policy.ICMPv6 && (p.ICMPType >= 130 && p.ICMPType <= 136 || p.ICMPType == 143)
+}
+
+// conn is the packet's connection as the model is asked for it.
+func conn(m *tier.Model, p *Packet) tier.Conn {
+	c := tier.Conn{Source: m.Peer(p.Src), Destination: m.Peer(p.Dst), Protocol: p.Protocol, Port: p.DPort}
+	c.Source.Port = p.SPort
+	if p.Protocol.HasTypes() {
+		c.Port = policy.ICMPPort(p.ICMPType, p.ICMPCode)
+	}
+	return c
+}
+
 func allowedByModel(m *tier.Model, p *Packet) bool { return judge(m, p).Allowed() }
 
 // judge leaves out ends that are not on this node.
 func judge(m *tier.Model, p *Packet) tier.Result {
-	r := m.Evaluate(tier.Enforced(), tier.Conn{Source: m.Peer(p.Src), Destination: m.Peer(p.Dst), Protocol: p.Protocol, Port: p.DPort})
+	r := m.Evaluate(tier.Enforced(), conn(m, p))
 	if p.IIF == "" {
 		r.Egress = nil
 	}

@@ -171,6 +171,16 @@ func (t *table) asFirst(segment int) bool {
 	return t.first != nil && t.first.around[segment] == t.around[segment]
 }
 
+// whole says whether the table leaves nothing to another one.
+func (t *table) whole() bool {
+	for i := range t.segments {
+		if t.asFirst(i) {
+			return false
+		}
+	}
+	return true
+}
+
 // rebuild makes all elements anew.
 func (t *table) rebuild(a *asker) {
 	var l load
@@ -207,8 +217,8 @@ func (t *table) rebuild(a *asker) {
 
 // addNets adds the elements for addresses that nobody owns, and for all others.
 func (t *table) addNets(a *asker, l *load) {
-	back := t.back
-	if t.first != nil {
+	back, whole := t.back, t.whole()
+	if !whole {
 		back = 0 // what differs from the first table leaves nothing to it
 	}
 	for i := 0; i < len(t.segments); i++ {
@@ -221,7 +231,7 @@ func (t *table) addNets(a *asker, l *load) {
 		}
 		i = j
 	}
-	if t.first == nil {
+	if whole {
 		l.add(stageRest, netip.Addr{}, netip.Addr{}, a.answers.plan(t.back, 0))
 	}
 }

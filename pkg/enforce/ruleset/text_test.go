@@ -68,7 +68,7 @@ func odd() *world {
 }
 
 func TestTextGolden(t *testing.T) {
-	for name, w := range map[string]*world{"votes": votes(), "odd": odd(), "empty": newWorld()} {
+	for name, w := range goldens() {
 		t.Run(name, func(t *testing.T) {
 			got := Text(w.compile(t).Ruleset)
 			file := filepath.Join("testdata", name+".golden")
@@ -104,7 +104,7 @@ func TestTextIsNft(t *testing.T) {
 		}
 		t.Skipf("no network namespace here: %v: %s", err, out)
 	}
-	for name, w := range map[string]*world{"votes": votes(), "odd": odd(), "empty": newWorld()} {
+	for name, w := range goldens() {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), unshare, "-rn", "sh", "-ec", `"$0" -c -f "$1"; "$0" -f "$1"; "$0" list ruleset`, nft, "/dev/stdin")
 			file := filepath.Join(t.TempDir(), "rules")

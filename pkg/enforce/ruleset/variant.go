@@ -97,7 +97,7 @@ func (p *profile) all() iter.Seq[*table] {
 }
 
 // says tells whether a variant differs from the first table at all.
-func (t *table) says() bool { return len(t.buckets) > 0 }
+func (t *table) says() bool { return len(t.buckets) > 0 || t.whole() }
 
 // sourceName is what the names of a class's chains and sets begin with.
 func (p *profile) sourceName(class int) string { return fmt.Sprintf("%s-s%d", p.name, class) }

@@ -33,6 +33,46 @@ func wellFormed(r *Ruleset) error {
 			}
 		}
 	}
+	return withoutLoops(r, sets)
+}
+
+// withoutLoops: the kernel refuses chains that lead back to themselves.
+func withoutLoops(r *Ruleset, sets map[string]*Set) error {
+	leads := map[string][]string{}
+	for _, c := range r.Chains {
+		for _, rule := range c.Rules {
+			leads[c.Name] = append(leads[c.Name], rule.Verdict.Chain)
+			if rule.VMap != nil {
+				for _, e := range sets[rule.VMap.Map].Elements {
+					leads[c.Name] = append(leads[c.Name], e.Verdict.Chain)
+				}
+			}
+		}
+	}
+	const open, done = 1, 2
+	state := map[string]int{}
+	var walk func(string) error
+	walk = func(name string) error {
+		switch state[name] {
+		case open:
+			return fmt.Errorf("chain %s leads to itself", name)
+		case done:
+			return nil
+		}
+		state[name] = open
+		for _, next := range leads[name] {
+			if err := walk(next); err != nil {
+				return err
+			}
+		}
+		state[name] = done
+		return nil
+	}
+	for _, c := range r.Chains {
+		if err := walk(c.Name); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
