@@ -78,6 +78,7 @@ type Agent struct {
 	live     *live
 	places   atomic.Pointer[places]
 	services atomic.Pointer[serviceIndex]
+	setNames atomic.Pointer[flow.SetNames]
 	probes   *probes
 	refusals *refusals
 	counters counters

@@ -14,7 +14,7 @@ import (
 // tuple is a connection as the forward hook sees it (destination translated,
 // source not yet), with the destination that the client dialled.
 type tuple struct {
-	protocol         policy.Protocol
+	protocol         policy.Protocol // ICMP's ports are as in collect.Connection.Forward
 	src, dst         netip.Addr
 	srcPort, dstPort uint16
 	dialled          netip.AddrPort // zero: not known
@@ -97,6 +97,7 @@ func (a *Agent) reports(t *tuple, judge func(policy.Direction) (enforced, pendin
 		} else {
 			enforced, pending, agreed := judge(dir)
 			rec.key.Enforced, rec.key.Pending, rec.agreed = enforced.By, pending.By, agreed
+			rec.key.Logs = flow.NewLogs(enforced.Logs)
 		}
 		out = append(out, rec)
 	})
@@ -111,8 +112,11 @@ func (a *Agent) attributeDenied(t *tuple, at time.Time, dir policy.Direction, by
 		return attributed{}, false
 	}
 	rec := a.record(r.model, t, dir)
-	_, pending, agreed := a.history.judge(at, a.ask(t, dir), func(v tier.Verdict) bool { return v.By == by })
+	enforced, pending, agreed := a.history.judge(at, a.ask(t, dir), func(v tier.Verdict) bool { return v.By == by })
 	rec.key.Enforced, rec.key.Pending, rec.agreed = by, pending.By, agreed
+	if agreed {
+		rec.key.Logs = flow.NewLogs(enforced.Logs)
+	}
 	return rec, true
 }
 
@@ -121,6 +125,7 @@ func (a *Agent) attributeDenied(t *tuple, at time.Time, dir policy.Direction, by
 func (a *Agent) ask(t *tuple, dir policy.Direction) func(*tier.Model) (enforced, pending tier.Verdict) {
 	return func(m *tier.Model) (tier.Verdict, tier.Verdict) {
 		local, peer := m.Peer(t.src), m.Peer(t.dst)
+		local.Port = t.srcPort
 		if dir == policy.Ingress {
 			local, peer = peer, local
 		}
@@ -154,7 +159,7 @@ func (a *Agent) flowPeer(p tier.Peer) flow.Peer {
 	case a.isHost(p.Addr):
 		return flow.Peer{Kind: flow.PeerHost, Workload: policy.Workload{Name: a.opts.Node}}
 	}
-	return flow.Peer{Kind: flow.PeerNetwork, Addr: p.Addr}
+	return a.setNames.Load().Network(p.Addr)
 }
 
 func (a *Agent) isHost(addr netip.Addr) bool {

@@ -12,6 +12,7 @@ import (
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
 	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
@@ -135,6 +136,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	if !a.services.Load().of(state.Snapshot.Services) {
 		a.services.Store(indexServices(state.Snapshot.Services))
 	}
+	a.setNames.Store(flow.NewSetNames(state.Snapshot.NetworkSets, a.setNames.Load()))
 	next.since = a.opts.Now()
 	a.history.add(next)
 	a.setProblems(state.Faults, problems...)

@@ -22,11 +22,13 @@ func Compare(a, b Key) int {
 		compareBool(a.Probe, b.Probe),
 		compareHits(a.Enforced, b.Enforced),
 		compareHits(a.Pending, b.Pending),
+		strings.Compare(string(a.Logs), string(b.Logs)),
 	)
 }
 
 // ComparePeers orders peers: workloads first, by namespace, name and kind,
-// then hosts by name, then networks by address.
+// then hosts by name, then network sets by name and address, then networks by
+// address.
 func ComparePeers(a, b Peer) int {
 	return cmp.Or(
 		cmp.Compare(peerRank(a.Kind), peerRank(b.Kind)),
@@ -44,8 +46,10 @@ func peerRank(k PeerKind) int {
 		return 0
 	case PeerHost:
 		return 1
+	case PeerNetworkSet:
+		return 2
 	}
-	return 2
+	return 3
 }
 
 func compareHits(a, b policy.Hit) int {
@@ -69,18 +73,32 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// String is the peer as users type it: namespace/workload, the node's name, or
-// the address.
+// String is the peer as people read it: namespace/workload, the node's name, a
+// network set's name with the address, or the address.
 func (p Peer) String() string {
 	switch {
 	case p.Kind == PeerWorkload:
 		return p.Workload.String()
 	case p.Kind == PeerHost && p.Workload.Name != "":
 		return p.Workload.Name
+	case p.Kind == PeerNetworkSet && p.Workload.Name != "":
+		if !p.Addr.IsValid() {
+			return p.SetName()
+		}
+		return p.SetName() + " (" + p.Addr.String() + ")"
 	case p.Addr.IsValid():
 		return p.Addr.String()
 	}
 	return strings.ToLower(string(p.Kind))
+}
+
+// SetName is the name of a PeerNetworkSet: namespace/name, or the name of a
+// global one.
+func (p Peer) SetName() string {
+	if p.Workload.Namespace == "" {
+		return p.Workload.Name
+	}
+	return p.Workload.String()
 }
 
 // ServiceString is namespace/name of the Service that the connection was made

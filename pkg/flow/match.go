@@ -13,7 +13,7 @@ func (f Filter) Match(k Key) bool {
 	if f.Protocol != 0 && f.Protocol != k.Protocol {
 		return false
 	}
-	if f.Port != 0 && f.Port != k.Port {
+	if f.Port != 0 && (f.Port != k.Port || k.Protocol.HasTypes()) {
 		return false
 	}
 	if f.Action != 0 && f.Action != k.Enforced.Action {
@@ -32,17 +32,22 @@ func (f Filter) Match(k Key) bool {
 }
 
 // Is says whether name is the peer: namespace/workload, a workload's name
-// alone, a node's name, or an address.
+// alone, a node's name, a network set's name likewise, or an address.
 func (p Peer) Is(name string) bool {
 	if p.Kind == PeerNetwork {
 		return p.Addr.IsValid() && p.Addr.String() == name
 	}
 	if ns, workload, ok := strings.Cut(name, "/"); ok {
-		return p.Kind == PeerWorkload && p.Workload.Namespace == ns && p.Workload.Name == workload
+		return p.inNamespace() && p.Workload.Namespace == ns && p.Workload.Name == workload
 	}
 	return p.Workload.Name == name || (p.Addr.IsValid() && p.Addr.String() == name)
 }
 
 func inNamespaces(p Peer, namespaces []string) bool {
-	return p.Kind == PeerWorkload && slices.Contains(namespaces, p.Workload.Namespace)
+	return p.inNamespace() && slices.Contains(namespaces, p.Workload.Namespace)
+}
+
+// inNamespace says whether p is something that lives in a namespace.
+func (p Peer) inNamespace() bool {
+	return p.Kind == PeerWorkload || p.Kind == PeerNetworkSet && p.Workload.Namespace != ""
 }

@@ -16,14 +16,20 @@ const (
 	PeerWorkload PeerKind = "Workload" // a pod, shown as its workload
 	PeerHost     PeerKind = "Host"     // the node itself
 	PeerNetwork  PeerKind = "Network"  // any other address
+	// PeerNetworkSet is any other address that a network set holds; of several
+	// the most specific names it (S18).
+	PeerNetworkSet PeerKind = "NetworkSet"
 )
 
 // Peer is one end of a flow. It is comparable.
 type Peer struct {
 	Kind PeerKind
-	// Workload is set for PeerWorkload; for PeerHost Workload.Name is the node.
+	// Workload is set for PeerWorkload; for PeerHost Workload.Name is the node,
+	// for PeerNetworkSet Workload has the set's namespace (none for a global
+	// one) and name.
 	Workload policy.Workload
-	// Addr is set for PeerNetwork only, so that flows aggregate by workload.
+	// Addr is set for PeerNetwork and PeerNetworkSet only, so that flows
+	// aggregate by workload.
 	Addr netip.Addr
 }
 
@@ -34,12 +40,17 @@ type Key struct {
 	// Service the connection was made to, before translation; zero if none.
 	ServiceNamespace, ServiceName, ServicePortName string
 	Protocol                                       policy.Protocol
-	Port                                           uint16 // destination port after translation (ICMP: 0)
+	// Port is the destination's after translation; of ICMP and ICMPv6 the
+	// policy.ICMPPort, 0 where the source of flows does not tell (an echo reply,
+	// which that would be, never begins a connection).
+	Port uint16
 	// Direction says which end reports: Egress at the source, Ingress at the destination.
 	Direction policy.Direction
 	// Enforced decided; Pending would decide if all staged policies were enforced (S27).
 	Enforced policy.Hit
 	Pending  policy.Hit
+	// Logs are the enforced Log rules that were passed on the way (S7).
+	Logs Logs
 	// Probe marks connections that netpol itself made to test.
 	Probe bool
 }

@@ -36,8 +36,9 @@ func ToWire(f Flow) *flowpb.Flow {
 }
 
 // FromWire reads a flow, netpol's own or Goldmane's. What Goldmane does not
-// tell stays empty: the workload's kind, the address of a network, and whether
-// a flow is a probe. Its times are the borders of its buckets.
+// tell stays empty: the workload's kind, the address of a network, the type of
+// ICMP, Log rules, and whether a flow is a probe. Its times are the borders of
+// its buckets.
 func FromWire(w *flowpb.Flow) Flow {
 	f := Flow{
 		Key:               keyFromWire(w.GetKey()),
@@ -72,7 +73,7 @@ func keyToWire(k Key) *flowpb.FlowKey {
 		Reporter:             flowpb.Reporter_Src,
 		Action:               actionToWire(k.Enforced.Action),
 		Policies: &flowpb.PolicyTrace{
-			EnforcedPolicies: []*flowpb.PolicyHit{hitToWire(k.Enforced, k.reporter())},
+			EnforcedPolicies: append(logsToWire(k.Logs), hitToWire(k.Enforced, k.reporter())),
 			PendingPolicies:  []*flowpb.PolicyHit{hitToWire(k.Pending, k.reporter())},
 		},
 		Probe: k.Probe,
@@ -106,6 +107,7 @@ func keyFromWire(w *flowpb.FlowKey) Key {
 		Enforced:         hitFromWire(w.GetPolicies().GetEnforcedPolicies()),
 		Pending:          hitFromWire(w.GetPolicies().GetPendingPolicies()),
 		Probe:            w.GetProbe(),
+		Logs:             logsFromWire(w.GetPolicies().GetEnforcedPolicies()),
 	}
 	if w.GetReporter() == flowpb.Reporter_Dst {
 		k.Direction = policy.Ingress
@@ -124,6 +126,8 @@ func peerToWire(p Peer) (name, namespace string, kind flowpb.EndpointType) {
 		return orNone(p.Workload.Name), orNone(p.Workload.Namespace), flowpb.EndpointType_WorkloadEndpoint
 	case PeerHost:
 		return orNone(p.Workload.Name), none, flowpb.EndpointType_HostEndpoint
+	case PeerNetworkSet:
+		return orNone(p.Workload.Name), orNone(p.Workload.Namespace), flowpb.EndpointType_NetworkSet
 	}
 	// Goldmane tells private from public addresses by these names.
 	if p.Addr.IsPrivate() || p.Addr.IsLinkLocalUnicast() || p.Addr.IsLoopback() {
@@ -151,6 +155,9 @@ func peerFromWire(t flowpb.EndpointType, namespace, name, kind, addr string) Pee
 	case flowpb.EndpointType_HostEndpoint:
 		p.Kind = PeerHost
 		p.Workload.Name = fromNone(name)
+	case flowpb.EndpointType_NetworkSet:
+		p.Kind = PeerNetworkSet
+		p.Workload = policy.Workload{Namespace: fromNone(namespace), Name: fromNone(name)}
 	default:
 		p.Kind = PeerNetwork
 	}

@@ -105,12 +105,15 @@ func TestWireRoundTrip(t *testing.T) {
 func randomFlow(t *rapid.T) Flow {
 	name := rapid.SampledFrom([]string{"a", "b", "a-b"})
 	peer := func() Peer {
-		switch rapid.IntRange(0, 2).Draw(t, "peer") {
+		switch rapid.IntRange(0, 3).Draw(t, "peer") {
 		case 0:
 			return Peer{Kind: PeerWorkload, Workload: policy.Workload{
 				Kind: policy.KindStatefulSet, Namespace: name.Draw(t, "ns"), Name: name.Draw(t, "name")}}
 		case 1:
 			return Peer{Kind: PeerHost, Workload: policy.Workload{Name: name.Draw(t, "node")}}
+		case 2:
+			return Peer{Kind: PeerNetworkSet, Addr: netip.MustParseAddr("192.0.2.9"), Workload: policy.Workload{
+				Namespace: rapid.SampledFrom([]string{"", "a"}).Draw(t, "setns"), Name: name.Draw(t, "set")}}
 		}
 		return Peer{Kind: PeerNetwork, Addr: rapid.SampledFrom([]netip.Addr{
 			netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("2001:db8::1")}).Draw(t, "addr")}
@@ -124,6 +127,15 @@ func randomFlow(t *rapid.T) Flow {
 		return policy.Hit{Tier: name.Draw(t, "tier"), Rule: rule, Action: action, Policy: policy.Key{
 			Kind: policy.KindStagedNetworkPolicy, Namespace: name.Draw(t, "ns"), Name: name.Draw(t, "policy")}}
 	}
+	log := func() policy.Hit {
+		h := hit()
+		h.Tier, h.Rule, h.Action, h.Policy.Kind = "t", max(h.Rule, 0), policy.Log, policy.KindGlobalNetworkPolicy
+		return h
+	}
+	var logs []policy.Hit
+	for range rapid.IntRange(0, 2).Draw(t, "logs") {
+		logs = append(logs, log())
+	}
 	count := func() int64 { return rapid.Int64Range(0, math.MaxInt64).Draw(t, "count") }
 	at := func() time.Time { return time.Unix(0, rapid.Int64Range(1, 1<<62).Draw(t, "time")).UTC() }
 	return Flow{
@@ -133,7 +145,7 @@ func randomFlow(t *rapid.T) Flow {
 			Protocol:  policy.Protocol(rapid.Uint8Range(1, 255).Draw(t, "proto")),
 			Port:      rapid.Uint16().Draw(t, "port"),
 			Direction: rapid.SampledFrom([]policy.Direction{policy.Ingress, policy.Egress}).Draw(t, "dir"),
-			Enforced:  hit(), Pending: hit(), Probe: rapid.Bool().Draw(t, "probe"),
+			Enforced:  hit(), Pending: hit(), Probe: rapid.Bool().Draw(t, "probe"), Logs: NewLogs(logs),
 		},
 		FirstSeen: at(), LastSeen: at(),
 		Connections: count(), Completed: count(), Live: count(),

@@ -41,6 +41,31 @@ func hitToWire(h policy.Hit, local Peer) *flowpb.PolicyHit {
 	}
 }
 
+// logsToWire writes the Log rules that were passed before the hit that decided.
+// Goldmane has no such action; a client of its own sees hits that decide
+// nothing.
+func logsToWire(l Logs) []*flowpb.PolicyHit {
+	var out []*flowpb.PolicyHit
+	for _, h := range l.Hits() {
+		out = append(out, hitToWire(h, Peer{}))
+	}
+	return out
+}
+
+// logsFromWire reads them back.
+func logsFromWire(trace []*flowpb.PolicyHit) Logs {
+	var hits []policy.Hit
+	for i := 0; i < len(trace)-1; i++ {
+		if w := trace[i]; w.GetAction() == flowpb.Action_ActionUnspecified && w.GetRuleIndex() >= 0 && kindToWire(kindFromWire(w.GetKind())) == w.GetKind() {
+			hits = append(hits, policy.Hit{
+				Tier: w.GetTier(), Rule: int(w.GetRuleIndex()), Action: policy.Log,
+				Policy: policy.Key{Kind: kindFromWire(w.GetKind()), Namespace: w.GetNamespace(), Name: w.GetName()},
+			})
+		}
+	}
+	return NewLogs(hits)
+}
+
 // hitFromWire is the last hit of a trace, the one that decided; a trace without
 // hits, or ended by a profile, is no policy (S9).
 func hitFromWire(trace []*flowpb.PolicyHit) policy.Hit {

@@ -16,7 +16,9 @@ func matchWire(f *flowpb.Filter, k *flowpb.FlowKey) bool {
 		matchString(f.GetDestNames(), k.GetDestName()) &&
 		matchString(f.GetDestNamespaces(), k.GetDestNamespace()) &&
 		matchString(f.GetProtocols(), k.GetProto()) &&
-		matchAny(f.GetDestPorts(), func(p *flowpb.PortMatch) bool { return p.GetPort() == k.GetDestPort() }) &&
+		matchAny(f.GetDestPorts(), func(p *flowpb.PortMatch) bool {
+			return p.GetPort() == k.GetDestPort() && !protocolFromWire(k.GetProto()).HasTypes()
+		}) &&
 		matchAny(f.GetActions(), func(a flowpb.Action) bool { return a == k.GetAction() }) &&
 		matchAny(f.GetPolicies(), func(p *flowpb.PolicyMatch) bool {
 			return slices.ContainsFunc(allHits(k), func(h *flowpb.PolicyHit) bool { return matchHit(p, h) })

@@ -50,12 +50,18 @@ type Connection struct {
 }
 
 // Forward is the connection as the forward hook judges it: after the
-// destination was translated, before the source is.
+// destination was translated, before the source is. ICMP has its identifier
+// for the source's port, and type and code (type<<8 | code) for the
+// destination's.
 func (c *Connection) Forward() Tuple {
-	return Tuple{
+	t := Tuple{
 		Src: c.Original.Src, SrcPort: c.Original.SrcPort,
 		Dst: c.Reply.Src, DstPort: c.Reply.SrcPort,
 	}
+	if isICMP(c.Protocol) {
+		t.SrcPort, t.DstPort = c.ICMPID, icmpPort(c.ICMPType, c.ICMPCode)
+	}
+	return t
 }
 
 // EventKind is what happened to a connection.

@@ -11,7 +11,7 @@ import (
 
 // Packet is what the head of an IP packet says. Ports, flags and ICMP's type
 // are 0 where there are none: other protocols, later fragments, a head that
-// was cut too short.
+// was cut too short. ICMP's ports are as in Connection.Forward.
 type Packet struct {
 	Src, Dst         netip.Addr
 	Protocol         uint8
@@ -110,6 +110,26 @@ func (p *Packet) transport(b []byte) {
 	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
 		if len(b) >= 2 {
 			p.ICMPType, p.ICMPCode = b[0], b[1]
+			p.DstPort = icmpPort(b[0], b[1])
+		}
+		if len(b) >= 6 && hasID(p.Protocol, p.ICMPType) {
+			p.SrcPort = binary.BigEndian.Uint16(b[4:])
 		}
 	}
+}
+
+func isICMP(protocol uint8) bool {
+	return protocol == unix.IPPROTO_ICMP || protocol == unix.IPPROTO_ICMPV6
+}
+
+// icmpPort puts ICMP's type and code where others have a destination port.
+func icmpPort(typ, code uint8) uint16 { return uint16(typ)<<8 | uint16(code) }
+
+// hasID says whether an ICMP message carries an identifier: echo, and IPv4's
+// timestamps, information and address masks, questions and answers.
+func hasID(protocol, typ uint8) bool {
+	if protocol == unix.IPPROTO_ICMPV6 {
+		return typ == 128 || typ == 129
+	}
+	return typ == 0 || typ == 8 || typ >= 13 && typ <= 18
 }
