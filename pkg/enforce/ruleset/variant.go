@@ -44,15 +44,17 @@ func (p *profile) vary(a *asker, first *table, c *changes, again []int, all bool
 			list = append(list, &table{fam: first.fam, class: i, inside: map[class]answerID{}})
 			anew = true
 		}
-		t := list[i-1]
+		t, port := list[i-1], askedPort(p.sources[i])
+		if port == 0 { // nothing to ask, so nothing to say
+			*t = table{fam: first.fam, class: i, inside: map[class]answerID{}}
+			continue
+		}
 		anew = anew || t.first != first
 		t.first = first
 		of := *a
-		of.first, of.question.sourcePort = a, askedPort(p.sources[i])
-		if of.question.sourcePort > 0 {
-			t.followFirst(&of, p, c, again, anew)
-			t.emit(&of, p, nil)
-		}
+		of.first, of.question.sourcePort = a, port
+		t.followFirst(&of, p, c, again, anew)
+		t.emit(&of, p, nil)
 	}
 	p.variants[first.fam.index] = list
 }
@@ -97,7 +99,7 @@ func (p *profile) all() iter.Seq[*table] {
 }
 
 // says tells whether a variant differs from the first table at all.
-func (t *table) says() bool { return len(t.buckets) > 0 || t.whole() }
+func (t *table) says() bool { return t.first != nil && (len(t.buckets) > 0 || t.whole()) }
 
 // sourceName is what the names of a class's chains and sets begin with.
 func (p *profile) sourceName(class int) string { return fmt.Sprintf("%s-s%d", p.name, class) }
