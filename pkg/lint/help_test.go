@@ -91,3 +91,8 @@ func staged(doc string) string {
 var shop = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: shop}}\n" +
 	pod("shop", "web", "web", "spec: {containers: [{name: c, ports: [{name: http, containerPort: 80}]}]}") +
 	pod("shop", "db", "db", "spec: {containers: [{name: c, ports: [{name: sql, containerPort: 5432}]}]}")
+
+// findIn is what Check finds in a snapshot without errors.
+func findIn(s *policy.Snapshot) policy.Faults {
+	return lint.Check(s, func(policy.Key) bool { return false })
+}

@@ -129,7 +129,8 @@ func (r *run) noNamespace(s *selector.Selector) bool {
 		byName = byName && (l == policy.LabelName || l == policy.LabelMetadataName)
 	}
 	for _, ns := range r.snap.Namespaces {
-		if s.Matches(ns.Labels) || !byName && ns.Origin.Line == 0 {
+		elsewhere := ns.Name == dnsNamespace && r.stranger != nil // its name is all that selects it
+		if s.Matches(ns.Labels) || !byName && ns.Origin.Line == 0 && !elsewhere {
 			return false
 		}
 	}

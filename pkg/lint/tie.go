@@ -31,9 +31,13 @@ func (r *run) ties() {
 					continue
 				}
 				tried[pairOf{a, b}] = true
-				if conn, ok := r.differ(pr, a, b); ok {
-					told[b] = true
-					r.warnTie(a, b, conn)
+				// More than one endpoint, since some rules are about one of them.
+				for _, local := range pr.endpoints[:min(len(pr.endpoints), mostLocals)] {
+					if conn, ok := r.differ(pr.dir, local, a, b); ok {
+						told[b] = true
+						r.warnTie(a, b, conn)
+						break
+					}
 				}
 			}
 		}
@@ -102,20 +106,19 @@ func netsMayMeet(x, y []netip.Prefix) bool {
 
 // differ asks the model about the two policies alone, in either order, and
 // returns a connection about which the orders differ.
-func (r *run) differ(pr *profile, a, b *policy.Policy) (conn string, ok bool) {
-	local := pr.endpoints[0]
-	peers := r.peersOf(pr.dir, local, a, b)
+func (r *run) differ(dir policy.Direction, local *policy.Endpoint, a, b *policy.Policy) (conn string, ok bool) {
+	peers := r.peersOf(dir, local, a, b)
 	one, other := r.trial(local, peers, a, b), r.trial(local, peers, b, a)
 	for _, peer := range peers {
 		me := tier.Peer{Endpoint: local}
-		p1, p2 := one.Pair(tier.Enforced(), pr.dir, me, peer), other.Pair(tier.Enforced(), pr.dir, me, peer)
+		p1, p2 := one.Pair(tier.Enforced(), dir, me, peer), other.Pair(tier.Enforced(), dir, me, peer)
 		for _, q := range questions(p1.Cuts(), p2.Cuts()) {
 			if answer(p1.Judge(q.proto, q.port)) == answer(p2.Judge(q.proto, q.port)) {
 				continue
 			}
 			way, where := "to", local.Workload.String()
 			who := nameOfPeer(peer)
-			if pr.dir == policy.Egress {
+			if dir == policy.Egress {
 				who, where = where, who
 			}
 			return fmt.Sprintf("%s from %s %s %s", q, who, way, where), true
@@ -164,8 +167,12 @@ func (r *run) trial(local *policy.Endpoint, peers []tier.Peer, a, b *policy.Poli
 	return tier.New(snap, nil)
 }
 
-// mostPeers bounds the peers of each kind with which a pair is tried.
-const mostPeers = 16
+// Bounds on the endpoints, and on the peers of each kind, with which a pair is
+// tried.
+const (
+	mostLocals = 4
+	mostPeers  = 16
+)
 
 // peersOf are those that rules of the two policies speak of, and some that
 // none does.
