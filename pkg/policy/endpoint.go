@@ -67,7 +67,18 @@ type Service struct {
 	// addresses from EndpointSlices (or Endpoints) that are no pod's that it
 	// selects.
 	Backends []Backend
-	Origin   Origin
+	// Local are addresses that serve the Service on every node, whatever its
+	// own are: those of a node-local DNS cache (S33). They are among Backends.
+	Local  []netip.Addr
+	Origin Origin
+}
+
+// Node is a machine of the cluster; its addresses are no pods' (S34).
+type Node struct {
+	Name   string
+	Labels selector.Labels
+	Addrs  []netip.Addr
+	Origin Origin
 }
 
 // Backend is an address that a Service leads to, with its ports there.

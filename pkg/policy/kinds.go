@@ -42,6 +42,7 @@ var readers = map[[2]string]reader{
 	{"networking.k8s.io/v1", "NetworkPolicy"}:                     {KindKubernetesNetworkPolicy, true, sync.OnceValue(schemaOf[networkingv1.NetworkPolicy]), readKubernetes},
 	{"policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"}: {KindClusterNetworkPolicy, false, sync.OnceValue(schemaOf[v1alpha2.ClusterNetworkPolicy]), readCluster},
 	{"v1", "Namespace"}:                                           {KindNamespace, false, nil, readNamespace},
+	{"v1", "Node"}:                                                {KindNode, false, nil, readNode},
 	{"v1", "ServiceAccount"}:                                      {KindServiceAccount, true, nil, readServiceAccount},
 	{"v1", "Pod"}:                                                 {KindPod, true, nil, readPod},
 	{"v1", "Service"}:                                             {KindService, true, nil, readService},

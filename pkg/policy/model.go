@@ -38,6 +38,7 @@ const (
 	KindGlobalNetworkSet              Kind = "GlobalNetworkSet"
 	KindHostEndpoint                  Kind = "HostEndpoint"
 	KindNamespace                     Kind = "Namespace"
+	KindNode                          Kind = "Node"
 	KindServiceAccount                Kind = "ServiceAccount"
 	KindPod                           Kind = "Pod"
 	KindService                       Kind = "Service"
@@ -199,6 +200,7 @@ type Snapshot struct {
 	NetworkSets     []*NetworkSet
 	HostEndpoints   []*HostEndpoint
 	ServiceAccounts []*ServiceAccount // those that are written down
+	Nodes           []*Node           // those that are written down
 
 	state *snapshotState // for the next one; nil in a literal
 }

@@ -54,7 +54,9 @@ type Idle struct {
 	Namespace, Name string
 	Workload        Workload
 	HostNetwork     bool
-	Origin          Origin
+	// LocalDNS are the addresses at which a node-local DNS cache listens (S33).
+	LocalDNS []netip.Addr
+	Origin   Origin
 }
 
 // readPod makes an Endpoint, or an Idle.
@@ -69,7 +71,11 @@ func readPod(r *reading) any {
 	phase := textOf(status.get("phase"))
 	host := isTrue(spec.get("hostNetwork"))
 	if host || phase == "Succeeded" || phase == "Failed" {
-		return &Idle{r.key.Namespace, r.key.Name, w, host, r.origin(r.root.line, r.root.col)}
+		idle := &Idle{Namespace: r.key.Namespace, Name: r.key.Name, Workload: w, HostNetwork: host, Origin: r.origin(r.root.line, r.root.col)}
+		if host && phase != "Succeeded" && phase != "Failed" {
+			idle.LocalDNS = localDNS(spec)
+		}
+		return idle
 	}
 	ep := &Endpoint{
 		Namespace:   r.key.Namespace,

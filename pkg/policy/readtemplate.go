@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ type Template struct {
 	Ports          []ContainerPort
 	Replicas       int
 	HostNetwork    bool
+	LocalDNS       []netip.Addr // as of an Idle
 	Origin         Origin
 }
 
@@ -39,6 +41,9 @@ func readTemplate(r *reading) any {
 		Replicas:       1,
 		HostNetwork:    isTrue(pod.get("hostNetwork")),
 		Origin:         r.origin(r.root.line, r.root.col),
+	}
+	if t.HostNetwork {
+		t.LocalDNS = localDNS(pod)
 	}
 	if n := spec.get("replicas"); n != nil {
 		v, err := strconv.Atoi(n.text)

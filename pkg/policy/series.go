@@ -162,6 +162,10 @@ var (
 		func(a, b *HostEndpoint) int { return strings.Compare(a.Name, b.Name) },
 		func(v *HostEndpoint) Origin { return v.Origin },
 	}
+	byNode = sortedBy[Node]{
+		func(a, b *Node) int { return strings.Compare(a.Name, b.Name) },
+		func(v *Node) Origin { return v.Origin },
+	}
 	byAccount = sortedBy[ServiceAccount]{
 		func(a, b *ServiceAccount) int { return compareNames(a.Namespace, a.Name, b.Namespace, b.Name) },
 		func(v *ServiceAccount) Origin { return v.Origin },

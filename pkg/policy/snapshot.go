@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -16,8 +17,12 @@ type snapshotState struct {
 	sets       *series[NetworkSet]
 	hosts      *series[HostEndpoint]
 	accounts   *series[ServiceAccount]
+	nodes      *series[Node]
 	slices     *series[Slice]
 	idle       []*Idle
+	// dns are the addresses of node-local DNS caches, by the Service as it is
+	// written down.
+	dns map[*Service][]netip.Addr
 	// backed are the Services with their backends, as services.unique.
 	backed []*Service
 	// owners of workloads that were made by another one.
@@ -56,6 +61,7 @@ func NewSnapshot(revision uint64, resources []Resource, prev *Snapshot) (*Snapsh
 		NetworkSets:     st.sets.unique,
 		HostEndpoints:   st.hosts.unique,
 		ServiceAccounts: st.accounts.unique,
+		Nodes:           st.nodes.unique,
 		state:           st,
 	}
 	st.resolve(old)
@@ -86,6 +92,7 @@ func (old *snapshotState) sortOut(resources []Resource) *snapshotState {
 		sets       = sized(old.sets)
 		hosts      = sized(old.hosts)
 		accounts   = sized(old.accounts)
+		nodes      = sized(old.nodes)
 		slices     = sized(old.slices)
 		idle       []*Idle
 	)
@@ -109,6 +116,8 @@ func (old *snapshotState) sortOut(resources []Resource) *snapshotState {
 			hosts = append(hosts, v)
 		case *ServiceAccount:
 			accounts = append(accounts, v)
+		case *Node:
+			nodes = append(nodes, v)
 		case *Slice:
 			slices = append(slices, v)
 		case *Idle:
@@ -125,6 +134,7 @@ func (old *snapshotState) sortOut(resources []Resource) *snapshotState {
 		sets:       old.sets.next(sets, bySet),
 		hosts:      old.hosts.next(hosts, byHost),
 		accounts:   old.accounts.next(accounts, byAccount),
+		nodes:      old.nodes.next(nodes, byNode),
 		slices:     old.slices.next(slices, bySlice),
 		idle:       reuse(old.idle, idle),
 	}

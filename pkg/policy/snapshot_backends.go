@@ -9,10 +9,11 @@ import (
 // withBackends are the Services with the backends that their slices add. A
 // Service has a new pointer only where it or its backends changed.
 func (st *snapshotState) withBackends(old *snapshotState) []*Service {
-	if st.services == old.services && st.slices == old.slices && slices.Equal(st.resolved, old.resolved) {
+	st.dns = st.localDNS()
+	if st.services == old.services && st.slices == old.slices && slices.Equal(st.resolved, old.resolved) && equalDNS(st.dns, old.dns) {
 		return old.backed
 	}
-	if len(st.slices.unique) == 0 {
+	if len(st.slices.unique) == 0 && len(st.dns) == 0 {
 		return st.services.unique
 	}
 	of := map[[2]string][]*Slice{}
@@ -22,19 +23,19 @@ func (st *snapshotState) withBackends(old *snapshotState) []*Service {
 	out := make([]*Service, len(st.services.unique))
 	for i, svc := range st.services.unique {
 		out[i] = svc
-		list := of[[2]string{svc.Namespace, svc.Name}]
-		if len(list) == 0 {
+		list, local := of[[2]string{svc.Namespace, svc.Name}], st.dns[svc]
+		if len(list) == 0 && len(local) == 0 {
 			continue
 		}
-		backends := st.backendsOf(svc, list)
+		backends := mergeBackends(append(st.backendsOf(svc, list), localBackends(svc, local)...))
 		before := find(old.backed, svc, byService.key)
 		switch {
 		case len(backends) == 0:
-		case before != nil && sameBut(before, svc) && slices.EqualFunc(before.Backends, backends, sameBackend):
+		case before != nil && sameBut(before, svc) && slices.EqualFunc(before.Backends, backends, sameBackend) && slices.Equal(before.Local, local):
 			out[i] = before
 		default:
 			c := *svc
-			c.Backends = backends
+			c.Backends, c.Local = backends, local
 			out[i] = &c
 		}
 	}

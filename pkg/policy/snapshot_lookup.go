@@ -100,7 +100,7 @@ func (s *Snapshot) WorkloadEndpoints(w Workload) []*Endpoint {
 // is none. It walks all Services: callers with many addresses keep a table.
 func (s *Snapshot) ServiceFor(addr netip.Addr, proto Protocol, port uint16) (*Service, *ServicePort) {
 	for _, svc := range s.Services {
-		if !slices.Contains(svc.Addrs, addr) {
+		if !slices.Contains(svc.Addrs, addr) && !slices.Contains(svc.Local, addr) {
 			continue
 		}
 		for i := range svc.Ports {

@@ -33,6 +33,9 @@ func (st *snapshotState) faults() Faults {
 	for _, t := range st.hosts.twice {
 		add(Key{Kind: KindHostEndpoint, Name: t[1].Name}, t[0].Origin, t[1].Origin)
 	}
+	for _, t := range st.nodes.twice {
+		add(Key{Kind: KindNode, Name: t[1].Name}, t[0].Origin, t[1].Origin)
+	}
 	for _, t := range st.accounts.twice {
 		add(Key{KindServiceAccount, t[1].Namespace, t[1].Name}, t[0].Origin, t[1].Origin)
 	}

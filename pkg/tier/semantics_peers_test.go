@@ -181,3 +181,23 @@ func TestS20_Services(t *testing.T) {
 			want: map[string]string{"in 192.0.2.80 > red/db tcp/1": allowed, "in 192.0.2.81 > red/db tcp/1": refused}},
 	)
 }
+
+func TestS33_NodeLocalDNSCountsAsTheDNSService(t *testing.T) {
+	const cluster = `
+apiVersion: v1
+kind: Service
+metadata: {name: kube-dns, namespace: kube-system}
+spec: {clusterIP: 10.96.0.10, selector: {k8s-app: kube-dns}, ports: [{port: 53, protocol: UDP, targetPort: 5353}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: node-local-dns, namespace: kube-system}
+spec:
+  template:
+    spec: {hostNetwork: true, containers: [{name: node-cache, args: [-localip, "169.254.20.10,10.96.0.10"]}]}
+`
+	check(t, scenario{resources: []string{cluster, global("p", "{egress: [{action: Allow, destination: {services: {name: kube-dns, namespace: kube-system}}}]}")}, want: map[string]string{
+		"out red/db > 169.254.20.10 udp/53": allowed, "out red/db > 10.96.0.10 udp/53": allowed,
+		"out red/db > 169.254.20.10 udp/54": refused, "out red/db > 169.254.20.10 tcp/53": refused, "out red/db > 169.254.20.11 udp/53": refused,
+	}})
+}

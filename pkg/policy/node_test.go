@@ -1,0 +1,97 @@
+package policy_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+const dnsService = `
+apiVersion: v1
+kind: Service
+metadata: {name: %s, namespace: kube-system}
+spec: {clusterIP: 10.96.0.10, selector: {k8s-app: kube-dns}, ports: [{name: dns, port: 53, protocol: UDP, targetPort: 5353}, {name: metrics, port: 9153}]}
+---
+`
+
+const nodeCache = `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: node-local-dns, namespace: kube-system}
+spec:
+  template:
+    metadata: {labels: {k8s-app: node-local-dns}}
+    spec:
+      hostNetwork: true
+      containers: [{name: node-cache, args: [%s, -conf, /etc/Corefile]}]
+`
+
+func TestS33_NodeLocalDNSServesTheClusterDNSService(t *testing.T) {
+	for name, c := range map[string]struct {
+		service, args string
+		want          []string
+	}{
+		"by its name":              {"kube-dns", `-localip, "169.254.20.10"`, []string{"169.254.20.10"}},
+		"by its address":           {"coredns", `-localip, "169.254.20.10,10.96.0.10"`, []string{"10.96.0.10", "169.254.20.10"}},
+		"with an equals sign":      {"kube-dns", `"--localip=fd00::a"`, []string{"fd00::a"}},
+		"placeholders are nothing": {"kube-dns", `-localip, "__PILLAR__LOCAL__DNS__"`, nil},
+		"another Service":          {"web", `-localip, "169.254.20.10"`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := dnsSnapshot(t, fmt.Sprintf(dnsService, c.service)+fmt.Sprintf(nodeCache, c.args), nil)
+			svc := s.Service("kube-system", c.service)
+			var local []string
+			for _, a := range svc.Local {
+				local = append(local, a.String())
+			}
+			if !slices.Equal(local, c.want) || len(svc.Backends) != len(c.want) {
+				t.Fatalf("local addresses %v, backends %v; want %v", local, svc.Backends, c.want)
+			}
+			for _, b := range svc.Backends {
+				if len(b.Ports) != 1 || b.Ports[0].Protocol != policy.UDP || b.Ports[0].Port != 53 {
+					t.Errorf("ports %v, want UDP 53 alone", b.Ports)
+				}
+			}
+		})
+	}
+}
+
+func TestS33_AddressesOfACacheComeAndGo(t *testing.T) {
+	service, cache := fmt.Sprintf(dnsService, "kube-dns"), fmt.Sprintf(nodeCache, `-localip, "169.254.20.10"`)
+	with := dnsSnapshot(t, service+cache, nil)
+	if svc, port := with.ServiceFor(netip.MustParseAddr("169.254.20.10"), policy.UDP, 53); svc == nil || svc.Name != "kube-dns" || port.Name != "dns" {
+		t.Errorf("a connection to the cache is to %v", svc)
+	}
+	if svc := dnsSnapshot(t, service, with).Service("kube-system", "kube-dns"); len(svc.Local)+len(svc.Backends) > 0 {
+		t.Errorf("without the cache: %v %v", svc.Local, svc.Backends)
+	}
+}
+
+func TestS34_NodesHaveAddresses(t *testing.T) {
+	s := dnsSnapshot(t, `
+apiVersion: v1
+kind: Node
+metadata: {name: one, labels: {zone: a}}
+status: {addresses: [{type: Hostname, address: one}, {type: InternalIP, address: 192.0.2.1}, {type: ExternalIP, address: "2001:db8::1"}]}
+`, nil)
+	if len(s.Nodes) != 1 || s.Nodes[0].Name != "one" || s.Nodes[0].Labels["zone"] != "a" ||
+		!slices.Equal(s.Nodes[0].Addrs, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) {
+		t.Errorf("nodes %+v", s.Nodes)
+	}
+}
+
+func dnsSnapshot(t *testing.T, text string, prev *policy.Snapshot) *policy.Snapshot {
+	t.Helper()
+	all, faults := policy.Decode("cluster.yaml", []byte(text))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	s, faults := policy.NewSnapshot(1, all, prev)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	return s
+}
