@@ -17,6 +17,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupLook, NewCmdFlows(f, nil)),
 		inGroup(groupLook, NewCmdConnectivity(f, nil)),
 		inGroup(groupLook, NewCmdExplain(f, nil)),
+		inGroup(groupLook, NewCmdDiff(f, nil)),
 		inGroup(groupLook, NewCmdProbe(f, nil)),
 		inGroup(groupLook, NewCmdGet(f, nil)),
 		inGroup(groupPolicy, NewCmdCreate(f)),

@@ -85,3 +85,16 @@ func BenchmarkConnectivity(b *testing.B) {
 	}
 }
 
+// BenchmarkChanges is one policy more among as many.
+func BenchmarkChanges(b *testing.B) {
+	s := town(10_000, 300, 1000)
+	after := *s
+	after.Policies = append(after.Policies[:len(after.Policies):len(after.Policies)], townPolicy(1001, 300))
+	b.ReportAllocs()
+	for b.Loop() {
+		before, after := tier.New(s, nil), tier.New(&after, nil)
+		if len(connectivity.Changes(connectivity.View{Model: before}, connectivity.View{Model: after}, connectivity.Options{})) == 0 {
+			b.Fatal("no change")
+		}
+	}
+}

@@ -136,36 +136,44 @@ func (g *group) declare(ports []policy.ContainerPort) {
 	}
 }
 
-// outsiders are the groups of addresses that no pod has: the internet, network
-// sets, host endpoints, and what rules name by nets.
-func outsiders(m *tier.Model, s *sorts) []group {
-	byNode := map[policy.Workload]*group{}
-	dual := dualStack(m.Snapshot())
-	internet := s.atoms.Internet()
-	for i := range s.atoms.all {
-		a := &s.atoms.all[i]
-		if a.Addr.Is6() && !dual || owned(m, a) {
+// outsider is a group of addresses that no pod has.
+type outsider struct {
+	node  policy.Workload
+	atoms []*Atom
+}
+
+// outsiders are the internet, network sets, host endpoints, and what rules name
+// by nets, as the models know them.
+func outsiders(atoms *Atoms, models ...*tier.Model) []outsider {
+	var out []outsider
+	index := map[policy.Workload]int{}
+	dual := slices.ContainsFunc(models, func(m *tier.Model) bool { return dualStack(m.Snapshot()) })
+	internet := atoms.Internet()
+	for i := range atoms.all {
+		a := &atoms.all[i]
+		if a.Addr.Is6() && !dual || !slices.ContainsFunc(models, func(m *tier.Model) bool { return !owned(m, a) }) {
 			continue
 		}
 		for _, node := range nodesOf(a, internet) {
-			g := byNode[node]
-			if g == nil {
-				g = &group{node: node}
-				byNode[node] = g
+			n, ok := index[node]
+			if !ok {
+				n = len(out)
+				index[node] = n
+				out = append(out, outsider{node: node})
 			}
-			p := party{sort: s.atom(a), pods: 1}
-			p.plain = p.sort
-			p.addrs[family(a.Addr)] = a.Addr
-			g.parties = append(g.parties, p)
-			g.pods++
+			out[n].atoms = append(out[n].atoms, a)
 		}
 	}
-	var out []group
-	for _, g := range byNode {
-		out = append(out, *g)
-	}
-	slices.SortFunc(out, func(a, b group) int { return compareNodes(a.node, b.node) })
+	slices.SortFunc(out, func(a, b outsider) int { return compareNodes(a.node, b.node) })
 	return out
+}
+
+// address is the party of an atom.
+func (s *sorts) address(a *Atom) party {
+	p := party{sort: s.atom(a), pods: 1}
+	p.plain = p.sort
+	p.addrs[family(a.Addr)] = a.Addr
+	return p
 }
 
 // dualStack says whether anything has an IPv6 address.

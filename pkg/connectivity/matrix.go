@@ -76,7 +76,13 @@ func Matrix(m *tier.Model, scope tier.Scope, o Options) []Pair {
 	s := newSorts(m, NewAtoms(m.Snapshot()))
 	groups := workloads(m, s)
 	if o.Outside {
-		groups = append(groups, outsiders(m, s)...)
+		for _, x := range outsiders(s.atoms, m) {
+			g := group{node: x.node, pods: len(x.atoms)}
+			for _, a := range x.atoms {
+				g.parties = append(g.parties, s.address(a))
+			}
+			groups = append(groups, g)
+		}
 	}
 	rows := make([][]Pair, len(groups))
 	parallel(len(groups), func() func(int) {

@@ -2,6 +2,7 @@ package connectivity_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -82,17 +83,26 @@ func addrOf(ep *policy.Endpoint, is4 bool) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// workloadsOf puts the pods of a world into a few workloads.
-func crowd(t *rapid.T, s *policy.Snapshot) *policy.Snapshot {
+// crowd puts the pods of a world into a few workloads.
+func crowd(s *policy.Snapshot) *policy.Snapshot {
 	out := *s
 	out.Endpoints = nil
 	for _, ep := range s.Endpoints {
 		c := *ep
-		name := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "workload")
+		name := string('a' + ep.Name[len(ep.Name)-1]%2)
 		c.Workload = policy.Workload{Kind: policy.KindDeployment, Namespace: c.Namespace, Name: name}
 		out.Endpoints = append(out.Endpoints, &c)
 	}
 	return &out
+}
+
+// modelOf reads a world.
+func modelOf(t *rapid.T, w *prove.World) *tier.Model {
+	s, err := w.Snapshot(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tier.New(crowd(s), nil)
 }
 
 // TestMatrixIsTheModel: what the matrix says of all pods of two workloads at
@@ -101,11 +111,7 @@ func TestMatrixIsTheModel(t *testing.T) {
 	partly := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := prove.Worlds().Draw(t, "world")
-		s, err := w.Snapshot(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := tier.New(crowd(t, s), nil)
+		m := modelOf(t, w)
 		asked := doors(t)
 		for _, scope := range scopes {
 			for _, p := range connectivity.Matrix(m, scope, connectivity.Options{Spaces: true}) {
@@ -140,11 +146,8 @@ func TestMatrixIsTheModel(t *testing.T) {
 func TestOutsideIsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := prove.Worlds().Draw(t, "world")
-		s, err := w.Snapshot(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := tier.New(s, nil)
+		m := modelOf(t, w)
+		s := m.Snapshot()
 		atoms := connectivity.NewAtoms(s)
 		for _, addr := range prove.Outside {
 			twin := tier.Peer{Addr: atoms.Atom(addr).Addr}
@@ -162,4 +165,121 @@ func TestOutsideIsTheModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestChangesAreTheModels: a connection of two workloads is among the changes
+// if, and only if, the model judges some pair of their pods in one way before
+// and in another after.
+func TestChangesAreTheModels(t *testing.T) {
+	added, removed := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := prove.Worlds().Draw(t, "world")
+		e := *prove.Edited(w).Draw(t, "edited")
+		e.Pods = w.Pods
+		before, after := connectivity.View{Model: modelOf(t, w)}, connectivity.View{Model: modelOf(t, &e)}
+		if rapid.Bool().Draw(t, "pending") {
+			after = connectivity.View{Model: before.Model, Scope: tier.Pending()}
+		}
+		changes := connectivity.Changes(before, after, connectivity.Options{})
+		for _, src := range workloadsOf(before.Model.Snapshot()) {
+			for _, dst := range workloadsOf(before.Model.Snapshot()) {
+				for _, c := range doors(t) {
+					plus, minus := flips(before, after, src, dst, c)
+					gotPlus, gotMinus := told(changes, src, dst, c)
+					if plus != gotPlus || minus != gotMinus {
+						t.Fatalf("%s → %s %s: added %v, removed %v; the model says %v and %v\nBEFORE\n%s\nAFTER\n%s", src, dst,
+							connectivity.PortText(c.Protocol, c.Port), gotPlus, gotMinus, plus, minus, w.Manifests(), e.Manifests())
+					}
+					if plus {
+						added++
+					}
+					if minus {
+						removed++
+					}
+				}
+			}
+		}
+	})
+	if added == 0 || removed == 0 {
+		t.Errorf("%d added and %d removed: nothing was tried", added, removed)
+	}
+}
+
+func workloadsOf(s *policy.Snapshot) []policy.Workload {
+	var out []policy.Workload
+	for _, ep := range s.Endpoints {
+		if !slices.Contains(out, ep.Workload) {
+			out = append(out, ep.Workload)
+		}
+	}
+	return out
+}
+
+// flips asks both models about every pair of pods.
+func flips(before, after connectivity.View, src, dst policy.Workload, c tier.Conn) (plus, minus bool) {
+	sb, sa := before.Model.Snapshot(), after.Model.Snapshot()
+	for _, a := range sb.WorkloadEndpoints(src) {
+		for _, b := range sb.WorkloadEndpoints(dst) {
+			if a == b {
+				continue
+			}
+			then := meets(sa.Endpoint(a.Namespace, a.Name), sa.Endpoint(b.Namespace, b.Name))
+			for i, f := range meets(a, b) {
+				c.Source, c.Destination = f[0], f[1]
+				was := before.Model.Evaluate(before.Scope, c).Allowed()
+				c.Source, c.Destination = then[i][0], then[i][1]
+				is := after.Model.Evaluate(after.Scope, c).Allowed()
+				plus, minus = plus || is && !was, minus || was && !is
+			}
+		}
+	}
+	return plus, minus
+}
+
+func told(changes []connectivity.Change, src, dst policy.Workload, c tier.Conn) (plus, minus bool) {
+	for i := range changes {
+		ch := &changes[i]
+		if ch.Source == src && ch.Destination == dst && ch.What.Contains(c.Protocol, c.Port) {
+			plus, minus = plus || ch.Added, minus || !ch.Added
+		}
+	}
+	return plus, minus
+}
+
+// TestChangesOutsideAreTheModels is the same for addresses that no pod has.
+func TestChangesOutsideAreTheModels(t *testing.T) {
+	changed := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := prove.Worlds().Draw(t, "world")
+		e := *prove.Edited(w).Draw(t, "edited")
+		e.Pods = w.Pods
+		before, after := connectivity.View{Model: modelOf(t, w)}, connectivity.View{Model: modelOf(t, &e)}
+		changes := connectivity.Changes(before, after, connectivity.Options{Outside: true})
+		for _, ep := range before.Model.Snapshot().Endpoints {
+			now := after.Model.Snapshot().Endpoint(ep.Namespace, ep.Name)
+			for _, addr := range prove.Outside {
+				if _, ok := addrOf(ep, addr.Is4()); !ok && len(ep.Addrs) > 0 || !ok && addr.Is6() || before.Model.Owner(addr) != nil {
+					continue
+				}
+				for _, c := range doors(t) {
+					x := tier.Peer{Addr: addr}
+					was := before.Model.Evaluate(before.Scope, tier.Conn{Source: x, Destination: tier.Peer{Endpoint: ep}, Protocol: c.Protocol, Port: c.Port}).Allowed()
+					is := after.Model.Evaluate(after.Scope, tier.Conn{Source: x, Destination: tier.Peer{Endpoint: now}, Protocol: c.Protocol, Port: c.Port}).Allowed()
+					if was == is {
+						continue
+					}
+					changed++
+					if !slices.ContainsFunc(changes, func(ch connectivity.Change) bool {
+						return connectivity.Outside(ch.Source) && ch.Destination == ep.Workload && ch.Added == is && ch.What.Contains(c.Protocol, c.Port)
+					}) {
+						t.Fatalf("%s → %s %s: %v before, %v after, but no such change\nBEFORE\n%s\nAFTER\n%s", addr, ep.ID(),
+							connectivity.PortText(c.Protocol, c.Port), was, is, w.Manifests(), e.Manifests())
+					}
+				}
+			}
+		}
+	})
+	if changed == 0 {
+		t.Error("nothing changed")
+	}
 }
