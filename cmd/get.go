@@ -32,19 +32,24 @@ func NewCmdGet(f *cli.Factory, runF func(context.Context, *GetOptions) error) *c
 	opts := newGetOptions(f)
 	cmd := &cobra.Command{
 		Use:   "get TYPE [NAME …]",
-		Short: "List policies, tiers, pods, namespaces or services",
-		Long: `List policies, tiers, pods, namespaces or services, of all namespaces unless -n
-says which. Policies come in the order in which they are judged.
+		Short: "List policies, tiers, network sets, pods and what else policies speak of",
+		Long: `List policies, tiers, pods and what else policies speak of, of all namespaces
+unless -n says which. Policies come in the order in which they are judged.
 
-Types: tiers; policies (all kinds), networkpolicies (netpol), globalnetworkpolicies
-(gnp), kubernetesnetworkpolicies (knp), staged, stagednetworkpolicies (snp),
-stagedglobalnetworkpolicies (sgnp); pods (po), namespaces (ns), services (svc).`,
+Policies:   policies (all kinds), staged, networkpolicies (netpol),
+            globalnetworkpolicies (gnp), kubernetesnetworkpolicies (knp),
+            clusternetworkpolicies (cnp), stagednetworkpolicies (snp),
+            stagedglobalnetworkpolicies (sgnp),
+            stagedkubernetesnetworkpolicies (sknp)
+Order:      tiers
+Peers:      networksets (netset), globalnetworksets (gns), hostendpoints (hep)
+Kubernetes: pods (po), namespaces (ns), services (svc), serviceaccounts (sa)`,
 		Example: `  netpol get policies -n vote
   netpol get staged default-deny -o yaml
   netpol get tiers`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cli.Usage("netpol get policies", "TYPE is missing: policies, staged, tiers, pods, namespaces or services")
+				return cli.Usage("netpol get policies", "TYPE is missing: policies, staged, tiers, networksets, pods, …")
 			}
 			return nil
 		},

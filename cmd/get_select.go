@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -79,7 +80,39 @@ func (w *world) listed(n noun) []policy.Key {
 			return policy.Key{Kind: policy.KindService, Namespace: s.Namespace, Name: s.Name}
 		})
 	}
+	if len(n.kinds) == 1 {
+		switch k := n.kinds[0]; k {
+		case policy.KindNetworkSet, policy.KindGlobalNetworkSet:
+			keys := keysOf(w.snap.NetworkSets, func(s *policy.NetworkSet) policy.Key { return s.Key })
+			return slices.DeleteFunc(keys, func(key policy.Key) bool { return key.Kind != k })
+		case policy.KindHostEndpoint:
+			return keysOf(w.snap.HostEndpoints, func(h *policy.HostEndpoint) policy.Key {
+				return policy.Key{Kind: k, Name: h.Name}
+			})
+		case policy.KindServiceAccount:
+			return w.accounts()
+		}
+	}
 	return w.policiesInOrder(n.kinds)
+}
+
+// accounts are the service accounts that are written down, and those that pods
+// run as.
+func (w *world) accounts() []policy.Key {
+	keys := keysOf(w.snap.ServiceAccounts, func(a *policy.ServiceAccount) policy.Key {
+		return policy.Key{Kind: policy.KindServiceAccount, Namespace: a.Namespace, Name: a.Name}
+	})
+	for _, e := range w.snap.Endpoints {
+		keys = append(keys, accountOf(e))
+	}
+	slices.SortFunc(keys, func(a, b policy.Key) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(keys)
+}
+
+func accountOf(e *policy.Endpoint) policy.Key {
+	return policy.Key{Kind: policy.KindServiceAccount, Namespace: e.Namespace, Name: e.Labels[policy.LabelServiceAccount]}
 }
 
 func keysOf[T any](list []*T, key func(*T) policy.Key) []policy.Key {

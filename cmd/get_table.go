@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -27,7 +26,13 @@ func getTable(opts *GetOptions, w *world, n noun, keys []policy.Key) error {
 		}
 		return t.Print()
 	case "services":
-		return serviceTable(p, w, keys)
+		return serviceTable(p, w, keys, wide)
+	case "networksets", "globalnetworksets":
+		return setTable(p, w, keys, wide)
+	case "hostendpoints":
+		return hostTable(p, w, keys, wide)
+	case "serviceaccounts":
+		return accountTable(p, w, keys)
 	}
 	return policyTable(p, w, keys, wide)
 }
@@ -98,14 +103,18 @@ func typesText(p *policy.Policy) string {
 	return strings.Join(out, ",")
 }
 
-// selectorText is whom a policy selects; namespaces are told apart by "ns:".
+// selectorText is whom a policy selects; namespaces are told apart by "ns:",
+// service accounts by "sa:".
 func selectorText(p *policy.Policy) string {
 	var out []string
-	if p.Selector != nil && p.Selector.String() != "all()" || p.NamespaceSelector == nil {
+	if !p.Selector.All() || p.NamespaceSelector == nil && p.ServiceAccountSelector == nil {
 		out = append(out, p.Selector.String())
 	}
 	if p.NamespaceSelector != nil {
 		out = append(out, "ns: "+p.NamespaceSelector.String())
+	}
+	if p.ServiceAccountSelector != nil {
+		out = append(out, "sa: "+p.ServiceAccountSelector.String())
 	}
 	return strings.Join(out, "; ")
 }
@@ -119,19 +128,6 @@ func podTable(p *output.Printer, w *world, keys []policy.Key, wide bool) error {
 	for _, k := range keys {
 		e := w.snap.Endpoint(k.Namespace, k.Name)
 		t.Row(e.Namespace, e.Name, strings.ToLower(string(e.Workload.Kind))+"/"+e.Workload.Name, addrText(e.Addrs), e.Node, labelText(e.Labels))
-	}
-	return t.Print()
-}
-
-func serviceTable(p *output.Printer, w *world, keys []policy.Key) error {
-	t := p.Table("NAMESPACE", "NAME", "ADDRESS", "PORTS", "SELECTOR")
-	for _, k := range keys {
-		s := w.snap.Service(k.Namespace, k.Name)
-		var ports []string
-		for _, port := range s.Ports {
-			ports = append(ports, fmt.Sprintf("%d/%s", port.Port, port.Protocol))
-		}
-		t.Row(s.Namespace, s.Name, addrText(s.Addrs), strings.Join(ports, ","), labelText(s.Selector))
 	}
 	return t.Print()
 }

@@ -15,9 +15,10 @@ import (
 
 // Kinds that one word of the command line stands for.
 var (
-	enforcedKinds = []policy.Kind{policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy, policy.KindKubernetesNetworkPolicy}
-	stagedKinds   = []policy.Kind{policy.KindStagedNetworkPolicy, policy.KindStagedGlobalNetworkPolicy}
-	policyKinds   = append(slices.Clone(enforcedKinds), stagedKinds...)
+	enforcedKinds = []policy.Kind{policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy, policy.KindKubernetesNetworkPolicy,
+		policy.KindClusterNetworkPolicy}
+	stagedKinds = []policy.Kind{policy.KindStagedNetworkPolicy, policy.KindStagedGlobalNetworkPolicy, policy.KindStagedKubernetesNetworkPolicy}
+	policyKinds = append(slices.Clone(enforcedKinds), stagedKinds...)
 )
 
 // noun is a word for resources on the command line.
@@ -40,6 +41,14 @@ var nouns = []noun{
 	{"stagednetworkpolicies", []string{"stagednetworkpolicy", "snp", "stagednetworkpolicy.projectcalico.org"}, []policy.Kind{policy.KindStagedNetworkPolicy}},
 	{"stagedglobalnetworkpolicies", []string{"stagedglobalnetworkpolicy", "sgnp", "stagedglobalnetworkpolicy.projectcalico.org"},
 		[]policy.Kind{policy.KindStagedGlobalNetworkPolicy}},
+	{"stagedkubernetesnetworkpolicies", []string{"stagedkubernetesnetworkpolicy", "sknp", "stagedkubernetesnetworkpolicy.projectcalico.org"},
+		[]policy.Kind{policy.KindStagedKubernetesNetworkPolicy}},
+	{"clusternetworkpolicies", []string{"clusternetworkpolicy", "cnp", "clusternetworkpolicy.policy.networking.k8s.io"},
+		[]policy.Kind{policy.KindClusterNetworkPolicy}},
+	{"networksets", []string{"networkset", "netset", "netsets", "networkset.projectcalico.org"}, []policy.Kind{policy.KindNetworkSet}},
+	{"globalnetworksets", []string{"globalnetworkset", "gns", "globalnetworkset.projectcalico.org"}, []policy.Kind{policy.KindGlobalNetworkSet}},
+	{"hostendpoints", []string{"hostendpoint", "hep", "heps", "hostendpoint.projectcalico.org"}, []policy.Kind{policy.KindHostEndpoint}},
+	{"serviceaccounts", []string{"serviceaccount", "sa"}, []policy.Kind{policy.KindServiceAccount}},
 	{"pods", []string{"pod", "po"}, []policy.Kind{policy.KindPod}},
 	{"namespaces", []string{"namespace", "ns"}, []policy.Kind{policy.KindNamespace}},
 	{"services", []string{"service", "svc"}, []policy.Kind{policy.KindService}},
@@ -146,16 +155,20 @@ func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (p
 	return policy.Key{}, e
 }
 
-// slots are the policies of a tier, for placing among them. Kubernetes
-// policies have a fixed order (S4).
+// slots are the policies of a tier, for placing among them. Kubernetes'
+// policies have a fixed order (S4), and ClusterNetworkPolicies a priority.
 func (w *world) slots(tierName string) []tier.Slot {
 	var out []tier.Slot
 	for _, p := range w.snap.Policies {
 		if p.Tier == tierName {
-			out = append(out, tier.Slot{Key: p.Key, Order: p.Order, Fixed: p.Kind == policy.KindKubernetesNetworkPolicy})
+			out = append(out, tier.Slot{Key: p.Key, Order: p.Order, Fixed: fixedOrder(p.Kind)})
 		}
 	}
 	return out
+}
+
+func fixedOrder(k policy.Kind) bool {
+	return k.Enforced() == policy.KindKubernetesNetworkPolicy || k == policy.KindClusterNetworkPolicy
 }
 
 // tierSlots are the tiers, for placing among them. The built-in ones' order is

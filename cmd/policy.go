@@ -116,10 +116,16 @@ func (w *world) twins(name, namespace string) ([]policy.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if key.Kind == policy.KindKubernetesNetworkPolicy {
+	switch key.Kind.Enforced() {
+	case policy.KindKubernetesNetworkPolicy:
 		return nil, &cli.Error{
 			What: fmt.Sprintf("%s can't be moved: Kubernetes policies are in tier default at order 1000", key),
 			Try:  "write it as a projectcalico.org/v3 NetworkPolicy",
+		}
+	case policy.KindClusterNetworkPolicy:
+		return nil, &cli.Error{
+			What: fmt.Sprintf("%s can't be moved: its tier and spec.priority say its place", key),
+			Try:  "change spec.priority; netpol apply -f FILE",
 		}
 	}
 	out := []policy.Key{key}

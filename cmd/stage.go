@@ -143,7 +143,7 @@ func stageError(err error) error {
 	case errors.Is(err, stage.ErrNotDefaultDeny), errors.Is(err, stage.ErrTooLong):
 		return &cli.Error{What: err.Error(), Try: "--namespaced makes a policy in each namespace instead", Err: err}
 	case errors.Is(err, stage.ErrNotStageable):
-		return &cli.Error{What: err.Error(), Where: []string{"staged are projectcalico.org/v3 NetworkPolicy and GlobalNetworkPolicy"}, Err: err}
+		return &cli.Error{What: err.Error(), Where: []string{"staged are NetworkPolicy, of projectcalico.org/v3 and of Kubernetes, and GlobalNetworkPolicy"}, Err: err}
 	}
 	return err
 }

@@ -46,7 +46,7 @@ func (r *reading) stored(api, kind *node) *reader {
 	}
 	r.key.Kind = rd.kind
 	r.fault(api, Fault{Code: CodeOldVersion, Warning: true,
-		Reason: "this is the form in which Calico stores resources; it is read like projectcalico.org/v3", Fix: "write projectcalico.org/v3"})
+		Reason: "this is the form in which Calico stores resources; it is read like the public one", Fix: "write projectcalico.org/v3"})
 	r.publicMetadata()
 	return &rd
 }

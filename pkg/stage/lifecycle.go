@@ -47,6 +47,23 @@ func stagedKind(k policy.Kind) policy.Kind {
 		return policy.KindStagedNetworkPolicy
 	case policy.KindGlobalNetworkPolicy, policy.KindStagedGlobalNetworkPolicy:
 		return policy.KindStagedGlobalNetworkPolicy
+	case policy.KindKubernetesNetworkPolicy, policy.KindStagedKubernetesNetworkPolicy:
+		return policy.KindStagedKubernetesNetworkPolicy
+	}
+	return ""
+}
+
+// kubernetesAPI is the API of the policies that Kubernetes has itself.
+const kubernetesAPI = "networking.k8s.io/v1"
+
+// kindOf is the kind of an object as the model calls it, "" for one of another
+// API.
+func kindOf(u *unstructured.Unstructured) policy.Kind {
+	switch {
+	case u.GetAPIVersion() == kubernetesAPI && u.GetKind() == string(policy.KindNetworkPolicy):
+		return policy.KindKubernetesNetworkPolicy
+	case u.GroupVersionKind().Group == "projectcalico.org":
+		return policy.Kind(u.GetKind())
 	}
 	return ""
 }
@@ -65,11 +82,11 @@ func Twin(k policy.Key) (twin policy.Key, ok bool) {
 // Stage makes the staged form of a policy, to be edited and looked at before
 // it is enforced. A policy that is staged already is returned as it is.
 func Stage(enforced *unstructured.Unstructured, action policy.StagedAction) (*unstructured.Unstructured, error) {
-	kind := stagedKind(policy.Kind(enforced.GetKind()))
-	if kind == "" || enforced.GroupVersionKind().Group != "projectcalico.org" {
+	kind := stagedKind(kindOf(enforced))
+	if kind == "" {
 		return nil, fmt.Errorf("%s %s: %w", enforced.GetKind(), enforced.GetName(), ErrNotStageable)
 	}
-	if policy.Kind(enforced.GetKind()).Staged() {
+	if kindOf(enforced).Staged() {
 		return enforced, nil
 	}
 	out := bare(enforced, kind)
@@ -136,8 +153,12 @@ func keyOf(u *unstructured.Unstructured) policy.Key {
 func bare(u *unstructured.Unstructured, kind policy.Kind) *unstructured.Unstructured {
 	u = u.DeepCopy()
 	out := &unstructured.Unstructured{Object: map[string]any{}}
-	out.SetAPIVersion(u.GetAPIVersion())
+	out.SetAPIVersion(APIVersion)
 	out.SetKind(string(kind))
+	if kind == policy.KindKubernetesNetworkPolicy {
+		out.SetAPIVersion(kubernetesAPI)
+		out.SetKind(string(policy.KindNetworkPolicy))
+	}
 	out.SetName(u.GetName())
 	if ns := u.GetNamespace(); ns != "" {
 		out.SetNamespace(ns)

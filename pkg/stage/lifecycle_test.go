@@ -293,8 +293,38 @@ func TestStage(t *testing.T) {
 	if d := cmp.Diff(spec, got.Object["spec"]); d != "" {
 		t.Error(d)
 	}
-	kube := object(t, "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}}")
-	if _, err := Stage(kube, policy.StagedSet); !errors.Is(err, ErrNotStageable) {
+	cluster := object(t, "{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, metadata: {name: a}}")
+	if _, err := Stage(cluster, policy.StagedSet); !errors.Is(err, ErrNotStageable) {
 		t.Error(err)
+	}
+}
+
+// Kubernetes' own policies have a staged form too, of Calico's API.
+func TestStageKubernetes(t *testing.T) {
+	kube := object(t, "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a, namespace: vote}, spec: {podSelector: {}}}")
+	staged, err := Stage(kube, policy.StagedSet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := object(t, "{apiVersion: projectcalico.org/v3, kind: StagedKubernetesNetworkPolicy, metadata: {name: a, namespace: vote}, spec: {podSelector: {}, stagedAction: Set}}")
+	if d := cmp.Diff(want.Object, staged.Object); d != "" {
+		t.Error(d)
+	}
+	edits, err := Enforce(staged, nil)
+	if err != nil || len(edits) != 2 {
+		t.Fatal(edits, err)
+	}
+	if d := cmp.Diff(kube.Object, edits[0].Object.Object); d != "" {
+		t.Error(d)
+	}
+	key := policy.Key{Kind: policy.KindStagedKubernetesNetworkPolicy, Namespace: "vote", Name: "a"}
+	if edits[1].Delete != key {
+		t.Error(edits[1])
+	}
+	gone, _ := Stage(kube, policy.StagedDelete)
+	edits, err = Enforce(gone, kube)
+	key.Kind = policy.KindKubernetesNetworkPolicy
+	if err != nil || edits[0].Delete != key {
+		t.Error(edits, err)
 	}
 }
