@@ -6,6 +6,8 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,14 +35,32 @@ func Run(ctx context.Context, streams *cli.Streams, args []string) int {
 		cli.Report(streams.Err, err)
 		return cli.Code(err)
 	}
-	root, err := NewCmdRoot(cli.New(streams, config), args[0])
+	f := cli.New(streams, config)
+	root, err := NewCmdRoot(f, args[0])
 	if err == nil {
-		root.SetArgs(args[1:])
+		root.SetArgs(arguments(args))
 		err = root.ExecuteContext(ctx)
 	}
-	cli.Report(streams.Err, err)
+	f.Report(err)
 	if err != nil && ctx.Err() != nil {
 		return cli.ExitInterrupted // whatever the interruption made of it
 	}
 	return cli.Code(err)
+}
+
+// kubectlCompleter is the program that kubectl runs to complete the arguments of its
+// plugin: netpol by another name.
+const kubectlCompleter = "kubectl_complete-netpol"
+
+// arguments are those of the command line, for cobra.
+func arguments(args []string) []string {
+	if programName(args[0]) == kubectlCompleter {
+		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)
+	}
+	return args[1:]
+}
+
+// programName is a program's name without its directory and extension.
+func programName(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), ".exe")
 }

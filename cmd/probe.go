@@ -137,10 +137,15 @@ func (o *ProbeOptions) selection() (probe.Selection, error) {
 	if o.Via != "pod" && o.Via != "service" {
 		return s, cli.Usage(try, "--via %q: expected pod or service", o.Via)
 	}
-	if o.Timeout < 10*time.Millisecond || o.Timeout > time.Minute {
-		return s, cli.Usage(try, "--timeout %s: expected 10ms to 1m", o.Timeout)
+	return s, checkTimeout(o.Timeout, try)
+}
+
+// checkTimeout refuses what is no sensible time to wait for an answer.
+func checkTimeout(t time.Duration, try string) error {
+	if t < 10*time.Millisecond || t > time.Minute {
+		return cli.Usage(try, "--timeout %s: expected 10ms to 1m", t)
 	}
-	return s, nil
+	return nil
 }
 
 // narrowed says whether flags leave pairs out that an expectation may have;

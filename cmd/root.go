@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,11 +41,13 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 			return unknownCommand(cmd, args[0])
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			f.Remember(cmd)
 			return cli.ApplyConfig(cmd, f.Config)
 		},
 	}
-	if strings.HasPrefix(filepath.Base(program), "kubectl-") {
-		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl netpol"}
+	if name := programName(program); strings.HasPrefix(name, "kubectl-") || name == kubectlCompleter {
+		f.Program = cli.PluginName
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: cli.PluginName}
 	}
 	root.SetIn(f.IO.In)
 	root.SetOut(f.IO.Out)
@@ -68,7 +69,23 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 	completeOutput(root)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newCmdHelp())
+	if f.Program != "" {
+		var names []string
+		for _, c := range root.Commands() {
+			names = append(names, c.Name())
+		}
+		retype(root, f.Program, names)
+	}
 	return root, nil
+}
+
+// retype puts the name by which netpol was called into all help.
+func retype(cmd *cobra.Command, program string, commands []string) {
+	cmd.Long = cli.Retype(cmd.Long, program, commands)
+	cmd.Example = cli.Retype(cmd.Example, program, commands)
+	for _, sub := range cmd.Commands() {
+		retype(sub, program, commands)
+	}
 }
 
 // inGroup puts a command into a group of help.

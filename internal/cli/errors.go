@@ -91,20 +91,26 @@ func Code(err error) int {
 //	  where
 //	  try: next command
 func Report(w io.Writer, err error) {
+	if e := reported(err); e != nil {
+		report(w, e)
+	}
+}
+
+// reported is an error as it is written; nil for one that needs no word.
+func reported(err error) *Error {
 	var typed *Error
 	var faults policy.Faults
 	switch {
 	case err == nil, err == ErrNo, Code(err) == ExitInterrupted:
-		return
+		return nil
 	case errors.As(err, &typed):
-		report(w, typed)
+		return typed
 	case errors.As(err, &faults):
 		if e, ok := FaultsError(faults).(*Error); ok {
-			report(w, e)
+			return e
 		}
-	default:
-		report(w, &Error{What: plain(err)})
 	}
+	return &Error{What: plain(err)}
 }
 
 func report(w io.Writer, e *Error) {

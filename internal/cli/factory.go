@@ -34,6 +34,9 @@ type Factory struct {
 	IO     *Streams
 	Now    func() time.Time
 	Config *viper.Viper // flags, NETPOL_* and the configuration file, merged
+	// Program is how users call netpol; empty: netpol.
+	Program string
+	where   string // --dir or --lab as typed
 	// Store is --dir, or else the lab's directory of manifests.
 	Store func() (cluster.Store, error)
 	// Flows is where flows come from: the lab's agent.

@@ -64,6 +64,9 @@ type Agent interface {
 	Denied(ctx context.Context, protocol string, source, destination netip.AddrPort) (*Denial, error)
 }
 
+// Knows says whether connections of a protocol can be tried.
+func Knows(protocol string) bool { return protocol == "TCP" || protocol == "UDP" }
+
 // parallel bounds the attempts of one prober at a time.
 const parallel = 64
 

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// PluginName is how users call netpol where it is kubectl's plugin.
+const PluginName = "kubectl netpol"
+
+// typed is where a text tells one of netpol's commands: the program's name and
+// the word after it.
+var typed = regexp.MustCompile(`(^|[^\w./-])(?:kubectl )?netpol( +)([a-z]+|-[-a-z]+)`)
+
+// Retype puts the name by which users call netpol into a text that tells
+// commands. Where commands are given, no other word after netpol makes one: the
+// text may have sentences about netpol.
+func Retype(text, program string, commands []string) string {
+	return typed.ReplaceAllStringFunc(text, func(found string) string {
+		m := typed.FindStringSubmatch(found)
+		if word := m[3]; len(commands) > 0 && word[0] != '-' && !slices.Contains(commands, word) {
+			return found
+		}
+		return m[1] + program + m[2] + m[3]
+	})
+}
+
+// Command is a command (or several) as users have to type it: by the name by
+// which they call netpol, and with the --dir or --lab that they typed.
+func (f *Factory) Command(text string) string {
+	program := "netpol"
+	if f.Program != "" {
+		program = f.Program
+	}
+	if !saysWhere.MatchString(text) {
+		program += f.where
+	}
+	return Retype(text, program, nil)
+}
+
+// saysWhere are commands that say themselves where to look, or need not.
+var saysWhere = regexp.MustCompile(`--(lab|dir|help|all)\b|\bnetpol (lab up|completion|version)\b`)
+
+// Remember keeps what cmd was told about where to look, for the commands that
+// users are offered.
+func (f *Factory) Remember(cmd *cobra.Command) {
+	f.where = ""
+	for _, name := range []string{"dir", "lab"} {
+		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+			f.where = " --" + name + " " + flag.Value.String()
+		}
+	}
+}
+
+// Report writes an error to the error stream as Report does, and what to type
+// next as it has to be typed.
+func (f *Factory) Report(err error) {
+	if e := reported(err); e != nil {
+		told := *e
+		told.Try = f.Command(e.Try)
+		report(f.IO.Err, &told)
+	}
+}
