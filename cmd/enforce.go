@@ -158,7 +158,7 @@ func (o *EnforceOptions) judge(ctx context.Context, key policy.Key, staged *unst
 			lines = append(lines, fmt.Sprintf("and %d more", len(r.Items)-i))
 			break
 		}
-		lines = append(lines, fmt.Sprintf("%s → %s %s, %s: %s", it.Source, it.Destination, portText(it.Protocol, it.Port),
+		lines = append(lines, fmt.Sprintf("%s → %s %s, %s: %s", it.Source, it.Destination, it.Port.Text(),
 			plural(int(it.Connections), "connection"), itemBy(it, &footnotes{})))
 	}
 	return cli.Refuse(fmt.Sprintf("%s would block %s that %s seen", key, plural(int(flows.WouldBlock), "flow"), wasWere(flows.WouldBlock)),

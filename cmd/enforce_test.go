@@ -16,6 +16,7 @@ import (
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/stage"
 )
@@ -84,7 +85,7 @@ func TestEnforceRefusesWhatWouldBlockTraffic(t *testing.T) {
 		Items: []stage.Item{{
 			Source:      stage.Peer{Namespace: "vote", Workload: "vote", Kind: "Deployment"},
 			Destination: stage.Peer{Namespace: "vote", Workload: "redis", Kind: "Deployment"},
-			Protocol:    "TCP", Port: 6379, Direction: "Egress", Connections: 12,
+			Port:        flow.Port{Protocol: "TCP", Port: 6379}, Direction: "Egress", Connections: 12,
 			BlockedBy: &stage.By{Tier: "default", Kind: "GlobalNetworkPolicy", Name: "default-deny", Rule: -1},
 		}},
 	}

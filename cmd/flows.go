@@ -44,26 +44,27 @@ type flowsSummary struct {
 
 // flowItem is one flow as one end reports it.
 type flowItem struct {
-	Source         stage.Peer `json:"source"`
-	Destination    stage.Peer `json:"destination"`
-	Protocol       string     `json:"protocol"`
-	Port           uint16     `json:"port"`
-	Service        string     `json:"service"`
-	Direction      string     `json:"direction"`
-	Verdict        string     `json:"verdict"` // allow or deny
-	By             *hitReport `json:"by,omitempty"`
-	PendingVerdict string     `json:"pendingVerdict"`
-	PendingBy      *hitReport `json:"pendingBy,omitempty"`
-	Connections    int64      `json:"connections"`
-	Completed      int64      `json:"completed"`
-	Live           int64      `json:"live"`
-	PacketsIn      int64      `json:"packetsIn"`
-	PacketsOut     int64      `json:"packetsOut"`
-	BytesIn        int64      `json:"bytesIn"`
-	BytesOut       int64      `json:"bytesOut"`
-	FirstSeen      time.Time  `json:"firstSeen"`
-	LastSeen       time.Time  `json:"lastSeen"`
-	Probe          bool       `json:"probe,omitempty"`
+	Source      stage.Peer `json:"source"`
+	Destination stage.Peer `json:"destination"`
+	flow.Port
+	Service   string     `json:"service"`
+	Direction string     `json:"direction"`
+	Verdict   string     `json:"verdict"` // allow or deny
+	By        *hitReport `json:"by,omitempty"`
+	// Logs are the Log rules that were passed before that.
+	Logs           []hitReport `json:"logs,omitempty"`
+	PendingVerdict string      `json:"pendingVerdict"`
+	PendingBy      *hitReport  `json:"pendingBy,omitempty"`
+	Connections    int64       `json:"connections"`
+	Completed      int64       `json:"completed"`
+	Live           int64       `json:"live"`
+	PacketsIn      int64       `json:"packetsIn"`
+	PacketsOut     int64       `json:"packetsOut"`
+	BytesIn        int64       `json:"bytesIn"`
+	BytesOut       int64       `json:"bytesOut"`
+	FirstSeen      time.Time   `json:"firstSeen"`
+	LastSeen       time.Time   `json:"lastSeen"`
+	Probe          bool        `json:"probe,omitempty"`
 }
 
 // NewCmdFlows is "netpol flows".
@@ -171,7 +172,7 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 func newFlowItem(f *flow.Flow) flowItem {
 	it := flowItem{
 		Source: stage.NewPeer(f.Source), Destination: stage.NewPeer(f.Destination),
-		Protocol: f.Protocol.String(), Port: f.Port, Service: f.ServiceString(), Direction: f.Direction.String(),
+		Port: flow.NewPort(f.Protocol, f.Port), Service: f.ServiceString(), Direction: f.Direction.String(),
 		Verdict: verdictWord(f.Enforced), PendingVerdict: verdictWord(f.Pending),
 		Connections: f.Connections, Completed: f.Completed, Live: f.Live,
 		PacketsIn: f.PacketsIn, PacketsOut: f.PacketsOut, BytesIn: f.BytesIn, BytesOut: f.BytesOut,
@@ -180,6 +181,9 @@ func newFlowItem(f *flow.Flow) flowItem {
 	if f.Enforced.Rule != policy.NoPolicy {
 		by := newHitReport(f.Enforced, f.Direction)
 		it.By = &by
+	}
+	for _, h := range f.Logs.Hits() {
+		it.Logs = append(it.Logs, newHitReport(h, f.Direction))
 	}
 	if f.Pending.Rule != policy.NoPolicy {
 		by := newHitReport(f.Pending, f.Direction)

@@ -41,6 +41,9 @@ func (it *flowItem) byText() string {
 	if it.By != nil {
 		out = hitText(*it.By)
 	}
+	for _, h := range it.Logs {
+		out += "; logged by " + hitText(h)
+	}
 	if it.PendingVerdict != it.Verdict && it.PendingBy != nil {
 		out += "; then " + hitText(*it.PendingBy)
 	}
@@ -54,7 +57,7 @@ func mergeAlike(items []flowItem) []flowItem {
 	at := map[shown]int{}
 	var out []flowItem
 	for _, it := range items {
-		k := shown{it.Source.String(), it.Destination.String(), portText(it.Protocol, it.Port), it.Direction, it.verdictCell().Text}
+		k := shown{it.Source.String(), it.Destination.String(), it.Port.Text(), it.Direction, it.verdictCell().Text}
 		i, again := at[k]
 		if !again {
 			at[k] = len(out)
@@ -91,7 +94,7 @@ func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
 	t := p.Table(columns...)
 	for i := range doc.Items {
 		it := &doc.Items[i]
-		port := portText(it.Protocol, it.Port)
+		port := it.Port.Text()
 		conns := output.Count(it.Connections, doc.Coverage.LostUnknown)
 		verdict := it.verdictCell()
 		if opts.Format == output.Wide {
@@ -148,7 +151,7 @@ func followWidth(width int) int {
 func followLine(it *flowItem, name int, wide bool) []output.Cell {
 	line := []output.Cell{
 		{Text: it.LastSeen.Format("15:04:05")},
-		{Text: fmt.Sprintf("%-*s %-*s %-9s %-3s %4d", name, it.Source, name, it.Destination, portText(it.Protocol, it.Port), shortDirection(it.Direction), it.Connections)},
+		{Text: fmt.Sprintf("%-*s %-*s %-9s %-3s %4d", name, it.Source, name, it.Destination, it.Port.Text(), shortDirection(it.Direction), it.Connections)},
 		it.verdictCell(),
 	}
 	if wide {

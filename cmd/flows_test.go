@@ -61,7 +61,7 @@ func TestFlowsTableMarksProbesAndLeavesOutWhatIsEmpty(t *testing.T) {
 func TestFollowedFlowsFitATerminal(t *testing.T) {
 	it := &flowItem{
 		Source: stage.NewPeer(benchPeer("kube-system/coredns")), Destination: stage.NewPeer(benchPeer("wordpress/wordpress")),
-		Protocol: "TCP", Port: 5432, Direction: "Egress", Verdict: "allow", PendingVerdict: "deny", Connections: 1,
+		Port: flow.Port{Protocol: "TCP", Port: 5432}, Direction: "Egress", Verdict: "allow", PendingVerdict: "deny", Connections: 1,
 	}
 	for _, c := range []struct{ width, want int }{{80, 80}, {100, 88}, {0, 88}} {
 		var out bytes.Buffer
@@ -157,4 +157,38 @@ func TestParseSince(t *testing.T) {
 			t.Errorf("%q: got %v, %v; want %v", in, got, err, want)
 		}
 	}
+}
+
+func TestFlowsShowICMPSetsAndLogs(t *testing.T) {
+	b := newBench(t)
+	allow := policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
+	k := flow.Key{
+		Source: benchPeer("vote/vote"), Destination: benchPeer("192.0.2.7"), Direction: policy.Egress,
+		Protocol: policy.ICMP, Port: policy.ICMPPort(8, 0), Enforced: allow, Pending: allow,
+		Logs: flow.NewLogs([]policy.Hit{{
+			Tier: "default", Policy: policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "vote", Name: "log"}, Rule: 0, Action: policy.Log,
+		}}),
+	}
+	k.Destination.Kind, k.Destination.Workload = flow.PeerNetworkSet, policy.Workload{Name: "office"}
+	b.agg.Started(k, flow.Ends{}, testNow.Add(-time.Minute))
+	k.Logs, k.Protocol, k.Port = "", policy.ICMPv6, policy.ICMPPort(1, 4)
+	b.agg.Started(k, flow.Ends{}, testNow.Add(-time.Minute))
+	k.Protocol, k.Port = 47, 0
+	b.agg.Started(k, flow.Ends{}, testNow.Add(-time.Minute))
+	out, _ := b.must(0, "flows")
+	want := `SEEN   FROM        TO                   PORT         DIR   CONNS   VERDICT
+60s    vote/vote   office (192.0.2.7)   ICMP/8       out   1       allow
+60s    vote/vote   office (192.0.2.7)   47           out   1       allow
+60s    vote/vote   office (192.0.2.7)   ICMPv6/1:4   out   1       allow
+`
+	if out != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+	out, _ = b.must(0, "flows", "-o", "json")
+	contains(t, out, `"kind": "NetworkSet"`, `"icmp": {
+        "type": 8,
+        "code": 0
+      }`, `"logs": [`, `"name": "log"`)
+	out, _ = b.must(0, "flows", "-o", "wide", "--to", "office", "--protocol", "icmp")
+	contains(t, out, "no policy; logged by default: NetworkPolicy vote/log, rule 0")
 }

@@ -193,5 +193,5 @@ func refuseBreaks(res *recommend.Result) error {
 
 // flowText is a flow on one line.
 func flowText(o *flow.Observed) string {
-	return o.Source.String() + " → " + o.Destination.String() + " " + strings.ToLower(portText(o.Protocol.String(), o.Port))
+	return o.Source.String() + " → " + o.Destination.String() + " " + strings.ToLower(flow.PortText(o.Protocol, o.Port))
 }

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/recommend"
 )
@@ -37,8 +38,7 @@ type proofReport struct {
 type notObservedItem struct {
 	Source      workloadReport `json:"source"`
 	Destination workloadReport `json:"destination"`
-	Protocol    string         `json:"protocol"`
-	Port        uint16         `json:"port"`
+	flow.Port
 }
 
 type recommendItem struct {
@@ -107,7 +107,7 @@ func newRecommendReport(res *recommend.Result, objects []*unstructured.Unstructu
 	}
 	for _, n := range res.Proof.NotObserved {
 		out.Proof.NotObserved = append(out.Proof.NotObserved, notObservedItem{
-			Source: newWorkloadReport(n.Source), Destination: newWorkloadReport(n.Destination), Protocol: n.Protocol.String(), Port: n.Port,
+			Source: newWorkloadReport(n.Source), Destination: newWorkloadReport(n.Destination), Port: flow.NewPort(n.Protocol, n.Port),
 		})
 	}
 	for i, r := range res.Policies {
@@ -170,7 +170,7 @@ func printProof(opts *RecommendOptions, res *recommend.Result, coverage coverage
 			p.Printf("  … and %d more (-o json lists all)\n", len(proof.NotObserved)-i)
 			break
 		}
-		p.Printf("  not seen but allowed: %s → %s %s\n", n.Source, n.Destination, strings.ToLower(portText(n.Protocol.String(), n.Port)))
+		p.Printf("  not seen but allowed: %s → %s %s\n", n.Source, n.Destination, strings.ToLower(flow.PortText(n.Protocol, n.Port)))
 	}
 	for _, b := range blockedTexts(proof.Blocked) {
 		p.Printf("  warning: would be blocked all the same: %s\n", b)

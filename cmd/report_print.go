@@ -102,7 +102,7 @@ func printItems(p *output.Printer, items []stage.Item, by string, opts *ReportOp
 	t := p.Table(columns...)
 	for i := range items {
 		it := &items[i]
-		port := portText(it.Protocol, it.Port)
+		port := it.Port.Text()
 		if opts.Format == output.Wide {
 			t.Row(it.Source, it.Destination, port, it.Service, it.Direction, it.Connections,
 				output.Time(it.FirstSeen), output.Time(it.LastSeen), itemBy(it, &notes))
@@ -178,12 +178,4 @@ func byText(b stage.By) string {
 		return b.Tier + ": " + name + ", end of tier"
 	}
 	return fmt.Sprintf("%s: %s, rule %d", b.Tier, name, b.Rule)
-}
-
-// portText is protocol/port, the protocol alone where it has no ports.
-func portText(protocol string, port uint16) string {
-	if port == 0 {
-		return protocol
-	}
-	return fmt.Sprintf("%s/%d", protocol, port)
 }

@@ -62,18 +62,30 @@ func family(addr netip.Addr) int {
 // Find is the set with the smallest net that holds the address, nil if none
 // does.
 func (n *SetNames) Find(addr netip.Addr) *policy.NetworkSet {
+	set, _ := n.find(addr)
+	return set
+}
+
+// Net is the smallest net of a set that holds the address, the zero Prefix if
+// there is none. Addresses with the same Net are in the same sets.
+func (n *SetNames) Net(addr netip.Addr) netip.Prefix {
+	_, net := n.find(addr)
+	return net
+}
+
+func (n *SetNames) find(addr netip.Addr) (*policy.NetworkSet, netip.Prefix) {
 	if n == nil || !addr.IsValid() {
-		return nil
+		return nil, netip.Prefix{}
 	}
 	addr = addr.Unmap().WithZone("")
 	for _, bits := range n.bits[family(addr)] {
 		if net, err := addr.Prefix(bits); err == nil {
 			if set := n.nets[net]; set != nil {
-				return set
+				return set, net
 			}
 		}
 	}
-	return nil
+	return nil, netip.Prefix{}
 }
 
 // Network is the peer that has an address which is neither a pod's nor a

@@ -14,7 +14,7 @@ import (
 // groupRules are the rules for peers that share class, protocol and ports; as
 // many as the API's bounds need.
 func groupRules(members []*one) []Rule {
-	base := Rule{Protocol: members[0].protocol}
+	base := Rule{Protocol: members[0].protocol, ICMP: members[0].icmp}
 	c := members[0].class
 	if c.rank == 1 {
 		base.NamespaceSelector = selector.Eq("kubernetes.io/metadata.name", c.namespace)
@@ -109,9 +109,17 @@ func compareRules(a, b Rule) int {
 		slices.CompareFunc(a.Ports, b.Ports, func(x, y policy.PortRange) int {
 			return cmp.Or(cmp.Compare(x.Min, y.Min), cmp.Compare(x.Max, y.Max))
 		}),
+		cmp.Compare(a.icmpType(), b.icmpType()),
 		strings.Compare(a.Selector.String(), b.Selector.String()),
 		slices.CompareFunc(a.Nets, b.Nets, netip.Prefix.Compare),
 	)
+}
+
+func (r Rule) icmpType() uint8 {
+	if r.ICMP == nil {
+		return 0
+	}
+	return r.ICMP.Type
 }
 
 func ruleRank(r Rule) int {

@@ -90,15 +90,14 @@ func candidates(w policy.Workload) func(func(int, string) bool) {
 
 // Model is the policy as the evaluator reads it, with what it extends.
 func (p *Policy) Model() *policy.Policy {
-	out := &policy.Policy{
-		Key: p.Key, Tier: p.Tier, Order: policy.Unordered, Types: p.Types, Selector: p.Selector,
-	}
+	out := &policy.Policy{Order: policy.Unordered, Selector: p.Selector}
 	if p.Base != nil {
-		out.Order, out.Selector = p.Base.Order, p.Base.Selector
+		*out = *p.Base
 		for d := range out.Rules {
 			out.Rules[d] = slices.Clone(p.Base.Rules[d])
 		}
 	}
+	out.Key, out.Tier, out.Types, out.StagedAction = p.Key, p.Tier, p.Types, ""
 	if p.Kind.Staged() {
 		out.StagedAction = policy.StagedSet
 	}
@@ -112,7 +111,7 @@ func (p *Policy) Model() *policy.Policy {
 
 func (r Rule) model(dir policy.Direction) policy.Rule {
 	peer := policy.Entity{Nets: r.Nets, Selector: r.Selector, NamespaceSelector: r.NamespaceSelector}
-	out := policy.Rule{Action: policy.Allow, Protocol: r.Protocol}
+	out := policy.Rule{Action: policy.Allow, Protocol: r.Protocol, ICMP: r.ICMP}
 	if dir == policy.Ingress {
 		out.Source, out.Destination.Ports = peer, r.Ports
 		return out

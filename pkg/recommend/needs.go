@@ -42,7 +42,7 @@ func wantedFlows(req *Request, rp *replay.Replay, targets []*target, res *Result
 		}
 		return nil
 	}
-	observed := flow.Merge(req.Flows)
+	observed := rp.Observed(req.Flows)
 	var out []wantedFlow
 	for i := range observed {
 		o := &observed[i]

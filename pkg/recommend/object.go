@@ -116,6 +116,9 @@ func (r Rule) object(dir policy.Direction) map[string]any {
 	}
 	out := map[string]any{"action": "Allow", "protocol": protocolValue(r.Protocol)}
 	destination := peer
+	if r.ICMP != nil {
+		out["icmp"] = map[string]any{"type": int64(r.ICMP.Type)}
+	}
 	if dir == policy.Ingress {
 		out["source"] = peer
 		destination = map[string]any{}

@@ -68,7 +68,7 @@ func prove(req *Request, policies []*Policy, targets []*target, wanted []wantedF
 func breaks(req *Request, then *replay.Replay) []Blocked {
 	var out []Blocked
 	now := replay.New(req.Model)
-	observed := flow.Merge(req.Flows)
+	observed := now.Observed(req.Flows)
 	for i := range observed {
 		o := &observed[i]
 		for _, c := range now.Pairs(o) {
@@ -128,9 +128,10 @@ func notObserved(rp *replay.Replay, m *tier.Model, req *Request, targets []*targ
 	}
 	for _, w := range wanted {
 		src, dst := workloadOf(rp, w.Source), workloadOf(rp, w.Destination)
-		seen[Pair{src, dst, w.Protocol, w.Port}] = true
+		number := replay.Port(w.Observed)
+		seen[Pair{src, dst, w.Protocol, number}] = true
 		if ports[dst] != nil {
-			ports[dst][port{w.Protocol, w.Port}] = true
+			ports[dst][port{w.Protocol, number}] = true
 		}
 	}
 	var out []Pair

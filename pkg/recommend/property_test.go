@@ -43,6 +43,9 @@ func randomWorld(t *rapid.T) (*world, []string) {
 		if proto.HasPorts() {
 			port = rapid.SampledFrom([]uint16{80, 81, 82, 443}).Draw(t, "port")
 		}
+		if proto.HasTypes() {
+			port = policy.ICMPPort(rapid.SampledFrom([]uint8{8, 13}).Draw(t, "type"), 0)
+		}
 		if peer(from).Addr.IsValid() != peer(to).Addr.IsValid() || !peer(from).Addr.IsValid() {
 			w.saw(from, to, proto, port, "")
 		}
@@ -87,7 +90,7 @@ func TestPropertyEveryObservedFlowIsAllowedAndNothingElse(t *testing.T) {
 				}
 				for _, p := range []port{
 					{policy.TCP, 80}, {policy.TCP, 81}, {policy.TCP, 82}, {policy.TCP, 443}, {policy.UDP, 80},
-					{policy.UDP, 81}, {policy.UDP, 82}, {policy.UDP, 443}, {policy.ICMP, 0},
+					{policy.UDP, 81}, {policy.UDP, 82}, {policy.UDP, 443}, {policy.ICMP, policy.ICMPPort(8, 0)}, {policy.ICMP, policy.ICMPPort(13, 0)},
 				} {
 					want := observed[Pair{src.Workload, dst.Workload, p.protocol, p.number}]
 					r := m.Evaluate(tier.Enforced(), tier.Conn{

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/policy/selector"
@@ -420,5 +421,76 @@ func TestModelAndScopeAgree(t *testing.T) {
 	req.Staged = true
 	if res := Recommend(req); len(res.Policies) != 0 {
 		t.Errorf("staged: got %v, want none", res.Policies)
+	}
+}
+
+// ICMP is allowed by its type, whatever the code; protocols without ports as a
+// whole.
+func TestS22_ICMPAndProtocolsWithoutPorts(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	w.saw("vote/worker", "vote/db", policy.ICMP, policy.ICMPPort(8, 0), "")
+	w.saw("vote/result", "vote/db", policy.ICMP, policy.ICMPPort(8, 0), "")
+	w.saw("vote/result", "vote/db", policy.ICMP, policy.ICMPPort(13, 2), "")
+	w.saw("vote/vote", "vote/db", policy.ICMP, 0, "") // from a source that does not tell the type
+	w.saw("vote/vote", "vote/db", 47, 0, "")
+	w.saw("2001:db8::1", "vote/db", policy.ICMPv6, policy.ICMPPort(128, 0), "")
+	res := Recommend(w.request("vote/db"))
+	p := find(t, res, "db")
+	want := []string{
+		"ICMP type 8 app in {'result', 'vote', 'worker'}",
+		"ICMP type 13 app == 'result'",
+		"47  app == 'vote'",
+		"ICMPv6 type 128 2001:db8::1/128",
+	}
+	if d := cmp.Diff(want, summaries(p.Rules[policy.Ingress])); d != "" {
+		t.Error(d)
+	}
+	if res.Proof.Allowed != 6 || len(res.Proof.Blocked)+len(res.Skipped) > 0 {
+		t.Errorf("proof %+v, skipped %v", res.Proof, res.Skipped)
+	}
+	for _, text := range []string{"    protocol: ICMP\n    icmp:\n      type: 8\n    source:\n", "    protocol: 47\n    source:\n"} {
+		if !strings.Contains(p.YAML(), text) {
+			t.Errorf("%q is missing in\n%s", text, p.YAML())
+		}
+	}
+	object, err := p.Object(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	icmp, ok, err := unstructured.NestedInt64(object.Object["spec"].(map[string]any)["ingress"].([]any)[0].(map[string]any), "icmp", "type")
+	if icmp != 8 || !ok || err != nil {
+		t.Errorf("%v, %v, %v in %v", icmp, ok, err, object.Object)
+	}
+}
+
+// S18: the network set that holds an address names it in the evidence; the rule
+// stays as narrow as what was seen.
+func TestS18_NetworkSetNamesTheEvidence(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	w.snap.NetworkSets = []*policy.NetworkSet{{
+		Key:  policy.Key{Kind: policy.KindGlobalNetworkSet, Name: "office"},
+		Nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+	}}
+	w.saw("198.51.100.2", "vote/vote", policy.TCP, 80, "")
+	p := find(t, Recommend(w.request("vote/vote")), "vote")
+	if got := summaries(p.Rules[policy.Ingress]); len(got) != 1 || got[0] != "TCP 80 198.51.100.2/32" {
+		t.Errorf("got %q", got)
+	}
+	if !strings.Contains(p.YAML(), "# from office (198.51.100.2): 3 connections") {
+		t.Errorf("the set is not named in\n%s", p.YAML())
+	}
+}
+
+// What is extended keeps every criterion of whom it selects.
+func TestExtendingKeepsTheServiceAccountSelector(t *testing.T) {
+	base := &policy.Policy{
+		Key: policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "vote", Name: "db"}, Tier: "default", Order: 7,
+		Selector: selector.MustParse("app == 'db'"), ServiceAccountSelector: selector.MustParse("role == 'db'"),
+	}
+	p := &Policy{Key: base.Key, Tier: "default", Types: [2]bool{true, true}, Base: base}
+	if m := p.Model(); m.ServiceAccountSelector != base.ServiceAccountSelector || m.Order != 7 || m.Types != p.Types || base.Types == p.Types {
+		t.Errorf("got %+v", m)
 	}
 }

@@ -1,6 +1,7 @@
 package recommend
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/replay"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
@@ -25,6 +27,7 @@ const (
 type Rule struct {
 	Protocol          policy.Protocol
 	Ports             []policy.PortRange // empty for protocols without ports
+	ICMP              *policy.ICMPMatch  // of ICMP and ICMPv6: the type; all codes
 	Selector          *selector.Selector
 	NamespaceSelector *selector.Selector
 	Nets              []netip.Prefix
@@ -47,6 +50,7 @@ type one struct {
 	net      netip.Prefix
 	protocol policy.Protocol
 	ports    map[uint16]bool
+	icmp     *policy.ICMPMatch
 	evidence []*flow.Observed
 }
 
@@ -75,7 +79,7 @@ func rulesFor(dir policy.Direction, t *target, labels *labeler, res *Result) []R
 	groups := map[string][]*one{}
 	for _, k := range slices.Sorted(maps.Keys(ones)) {
 		o := ones[k]
-		g := o.class.key() + " " + o.protocol.String() + " " + portsText(o.portRanges())
+		g := o.class.key() + " " + o.what() + " " + portsText(o.portRanges())
 		groups[g] = append(groups[g], o)
 	}
 	var rules []Rule
@@ -109,6 +113,10 @@ func protocolsFor(dir policy.Direction, n need, labels *labeler) []policy.Protoc
 
 func newOne(n need, proto policy.Protocol, ownNamespace string, labels *labeler) (o *one, reason string) {
 	o = &one{peer: n.peer, protocol: proto, ports: map[uint16]bool{}}
+	if proto.HasTypes() {
+		typ, _ := policy.ICMPTypeCode(replay.Port(n.flow))
+		o.icmp = &policy.ICMPMatch{Type: typ, Code: policy.AnyCode}
+	}
 	if n.peer.Kind != flow.PeerWorkload {
 		addr := n.peer.Addr.Unmap()
 		if !addr.IsValid() {
@@ -137,13 +145,21 @@ func newOne(n need, proto policy.Protocol, ownNamespace string, labels *labeler)
 
 func (c class) key() string { return strconv.Itoa(c.rank) + " " + c.namespace }
 
+// what is the protocol, and ICMP's type.
+func (o *one) what() string {
+	if o.icmp == nil {
+		return o.protocol.String()
+	}
+	return fmt.Sprintf("%s/%d", o.protocol, o.icmp.Type)
+}
+
 // key tells peers and protocols apart; peers with one selector are one.
 func (o *one) key() string {
 	who := o.net.String()
 	if !o.pick.empty() {
 		who = o.pick.selector().String()
 	}
-	return o.class.key() + " " + who + " " + o.protocol.String()
+	return o.class.key() + " " + who + " " + o.what()
 }
 
 // portRanges are the ports, three and more in a row as a range.

@@ -1,6 +1,7 @@
 package recommend
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -152,6 +153,9 @@ func find(t *testing.T, res *Result, name string) *Policy {
 // summary is a rule as one line.
 func summary(r Rule) string {
 	out := r.Protocol.String() + " " + portsText(r.Ports)
+	if r.ICMP != nil {
+		out += fmt.Sprintf("type %d", r.ICMP.Type)
+	}
 	if r.NamespaceSelector != nil {
 		out += " ns " + quoted(r.NamespaceSelector)
 	}

@@ -93,6 +93,9 @@ func (r Rule) yaml(b *strings.Builder, dir policy.Direction) {
 		}
 	}
 	fmt.Fprintf(b, "  - action: Allow\n    protocol: %s\n", r.Protocol)
+	if r.ICMP != nil {
+		fmt.Fprintf(b, "    icmp:\n      type: %d\n", r.ICMP.Type)
+	}
 	if dir == policy.Ingress {
 		b.WriteString("    source:\n")
 		r.yamlPeer(b)

@@ -21,7 +21,7 @@ import (
 func Impact(m *tier.Model, flows []flow.Flow, scope tier.Scope) *Report {
 	rp := replay.New(m)
 	r := &Report{Items: []Item{}, WouldAllow: []Item{}, Gone: []Item{}}
-	observed := flow.Merge(flows)
+	observed := rp.Observed(flows)
 	for i := range observed {
 		o := &observed[i]
 		r.Summary.Flows.Observed++

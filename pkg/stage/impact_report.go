@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -37,10 +38,9 @@ type Counts struct {
 
 // Item is one flow.
 type Item struct {
-	Source      Peer   `json:"source"`
-	Destination Peer   `json:"destination"`
-	Protocol    string `json:"protocol"`
-	Port        uint16 `json:"port"`
+	Source      Peer `json:"source"`
+	Destination Peer `json:"destination"`
+	flow.Port
 	// Service is namespace/name of the Service that was connected to; several
 	// are separated by ", ".
 	Service string `json:"service"`
@@ -58,7 +58,9 @@ type Item struct {
 	Reason   string    `json:"reason"`
 }
 
-// Peer is one end: a workload, a host (its name is in Workload), or an address.
+// Peer is one end: a workload, a host (its name is in Workload), a network set
+// (likewise, and the address that it holds), or an address. Kind says which: a
+// workload's own kind, Host, NetworkSet or Network.
 type Peer struct {
 	Namespace string `json:"namespace"`
 	Workload  string `json:"workload"`
@@ -66,8 +68,14 @@ type Peer struct {
 	Address   string `json:"address,omitempty"`
 }
 
-// String is the peer as users type it.
+// String is the peer as people read it.
 func (p Peer) String() string {
+	if p.Kind == string(flow.PeerNetworkSet) {
+		addr, _ := netip.ParseAddr(p.Address) // the zero Addr if there is none
+		return flow.Peer{
+			Kind: flow.PeerNetworkSet, Workload: policy.Workload{Namespace: p.Namespace, Name: p.Workload}, Addr: addr,
+		}.String()
+	}
 	switch {
 	case p.Namespace != "":
 		return p.Namespace + "/" + p.Workload
@@ -103,7 +111,7 @@ type PodPairs struct {
 func newItem(o *flow.Observed) Item {
 	return Item{
 		Source: NewPeer(o.Source), Destination: NewPeer(o.Destination),
-		Protocol: o.Protocol.String(), Port: o.Port, Service: o.Service(),
+		Port: flow.NewPort(o.Protocol, o.Port), Service: o.Service(),
 		Connections: o.Connections, FirstSeen: o.FirstSeen.UTC().Truncate(time.Second), LastSeen: o.LastSeen.UTC().Truncate(time.Second),
 	}
 }

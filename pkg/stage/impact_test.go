@@ -111,11 +111,11 @@ func TestS28_ImpactOfADefaultDeny(t *testing.T) {
 			Connections: Counts{Observed: 22, WouldBlock: 15},
 		},
 		Items: []Item{{
-			Source: peer("vote"), Destination: peer("redis"), Protocol: "TCP", Port: 6379,
+			Source: peer("vote"), Destination: peer("redis"), Port: flow.Port{Protocol: "TCP", Port: 6379},
 			Direction: "Egress", Connections: 10, FirstSeen: seen, LastSeen: seen.Add(time.Minute),
 			BlockedBy: &by, AlsoBlockedBy: &ByDirection{Direction: "Ingress", By: by}, Reason: reason,
 		}, {
-			Source: Peer{Kind: "Network", Address: "192.0.2.7"}, Destination: peer("vote"), Protocol: "TCP", Port: 80,
+			Source: Peer{Kind: "Network", Address: "192.0.2.7"}, Destination: peer("vote"), Port: flow.Port{Protocol: "TCP", Port: 80},
 			Direction: "Ingress", Connections: 5, FirstSeen: seen, LastSeen: seen.Add(time.Minute),
 			BlockedBy: &by, Reason: reason,
 		}},

@@ -7,6 +7,7 @@ package replay
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -17,27 +18,61 @@ import (
 type Replay struct {
 	model     *tier.Model
 	workloads map[string][]*policy.Endpoint // by namespace/name
-	nets      bool                          // some policy judges by addresses
+	names     *flow.SetNames
+	nets      bool // some policy judges by addresses
 }
 
 // New prepares to judge by m.
 func New(m *tier.Model) *Replay {
-	r := &Replay{model: m, workloads: map[string][]*policy.Endpoint{}}
-	for _, ep := range m.Snapshot().Endpoints {
+	snap := m.Snapshot()
+	r := &Replay{model: m, workloads: map[string][]*policy.Endpoint{}, names: flow.NewSetNames(snap.NetworkSets, nil)}
+	for _, ep := range snap.Endpoints {
 		r.workloads[ep.Workload.String()] = append(r.workloads[ep.Workload.String()], ep)
 	}
-	for _, p := range m.Snapshot().Policies {
+	for _, p := range snap.Policies {
 		for _, rules := range p.Rules {
 			for i := range rules {
 				r.nets = r.nets || usesAddresses(&rules[i])
 			}
 		}
 	}
+	for _, h := range snap.HostEndpoints {
+		for _, addr := range h.Addrs {
+			r.nets = r.nets || m.Owner(addr) != nil // a selector may mean the host
+		}
+	}
 	return r
 }
 
+// usesAddresses says whether r can tell two addresses of pods with the same
+// labels and named ports apart. Network sets can too, but only those that hold
+// some of them: pairs looks at them itself.
 func usesAddresses(r *policy.Rule) bool {
-	return r.IPVersion != 0 || len(r.Source.Nets)+len(r.Source.NotNets)+len(r.Destination.Nets)+len(r.Destination.NotNets) > 0
+	for _, e := range []*policy.Entity{&r.Source, &r.Destination} {
+		if len(e.Nets)+len(e.NotNets) > 0 || e.Service != nil {
+			return true
+		}
+	}
+	return r.IPVersion != 0
+}
+
+// Observed puts flows together (flow.Merge), with what is outside named by the
+// network sets of the present.
+func (r *Replay) Observed(flows []flow.Flow) []flow.Observed {
+	named := slices.Clone(flows)
+	for i := range named {
+		named[i].Source, named[i].Destination = r.names.Rename(named[i].Source), r.names.Rename(named[i].Destination)
+	}
+	return flow.Merge(named)
+}
+
+// Port is what an observed flow is judged by. A source of flows that does not
+// tell the type of ICMP most likely saw a ping.
+func Port(o *flow.Observed) uint16 {
+	if o.Protocol.HasTypes() && o.Port == 0 {
+		return policy.EchoRequest(o.Protocol)
+	}
+	return o.Port
 }
 
 // Endpoints are the pods that w has now. A workload without a kind (from a
@@ -89,12 +124,15 @@ func (r *Replay) pair(out []tier.Conn, src, dst tier.Peer, o *flow.Observed) []t
 	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.ID() == dst.Endpoint.ID() {
 		return out // a pod reaches itself (S32); its replicas are other pairs
 	}
-	conn := tier.Conn{Source: src, Destination: dst, Protocol: o.Protocol, Port: o.Port}
-	if !r.nets {
+	conn := tier.Conn{Source: src, Destination: dst, Protocol: o.Protocol, Port: Port(o)}
+	if !r.nets && !r.inSet(src) && !r.inSet(dst) {
 		return append(out, conn)
 	}
 	any := false
 	for _, is4 := range []bool{true, false} {
+		if is4 && o.Protocol == policy.ICMPv6 || !is4 && o.Protocol == policy.ICMP {
+			continue
+		}
 		c := conn
 		var ok bool
 		if c.Source.Addr, ok = ofFamily(src, is4); !ok {
@@ -109,6 +147,11 @@ func (r *Replay) pair(out []tier.Conn, src, dst tier.Peer, o *flow.Observed) []t
 		out = append(out, conn)
 	}
 	return out
+}
+
+// inSet says whether a network set holds an address of a pod.
+func (r *Replay) inSet(p tier.Peer) bool {
+	return p.Endpoint != nil && slices.ContainsFunc(p.Endpoint.Addrs, func(a netip.Addr) bool { return r.names.Net(a).IsValid() })
 }
 
 // ofFamily is p's address of one family.
@@ -134,17 +177,20 @@ func (r *Replay) peers(p flow.Peer, ofEach int) []tier.Peer {
 		return []tier.Peer{r.model.Peer(p.Addr)}
 	}
 	type alike struct {
-		identity int
-		v4, v6   netip.Addr
-		node     string
+		identity   int
+		v4, v6     netip.Addr
+		net4, net6 netip.Prefix // the most specific of network sets
+		node       string
 	}
 	seen := map[alike]int{}
 	var out []tier.Peer
 	for _, ep := range r.Endpoints(p.Workload) {
 		k := alike{identity: r.model.Identity(ep), node: ep.Node}
+		v4, _ := ofFamily(tier.Peer{Endpoint: ep}, true)
+		v6, _ := ofFamily(tier.Peer{Endpoint: ep}, false)
+		k.net4, k.net6 = r.names.Net(v4), r.names.Net(v6)
 		if r.nets {
-			k.v4, _ = ofFamily(tier.Peer{Endpoint: ep}, true)
-			k.v6, _ = ofFamily(tier.Peer{Endpoint: ep}, false)
+			k.v4, k.v6 = v4, v6
 		}
 		if seen[k]++; seen[k] <= ofEach {
 			out = append(out, tier.Peer{Endpoint: ep})
