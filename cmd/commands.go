@@ -19,6 +19,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupLook, NewCmdExplain(f, nil)),
 		inGroup(groupLook, NewCmdDiff(f, nil)),
 		inGroup(groupLook, NewCmdProbe(f, nil)),
+		inGroup(groupLook, NewCmdTest(f, nil)),
 		inGroup(groupLook, NewCmdGet(f, nil)),
 		inGroup(groupPolicy, NewCmdCreate(f)),
 		inGroup(groupPolicy, NewCmdPolicy(f)),

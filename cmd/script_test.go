@@ -12,6 +12,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"netpol":         func() { os.Exit(Main()) },
 		"kubectl-netpol": func() { os.Exit(Main()) },
+		kubectlCompleter: func() { os.Exit(Main()) },
 	})
 }
 

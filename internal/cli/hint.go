@@ -12,7 +12,7 @@ const PluginName = "kubectl netpol"
 
 // typed is where a text tells one of netpol's commands: the program's name and
 // the word after it.
-var typed = regexp.MustCompile(`(^|[^\w./-])(?:kubectl )?netpol( +)([a-z]+|-[-a-z]+)`)
+var typed = regexp.MustCompile(`(^|[^\w./-])(?:kubectl )?netpol( +)([a-z]+|-[-a-z]+|…)`)
 
 // Retype puts the name by which users call netpol into a text that tells
 // commands. Where commands are given, no other word after netpol makes one: the
