@@ -129,7 +129,7 @@ func connectivityRun(ctx context.Context, opts *ConnectivityOptions) error {
 	if err := knownNamespaces(m.Snapshot(), f.Namespaces()); err != nil {
 		return err
 	}
-	scope, err := opts.Scope.scope(m.Snapshot(), "")
+	scope, err := opts.Scope.scope(m.Snapshot(), onlyOne(f.Namespaces()))
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func explainRun(ctx context.Context, opts *ExplainOptions) error {
 	if err != nil {
 		return err
 	}
-	scope, err := opts.Scope.scope(m.Snapshot(), "")
+	scope, err := opts.Scope.scope(m.Snapshot(), onlyOne(opts.Factory.Namespaces()))
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func newExplainQuestion(m *tier.Model, opts *ExplainOptions, target connectivity
 	}
 	q := &explainQuestion{src: src, dst: dst, sourcePort: opts.SourcePort}
 	if src.Kind == connectivity.EndHost && !src.Peers[0].Addr.IsValid() {
-		q.notes = append(q.notes, "the node's addresses are not known, as no HostEndpoint names them: no rule with nets matches it")
+		q.notes = append(q.notes, "the node's addresses are not known, as there is no Node or HostEndpoint that names them: no rule with nets matches it")
 	}
 	return q, q.open(m.Snapshot(), target)
 }

@@ -107,6 +107,10 @@ func printPending(p *output.Printer, e *explained) {
 	}
 	p.Indented(2, "if every staged policy were enforced, "+by)
 	for _, k := range a.alone {
-		p.Indented(2, fmt.Sprintf("%s alone does it: --only %s", k, k.Name))
+		name := k.Name
+		if k.Namespace != "" {
+			name = k.Namespace + "/" + name
+		}
+		p.Indented(2, fmt.Sprintf("%s alone does it: --only %s", k, name))
 	}
 }

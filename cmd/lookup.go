@@ -107,9 +107,11 @@ func (w *world) namespaces(names []string) error {
 // errAmbiguous is the cause where a name means more than one resource.
 var errAmbiguous = errors.New("the name is ambiguous")
 
-// find looks a resource up by name among kinds. arg is NAME or NAMESPACE/NAME;
-// namespace narrows it to that namespace and to what is in none.
+// find looks a resource up by name among kinds. arg is NAME or NAMESPACE/NAME,
+// with KIND/ before it where that is needed; namespace narrows it to that
+// namespace and to what is in none.
 func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (policy.Key, error) {
+	kinds, arg = w.withKind(kinds, arg)
 	name := arg
 	if ns, rest, ok := strings.Cut(arg, "/"); ok {
 		if namespace != "" && namespace != ns {
@@ -148,7 +150,7 @@ func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (p
 		}
 		return policy.Key{}, err
 	}
-	e := &cli.Error{Err: errAmbiguous, What: fmt.Sprintf("%q is not one %s but %d", arg, what, len(hits)), Try: "the same with -n NAMESPACE, or with its kind"}
+	e := &cli.Error{Err: errAmbiguous, What: fmt.Sprintf("%q is not one %s but %d", arg, what, len(hits)), Try: "the same with -n NAMESPACE, or KIND/NAME"}
 	for _, k := range hits {
 		e.Where = append(e.Where, k.String())
 	}

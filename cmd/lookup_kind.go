@@ -35,3 +35,11 @@ func findStaged(snap *policy.Snapshot, arg, namespace string) (policy.Key, error
 	}
 	return w.find("staged policy", stagedKinds, arg, namespace)
 }
+
+// onlyOne is the namespace given, if it is one.
+func onlyOne(namespaces []string) string {
+	if len(namespaces) == 1 {
+		return namespaces[0]
+	}
+	return ""
+}

@@ -31,7 +31,8 @@ type scopeFlags struct {
 	only    string
 }
 
-// scope is what the flags say; only must name a staged policy of the snapshot.
+// scope is what the flags say; only must name a staged policy of the snapshot,
+// with KIND/ or NAMESPACE/ before its name where that is needed.
 func (s scopeFlags) scope(snap *policy.Snapshot, namespace string) (tier.Scope, error) {
 	switch {
 	case s.pending && s.only != "":
@@ -41,17 +42,8 @@ func (s scopeFlags) scope(snap *policy.Snapshot, namespace string) (tier.Scope, 
 	case s.only == "":
 		return tier.Enforced(), nil
 	}
-	var known []string
-	for _, p := range snap.Policies {
-		if !p.Kind.Staged() {
-			continue
-		}
-		if p.Name == s.only && (p.Namespace == "" || namespace == "" || p.Namespace == namespace) {
-			return tier.Only(p.Key), nil
-		}
-		known = append(known, p.Name)
-	}
-	return tier.Scope{}, cli.Unknown("staged policy", s.only, known, "netpol get policies")
+	key, err := findStaged(snap, s.only, namespace)
+	return tier.Only(key), err
 }
 
 // hitReport is what decided, in JSON; Rule is the index of the rule, -1 for

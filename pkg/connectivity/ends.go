@@ -251,15 +251,23 @@ func (l *lookup) service(name string) (*End, error) {
 	return one(prefixService+"/"+name, found)
 }
 
-// host finds a node: by its host endpoints, which know its addresses, or by its
-// pods, and then its addresses are not known.
+// host finds a node: by itself or its host endpoints, which know its addresses,
+// or by its pods, and then its addresses are not known.
 func (l *lookup) host(node string) (*End, error) {
 	e := &End{Kind: EndHost, Name: prefixHost + "/" + node, Node: node}
-	for _, h := range l.s.HostEndpoints {
-		if h.Node != node {
-			continue
+	var addrs []netip.Addr
+	for _, n := range l.s.Nodes {
+		if n.Name == node {
+			addrs = append(addrs, n.Addrs...)
 		}
-		for _, a := range h.Addrs {
+	}
+	for _, h := range l.s.HostEndpoints {
+		if h.Node == node {
+			addrs = append(addrs, h.Addrs...)
+		}
+	}
+	for i, a := range addrs {
+		if !slices.Contains(addrs[:i], a) {
 			e.Peers = append(e.Peers, tier.Peer{Addr: a})
 		}
 	}
@@ -285,6 +293,9 @@ func (l *lookup) nodes() []string {
 		if h.Node != "" {
 			out = append(out, h.Node)
 		}
+	}
+	for _, n := range l.s.Nodes {
+		out = append(out, n.Name)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

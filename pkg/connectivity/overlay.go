@@ -27,6 +27,7 @@ func Overlay(base, over *policy.Snapshot) *policy.Snapshot {
 		ServiceAccounts: merge(base.ServiceAccounts, over.ServiceAccounts, func(a, b *policy.ServiceAccount) int {
 			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 		}),
+		Nodes: merge(base.Nodes, over.Nodes, func(a, b *policy.Node) int { return cmp.Compare(a.Name, b.Name) }),
 	}
 	byName := func(a, b *policy.Namespace) int { return cmp.Compare(a.Name, b.Name) }
 	// A namespace that over only speaks of has no labels of its own there.
