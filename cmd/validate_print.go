@@ -124,12 +124,15 @@ func (s validationSummary) String() string {
 // by its warnings too if they are asked to count.
 func printValidationJUnit(p *output.Printer, r *validationReport, strict bool) error {
 	suite := output.Suite{Name: "netpol validate"}
-	items := r.Items
+	byFile := map[string][]*validationItem{}
+	for i := range r.Items {
+		it := &r.Items[i]
+		byFile[it.File] = append(byFile[it.File], it)
+	}
 	for _, file := range r.files {
 		c := output.Case{Name: file, ClassName: "netpol.validate", File: file}
 		var bad, all []string
-		for ; len(items) > 0 && items[0].File == file; items = items[1:] {
-			it := &items[0]
+		for _, it := range byFile[file] {
 			all = append(all, it.line())
 			if it.fault.Warning && !strict {
 				continue

@@ -57,7 +57,7 @@ func (p *Places) locate(f *policy.Fault) {
 	l, at := p.locator(f.Origin.File), f.Origin
 	if f.Key.Kind.Enforced() == policy.KindKubernetesNetworkPolicy {
 		f.Field = kubernetesField(l, at, f.Field)
-		f.Value = strings.TrimPrefix(f.Value, podsOnly)
+		f.Value = strings.ReplaceAll(strings.TrimPrefix(f.Value, podsOnly), `"`, "'")
 	}
 	place, text, found := l.Find(at, f.Field)
 	f.Origin = place

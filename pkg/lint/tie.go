@@ -220,17 +220,16 @@ type ask struct {
 }
 
 func (q ask) String() string {
-	if q.proto.HasPorts() {
-		return fmt.Sprintf("%s/%d", q.proto, q.port)
-	}
-	if q.proto.HasTypes() {
+	switch {
+	case q.proto == unheardOf:
+		return "other protocols"
+	case q.port == 0: // below the first port that a rule gives
+		return q.proto.String()
+	case q.proto.HasTypes():
 		typ, _ := policy.ICMPTypeCode(q.port)
 		return fmt.Sprintf("%s/%d", q.proto, typ)
 	}
-	if q.proto == unheardOf {
-		return "other protocols"
-	}
-	return q.proto.String()
+	return fmt.Sprintf("%s/%d", q.proto, q.port)
 }
 
 // unheardOf stands for protocols that no rule names (RFC 3692 gives 253 to
@@ -252,5 +251,5 @@ func questions(cuts ...tier.Cuts) []ask {
 			out = append(out, ask{p, 0})
 		}
 	}
-	return append(out, ask{policy.TCP, 1}, ask{policy.UDP, 1}, ask{unheardOf, 0})
+	return append(out, ask{policy.TCP, 0}, ask{policy.UDP, 0}, ask{unheardOf, 0})
 }
