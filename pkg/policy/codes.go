@@ -21,6 +21,7 @@ const (
 	CodeUnknownValue = "unknown-value" // not one of the words that the field takes
 	CodeOutOfBounds  = "out-of-bounds" // too many, too long, too large or too small
 	CodeBadName      = "bad-name"
+	CodeBadLabel     = "bad-label"
 	CodeBadSelector  = "bad-selector" // can't be parsed (S25)
 	CodeBadGlobal    = "bad-global"   // global() where it has no meaning (S16)
 	CodeBadNet       = "bad-net"

@@ -174,15 +174,18 @@ func (r *reading) labels(n *node) []label {
 	list := make([]label, 0, len(n.kids)+4)
 	for i := range n.kids {
 		e := &n.kids[i]
+		text := e.text
 		switch e.kind {
-		case isString, isNull:
+		case isString:
+		case isNull:
+			text = ""
 		case isNumber, isBool:
 			r.wrongType(&e.node, isString)
 		default:
 			r.wrongType(&e.node, isString)
 			continue
 		}
-		list = append(list, label{e.key, e.text})
+		list = append(list, label{e.key, text})
 	}
 	return list
 }

@@ -3,8 +3,6 @@ package policy
 import (
 	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
@@ -74,57 +72,4 @@ func (r *reading) ipBlock(n *node) (nets, except []netip.Prefix) {
 		except = append(except, p)
 	}
 	return []netip.Prefix{whole}, except
-}
-
-var labelOperators = []string{"In", "NotIn", "Exists", "DoesNotExist"}
-
-// labelSelector turns matchLabels and matchExpressions into a selector; {} is
-// all(). Labels are sorted.
-func (r *reading) labelSelector(n *node) *selector.Selector {
-	var parts []*selector.Selector
-	list := slices.Clone(r.labels(n.get("matchLabels")))
-	slices.SortFunc(list, func(a, b label) int { return strings.Compare(a.key, b.key) })
-	for _, l := range list {
-		parts = append(parts, selector.Eq(l.key, l.value))
-	}
-	exprs := n.get("matchExpressions")
-	for i := range items(exprs) {
-		e := &exprs.kids[i].node
-		key, op, list := textOf(e.get("key")), e.get("operator"), e.get("values")
-		var values []string
-		for j := range items(list) {
-			values = append(values, textOf(&list.kids[j].node))
-		}
-		if key == "" {
-			r.fault(e, Fault{Code: CodeRequired, Field: pathOf(r.root, e) + ".key", Reason: "an expression must have a key"})
-		}
-		parts = append(parts, r.expression(e, key, op, values))
-	}
-	return selector.And(parts...)
-}
-
-func (r *reading) expression(e *node, key string, op *node, values []string) *selector.Selector {
-	name := textOf(op)
-	takesValues := name == "In" || name == "NotIn"
-	switch {
-	case op == nil:
-		r.fault(e, Fault{Code: CodeRequired, Field: pathOf(r.root, e) + ".operator", Reason: "an expression must have an operator", Fix: didYouMean("", labelOperators)})
-	case !slices.Contains(labelOperators, name):
-		r.fault(op, Fault{Code: CodeUnknownValue, Reason: "there is no such operator", Fix: didYouMean(name, labelOperators)})
-	case takesValues && len(values) == 0:
-		r.fault(op, Fault{Code: CodeRequired, Reason: name + " needs values"})
-	case !takesValues && len(values) > 0:
-		r.fault(op, Fault{Code: CodeExclusive, Reason: name + " takes no values"})
-	}
-	switch name {
-	case "In":
-		return selector.In(key, values...)
-	case "NotIn":
-		return selector.NotIn(key, values...)
-	case "Exists":
-		return selector.Has(key)
-	case "DoesNotExist":
-		return selector.Not(selector.Has(key))
-	}
-	return nil
 }
