@@ -14,6 +14,8 @@ type interner struct {
 	mu     sync.Mutex
 	strs   map[string]string
 	labels map[string]selector.Labels
+	// selectors are shared by what was written, and by canonical form.
+	selectors map[string]*selector.Selector
 }
 
 // mostShared bounds the tables; past it they are begun anew, so that a
@@ -41,6 +43,42 @@ func (in *interner) strLocked(s string) string {
 	c := strings.Clone(s)
 	in.strs[c] = c
 	return c
+}
+
+// selector parses a selector, or returns an equal one of before: policies
+// repeat the same few thousands of times.
+func (in *interner) selector(text string) (*selector.Selector, error) {
+	in.mu.Lock()
+	s := in.selectors[text]
+	in.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := selector.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return in.share(text, s), nil
+}
+
+// share returns the selector of before that is equal to s, or s; text is one
+// spelling of it.
+func (in *interner) share(text string, s *selector.Selector) *selector.Selector {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.selectors == nil || len(in.selectors) >= mostShared {
+		in.selectors = map[string]*selector.Selector{}
+	}
+	canon := s.String()
+	if known := in.selectors[canon]; known != nil {
+		s = known
+	} else {
+		in.selectors[canon] = s
+	}
+	if text != canon {
+		in.selectors[strings.Clone(text)] = s
+	}
+	return s
 }
 
 // label is one label on its way into a set.

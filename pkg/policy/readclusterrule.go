@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-
-	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
 var clusterActions = map[string]Action{"Accept": Allow, "Deny": Deny, "Pass": Pass}
@@ -101,7 +99,7 @@ func (r *clusterReader) clusterPeers(n *node, field string, dir Direction) []Ent
 			es = r.networks(nets)
 		} else {
 			e := r.podsOf(p)
-			e.Selector = selector.And(podsOnly, e.Selector)
+			e.Selector = r.onlyPods(e.Selector, start)
 			es = []Entity{e}
 		}
 		if !r.since(start) {

@@ -27,7 +27,7 @@ func (r *reading) peers(list *node) []Entity {
 			if pods != nil {
 				sel = r.labelSelector(pods)
 			}
-			e.Selector = onlyPods(sel)
+			e.Selector = r.onlyPods(sel, start)
 			if namespaces != nil {
 				e.NamespaceSelector = r.labelSelector(namespaces)
 			}
@@ -40,9 +40,10 @@ func (r *reading) peers(list *node) []Entity {
 }
 
 // onlyPods is the selector of the pods that sel matches. A selector alone would
-// match network sets too (S18), which Kubernetes' own policies do not know.
-func onlyPods(sel *selector.Selector) *selector.Selector {
-	return selector.And(podsOnly, sel)
+// match network sets too (S18), which Kubernetes' own policies do not know. mark
+// is from before sel was read.
+func (r *reading) onlyPods(sel *selector.Selector, mark int) *selector.Selector {
+	return r.share(selector.And(podsOnly, sel), mark)
 }
 
 var podsOnly = selector.Eq(LabelOrchestrator, "k8s")

@@ -13,6 +13,7 @@ var labelOperators = []string{"In", "NotIn", "Exists", "DoesNotExist"}
 // labelSelector turns matchLabels and matchExpressions into a selector; {} is
 // all(). Labels are sorted.
 func (r *reading) labelSelector(n *node) *selector.Selector {
+	start := r.mark()
 	var parts []*selector.Selector
 	equal := n.get("matchLabels")
 	list := slices.Clone(r.labels(equal))
@@ -42,7 +43,16 @@ func (r *reading) labelSelector(n *node) *selector.Selector {
 		}
 		parts = append(parts, r.expression(e, key, op, values))
 	}
-	return selector.And(parts...)
+	return r.share(selector.And(parts...), start)
+}
+
+// share shares a selector that was made of labels. Where those are at fault its
+// text may be that of quite another selector.
+func (r *reading) share(s *selector.Selector, mark int) *selector.Selector {
+	if r.since(mark) {
+		return s
+	}
+	return r.dec.shared.share(s.String(), s)
 }
 
 func (r *reading) expression(e *node, key string, op *node, values []string) *selector.Selector {

@@ -114,7 +114,7 @@ func (r *reading) selector(n *node, ruleNamespaces bool) *selector.Selector {
 	if n.empty() || n.kind != isString {
 		return nil
 	}
-	s, err := selector.Parse(n.text)
+	s, err := r.dec.shared.selector(n.text)
 	switch {
 	case err != nil:
 		r.fault(n, Fault{Code: CodeBadSelector, Reason: err.Error()})

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
 // What Calico stores is read like the v3 resource that it stands for.
@@ -72,6 +73,21 @@ func TestEveryFaultHasACode(t *testing.T) {
 		_, faults := policy.Decode("f.yaml", []byte(v3("NetworkPolicy", spec)))
 		if len(faults) == 0 || faults[0].Code != code {
 			t.Errorf("%.60s: want %s: %#v", spec, code, faults)
+		}
+	}
+}
+
+// Selectors of labels that are wrong must not pass for what their text says.
+func TestSharedSelectorsAreNotForged(t *testing.T) {
+	d := policy.NewDecoder()
+	forged := `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}, spec: {podSelector: {matchLabels: {a: 'b" || has(c) || d == "e'}}, ingress: [{from: [{podSelector: {matchLabels: {a: 'b" || has(c) || d == "e'}}}]}]}}`
+	if _, faults := d.Decode("f", []byte(forged)); faults.Err() == nil {
+		t.Fatal("no fault")
+	}
+	for _, text := range []string{`a == "b" || has(c) || d == "e"`, `projectcalico.org/orchestrator == "k8s" && a == "b" || has(c) || d == "e"`} {
+		res, faults := d.Decode("g", []byte(v3("NetworkPolicy", "selector: '"+text+"'")))
+		if len(faults) > 0 || !res[0].Value.(*policy.Policy).Selector.Matches(selector.Labels{"c": ""}) {
+			t.Errorf("%s: %v", text, faults)
 		}
 	}
 }
