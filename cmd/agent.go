@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,10 @@ type AgentOptions struct {
 	PodCIDRs    []string
 	Established string
 	Socket      string
+	// What Log rules write; LogFile empty is standard error.
+	LogPrefix         string
+	LogFile           string
+	LogRate, LogBurst int
 }
 
 // NewCmdAgent is "netpol agent".
@@ -31,7 +36,14 @@ packet filter (table inet netpol, nothing else is touched), count what it lets
 through and what it refuses, and answer on a unix socket.
 
 The rules stay in force when the agent ends; the next one takes them over. Needs
-CAP_NET_ADMIN in the node's network namespace.`,
+CAP_NET_ADMIN in the node's network namespace.
+
+What rules with the action Log see is written to standard error, or to --log-file:
+a line for each new connection and rule, such as
+  … netpol-packet: IN=veth1 OUT=veth2 SRC=10.0.0.3 DST=10.0.0.7 PROTO=TCP
+    SPT=40112 DPT=5432 DIR=ingress TIER=default KIND=NetworkPolicy
+    NAMESPACE=vote POLICY=db RULE=0
+More lines than --log-rate a second are counted and not written.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -46,7 +58,22 @@ CAP_NET_ADMIN in the node's network namespace.`,
 	fs.StringSliceVar(&opts.PodCIDRs, "pod-cidr", nil, "addresses of this node's pods; unknown ones among them are closed")
 	fs.StringVar(&opts.Established, "established", "cut", "what happens to live connections that a change forbids: cut or keep")
 	fs.StringVar(&opts.Socket, "socket", "/run/netpol/agent.sock", "unix socket to answer on")
+	fs.StringVar(&opts.LogPrefix, "log-prefix", defaultLogPrefix, "how lines of Log rules begin, after the time")
+	fs.StringVar(&opts.LogFile, "log-file", "", "file that lines of Log rules are appended to (default: standard error)")
+	fs.IntVar(&opts.LogRate, "log-rate", 100, "lines of Log rules written in a second, in the long run")
+	fs.IntVar(&opts.LogBurst, "log-burst", 200, "lines of Log rules written at once")
 	return cmd
+}
+
+// defaultLogPrefix is enforce.DefaultLogPrefix, which there is on Linux only.
+const defaultLogPrefix = "netpol-packet"
+
+// checkLogPrefix refuses what would not be one readable word or two.
+func checkLogPrefix(s, try string) error {
+	if s == "" || len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return cli.Usage(try, "--log-prefix %q: expected 1 to 64 printable ASCII characters", s)
+	}
+	return nil
 }
 
 func agentRun(ctx context.Context, opts *AgentOptions) error {
@@ -60,6 +87,12 @@ func agentRun(ctx context.Context, opts *AgentOptions) error {
 	}
 	if opts.Prefix == "" {
 		return cli.Usage(try, "--interface-prefix is empty: every interface would count as a pod's")
+	}
+	if err := checkLogPrefix(opts.LogPrefix, try); err != nil {
+		return err
+	}
+	if opts.LogRate < 1 || opts.LogBurst < 1 {
+		return cli.Usage(try, "--log-rate %d, --log-burst %d: both must be at least 1", opts.LogRate, opts.LogBurst)
 	}
 	var cidrs []netip.Prefix
 	for _, s := range opts.PodCIDRs {

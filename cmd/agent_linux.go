@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"os"
 
+	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce"
 )
@@ -15,9 +17,19 @@ func runAgent(ctx context.Context, opts *AgentOptions, dir string, cidrs []netip
 	if err != nil {
 		return err
 	}
+	lines := opts.Factory.IO.Err
+	if opts.LogFile != "" {
+		f, err := os.OpenFile(opts.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			return &cli.Error{What: "--log-file: " + err.Error(), Try: "netpol agent --help", Err: err}
+		}
+		defer f.Close()
+		lines = f
+	}
 	return enforce.Run(ctx, enforce.Options{
 		Source: store, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
 		KeepEstablished: opts.Established == "keep", Socket: opts.Socket, Version: programVersion(),
-		Log: slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil)),
+		Log:      slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil)),
+		LogLines: enforce.LogLines{Out: lines, Prefix: opts.LogPrefix, PerSecond: opts.LogRate, Burst: opts.LogBurst},
 	})
 }

@@ -17,6 +17,9 @@ pod listens on its container ports and makes the connections that the annotation
 netpol.dev/connect on the pod template lists. It needs Linux, but not root, and
 touches nothing of the machine's own network.
 
+What rules with the action Log see is in a file that lab status names. Ports of
+protocols that the lab's actors do not speak (SCTP) are left out.
+
 Several labs run side by side; --lab NAME picks one.`,
 		RunE: parent,
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +33,9 @@ func NewCmdLabStatus(f *cli.Factory, runF func(context.Context, *LabStatusOption
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show a lab's pods and how their connections fare",
-		Args:  exactArgs(),
+		Long: `Show a lab's pods and how their connections fare. Where rules with the action Log
+have seen something, the file with their lines is named too.`,
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
 				return runF(cmd.Context(), opts)
@@ -65,6 +68,9 @@ func labStatusRun(ctx context.Context, opts *LabStatusOptions) error {
 	}
 	p.Printf("lab %q, up for %s, %s\n", status.Name, output.Ago(status.Started, opts.Now()), agentWord(status))
 	p.Printf("manifests: %s\n", status.Manifests)
+	if info, err := os.Stat(status.LogLines); err == nil && info.Size() > 0 {
+		p.Printf("what Log rules saw: %s\n", status.LogLines)
+	}
 	if opts.Format == output.Wide {
 		p.Printf("node: process %d (nsenter -t %d -U -n --preserve-credentials)\n", status.PID, status.PID)
 	}

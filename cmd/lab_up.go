@@ -21,6 +21,7 @@ type LabUpOptions struct {
 	Files     []string
 	Recursive bool
 	NoAgent   bool
+	LogPrefix string
 	Format    output.Format
 	// Executable is this program.
 	Executable func() (string, error)
@@ -39,6 +40,9 @@ func NewCmdLabUp(f *cli.Factory, runF func(context.Context, *LabUpOptions) error
 			if len(opts.Files) == 0 {
 				return cli.Usage("netpol lab up -f examples/vote -f examples/wordpress", "-f is missing: which manifests?")
 			}
+			if err := checkLogPrefix(opts.LogPrefix, "netpol lab up --help"); err != nil {
+				return err
+			}
 			if runF != nil {
 				return runF(cmd.Context(), opts)
 			}
@@ -49,6 +53,7 @@ func NewCmdLabUp(f *cli.Factory, runF func(context.Context, *LabUpOptions) error
 	flags.StringArrayVarP(&opts.Files, "filename", "f", nil, "manifest, directory of manifests, or - for standard input")
 	flags.BoolVarP(&opts.Recursive, "recursive", "R", false, "directories within directories too")
 	flags.BoolVar(&opts.NoAgent, "no-agent", false, "start no agent: nothing is enforced or reported")
+	flags.StringVar(&opts.LogPrefix, "log-prefix", defaultLogPrefix, "how lines of Log rules begin (see lab status for their file)")
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
 	return cmd
 }
@@ -68,7 +73,7 @@ func labUpRun(ctx context.Context, opts *LabUpOptions) error {
 		return err
 	}
 	up := &lab.Up{
-		Name: opts.Name(), Files: files, NoAgent: opts.NoAgent,
+		Name: opts.Name(), Files: files, NoAgent: opts.NoAgent, LogPrefix: opts.LogPrefix,
 		Command: []string{exe, "lab", "node"}, IPv6: lab.HasIPv6(), Now: opts.Now(),
 	}
 	start := opts.Now()

@@ -17,13 +17,15 @@ type Status struct {
 	PID        int       `json:"pid"` // of the node's process, as this side sees it
 	Started    time.Time `json:"started"`
 	// CountedSince is when the counters of all targets began.
-	CountedSince time.Time   `json:"countedSince"`
-	Directory    string      `json:"directory"`
-	Manifests    string      `json:"manifests"`
-	AgentSocket  string      `json:"agentSocket"`
-	Node         plan.Node   `json:"node"`
-	Agent        AgentStatus `json:"agent"`
-	Pods         []PodStatus `json:"pods"` // sorted by namespace and name
+	CountedSince time.Time `json:"countedSince"`
+	Directory    string    `json:"directory"`
+	Manifests    string    `json:"manifests"`
+	AgentSocket  string    `json:"agentSocket"`
+	// LogLines is the file that Log rules write to (S7); it may not exist.
+	LogLines string      `json:"logLines"`
+	Node     plan.Node   `json:"node"`
+	Agent    AgentStatus `json:"agent"`
+	Pods     []PodStatus `json:"pods"` // sorted by namespace and name
 	// Outside is the client outside the cluster, as if it were a pod.
 	Outside PodStatus `json:"outside"`
 	// Services with the pods behind each port; sorted by namespace and name.

@@ -21,7 +21,7 @@ func (u *Up) launch(d Dir, lock *os.File) (*launched, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	config, err := json.Marshal(NodeConfig{Name: u.Name, Dir: d, NoAgent: u.NoAgent, Executable: exe, IPv6: u.IPv6})
+	config, err := json.Marshal(NodeConfig{Name: u.Name, Dir: d, NoAgent: u.NoAgent, LogPrefix: u.LogPrefix, Executable: exe, IPv6: u.IPv6})
 	if err != nil {
 		return nil, fmt.Errorf("tell the node its configuration: %w", err)
 	}

@@ -30,6 +30,9 @@ func (d Dir) AgentSocket() string { return d.path("agent.sock") }
 // Logs is the directory of log files, one a process.
 func (d Dir) Logs() string { return d.path("logs") }
 
+// LogLines is the file that Log rules write to.
+func (d Dir) LogLines() string { return filepath.Join(d.Logs(), "packets.log") }
+
 // PlanFile holds the plan, as JSON.
 func (d Dir) PlanFile() string { return d.path("plan.json") }
 

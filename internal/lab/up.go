@@ -23,6 +23,8 @@ type Up struct {
 	Files []plan.File
 	// NoAgent leaves the node without its agent: nothing is enforced.
 	NoAgent bool
+	// LogPrefix begins the lines that Log rules write; empty is the agent's own.
+	LogPrefix string
 	// Command is what to run for the node, without its arguments: this
 	// program and the words of the hidden command.
 	Command []string
@@ -38,6 +40,8 @@ type NodeConfig struct {
 	Name    string `json:"name"`
 	Dir     Dir    `json:"dir"`
 	NoAgent bool   `json:"noAgent"`
+	// LogPrefix is Up's.
+	LogPrefix string `json:"logPrefix,omitempty"`
 	// Executable runs the processes of the lab.
 	Executable string `json:"executable"`
 	IPv6       bool   `json:"ipv6"`

@@ -61,7 +61,9 @@ type Options struct {
 	// Version of the program, for status.
 	Version string
 	Log     *slog.Logger
-	Now     func() time.Time
+	// LogLines are what Log rules write (S7).
+	LogLines LogLines
+	Now      func() time.Time
 
 	// Tests shorten these; Run sets what is zero.
 	cutFor, looseFor time.Duration

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
@@ -25,8 +24,6 @@ const (
 	// settling is how long after the start a connection whose beginning was
 	// not seen counts as older than the agent.
 	settling = time.Second
-	// logLines bounds how many lines Log rules write in a second.
-	logLines = 50
 )
 
 // observe turns what the kernel saw into flows until ctx ends. It waits for
@@ -69,13 +66,17 @@ func (a *Agent) observe(ctx context.Context) error {
 			}
 		})
 	})
-	limit := rate.NewLimiter(logLines, logLines)
+	lines := a.newLogWriter()
 	g.Go(func() error {
 		return logged.Run(ctx, func(d *collect.Denied) {
 			if ours(d) {
-				a.logRule(d, limit)
+				lines.packet(d)
 			}
 		})
+	})
+	g.Go(func() error {
+		lines.keep(ctx, func(err error) { a.opts.Log.Error("lines of Log rules can't be written", "error", err) })
+		return nil
 	})
 	g.Go(func() error { a.noteLoss(ctx, refused); return nil })
 	return g.Wait()
@@ -195,21 +196,6 @@ func (a *Agent) disagree(what string, t *tuple, dir policy.Direction, hit policy
 		"source", netip.AddrPortFrom(t.src, t.srcPort).String(),
 		"destination", netip.AddrPortFrom(t.dst, t.dstPort).String(),
 		"tier", hit.Tier, "policy", hit.Policy.String(), "rule", hit.Rule)
-}
-
-// logRule writes the line of a Log rule (S7).
-func (a *Agent) logRule(d *collect.Denied, limit *rate.Limiter) {
-	id, ok := ruleset.ParseLogPrefix(d.Prefix)
-	if !ok || !limit.Allow() {
-		return
-	}
-	hit, dir, ok := a.history.hitOf(id)
-	if !ok {
-		return
-	}
-	a.opts.Log.Info("policy log", "direction", dir.String(), "tier", hit.Tier, "policy", hit.Policy.String(), "rule", hit.Rule,
-		"protocol", policy.Protocol(d.Protocol).String(),
-		"source", netip.AddrPortFrom(d.Src, d.SrcPort).String(), "destination", netip.AddrPortFrom(d.Dst, d.DstPort).String())
 }
 
 // noteLoss tells the flows what is missing in them.

@@ -24,7 +24,12 @@ func (c *Config) listen(ctx context.Context, group *errgroup.Group) error {
 	if c.Zone != nil {
 		return c.serveDNS(ctx, group)
 	}
+	open := map[plan.Port]bool{} // a port may have several names
 	for _, p := range c.Listen {
+		if p.Name = ""; open[p] {
+			continue
+		}
+		open[p] = true
 		if p.Protocol == plan.UDP {
 			conn, err := net.ListenPacket("udp", ":"+portString(p.Port))
 			if err != nil {

@@ -136,8 +136,11 @@ func matchAddr(a netip.Addr, source bool) []expr.Any {
 // matchPort compares the protocol and the destination port.
 func matchPort(protocol string, port uint16) []expr.Any {
 	number := byte(unix.IPPROTO_TCP)
-	if protocol == plan.UDP {
+	switch protocol {
+	case plan.UDP:
 		number = unix.IPPROTO_UDP
+	case "SCTP":
+		number = unix.IPPROTO_SCTP
 	}
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},

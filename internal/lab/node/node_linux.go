@@ -62,7 +62,11 @@ func (n *node) startAgent(ctx context.Context) error {
 			"agent", "--dir", d.Manifests(), "--node", n.plan.Node.Name,
 			"--socket", d.AgentSocket(), "--interface-prefix", plan.InterfacePrefix,
 			"--pod-cidr", plan.PodCIDR(false).String() + "," + plan.PodCIDR(true).String(),
+			"--log-file", d.LogLines(),
 		},
+	}
+	if n.config.LogPrefix != "" {
+		n.agent.args = append(n.agent.args, "--log-prefix", n.config.LogPrefix)
 	}
 	conn, err := grpc.NewClient("unix:"+d.AgentSocket(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -117,7 +121,7 @@ func (n *node) Status() lab.Status {
 	d := n.config.Dir
 	s := lab.Status{
 		APIVersion: "netpol.dev/v1", Kind: "LabStatus", Name: n.config.Name, Started: n.started, CountedSince: since,
-		Directory: string(d), Manifests: d.Manifests(), AgentSocket: d.AgentSocket(),
+		Directory: string(d), Manifests: d.Manifests(), AgentSocket: d.AgentSocket(), LogLines: d.LogLines(),
 		Node: n.plan.Node, Agent: n.agentStatus(), Notes: n.plan.Notes, Services: n.plan.Services, Pods: []lab.PodStatus{},
 	}
 	for _, a := range n.actors {

@@ -92,7 +92,8 @@ func (b *builder) fault(d *document, format string, args ...any) {
 func (b *builder) checkNames() {
 	seen := map[string]*document{}
 	for _, d := range b.docs {
-		id := d.kind + " " + d.namespace() + "/" + d.meta.Name
+		group, _, _ := strings.Cut(d.api, "/") // there are two kinds NetworkPolicy
+		id := group + " " + d.kind + " " + d.namespace() + "/" + d.meta.Name
 		if first := seen[id]; first != nil {
 			b.fault(d, "given before, at %s", first.where(b.files))
 			continue
@@ -148,11 +149,16 @@ func (b *builder) expand(o *owner) {
 	if role != "" && role != RoleDNS {
 		b.fault(d, "annotation %s: %q is not a role; the only one is %q", AnnotationRole, role, RoleDNS)
 	}
+	ports, left := o.ports()
+	if len(left) > 0 {
+		b.out.Notes = append(b.out.Notes, fmt.Sprintf("%s %s/%s: the lab's actors speak TCP and UDP only; nobody listens on %s",
+			o.kind, d.namespace(), d.meta.Name, strings.Join(left, ", ")))
+	}
 	for i := range o.replicas {
 		p := madePod{owner: o, hash: suffix(d.namespace()+"/"+d.meta.Name, 9)}
 		p.Pod = Pod{
 			Namespace: d.namespace(), Name: podName(o, p.hash, i), Workload: Workload{Kind: o.kind, Name: d.meta.Name},
-			Ports: o.ports(), Targets: targets, Every: every, Role: role,
+			Ports: ports, Targets: targets, Every: every, Role: role,
 		}
 		p.Interface = interfaceName(p.ID())
 		b.pods = append(b.pods, p)

@@ -296,3 +296,33 @@ func TestKindsThatTheLabDoesNotRunAreNoted(t *testing.T) {
 		t.Errorf("notes %q", p.Notes)
 	}
 }
+
+func TestServiceWithoutSelectorLeadsWhereItsSlicesSay(t *testing.T) {
+	result, err := Build([]File{{Name: "x.yaml", Given: "x.yaml", Data: []byte(`apiVersion: v1
+kind: Service
+metadata: {name: legacy, namespace: shop}
+spec: {clusterIP: 10.96.0.77, ports: [{name: sql, port: 5432}, {name: admin, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: legacy-1, namespace: shop, labels: {kubernetes.io/service-name: legacy}}
+addressType: IPv4
+ports: [{name: sql, port: 15432}, {name: other, port: 1}]
+endpoints:
+- {addresses: [192.0.2.5]}
+- {addresses: [192.0.2.6], conditions: {ready: false}}
+`)}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range result.Plan.Services {
+		if s.Name != "legacy" {
+			continue
+		}
+		if len(s.Ports) != 2 || len(s.Ports[0].Endpoints) != 1 || s.Ports[0].Endpoints[0].String() != "192.0.2.5:15432" || len(s.Ports[1].Endpoints) > 0 {
+			t.Errorf("got %+v", s)
+		}
+		return
+	}
+	t.Error("there is no Service legacy")
+}

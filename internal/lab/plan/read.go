@@ -2,11 +2,13 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
@@ -26,9 +28,10 @@ type File struct {
 type document struct {
 	file int // index into the files
 	root *yaml.Node
-	kind string
-	meta metav1.ObjectMeta
-	json []byte
+	// api is the group and version.
+	api, kind string
+	meta      metav1.ObjectMeta
+	json      []byte
 }
 
 // where is file:line of the document, for messages.
@@ -113,7 +116,7 @@ func toDocument(file int, node *yaml.Node) (*document, error) {
 	if head.Metadata.Name == "" {
 		return nil, fmt.Errorf("%s without metadata.name", head.Kind)
 	}
-	return &document{file: file, root: root, kind: head.Kind, meta: head.Metadata, json: data}, nil
+	return &document{file: file, root: root, api: head.APIVersion, kind: head.Kind, meta: head.Metadata, json: data}, nil
 }
 
 // owner is a workload of the manifests, in one form for all kinds.
@@ -176,20 +179,26 @@ func (o *owner) template(t corev1.PodTemplateSpec, replicas *int32) {
 	}
 }
 
-// ports are the ports that the containers declare; SCTP ones are left out,
-// for actors speak TCP and UDP only.
-func (o *owner) ports() []Port {
-	var out []Port
-	for _, c := range o.spec.Containers {
+// ports are the ports that the containers and native sidecars declare, each
+// name and each port once; left are those of protocols that actors don't speak
+// (SCTP has no sockets in many kernels).
+func (o *owner) ports() (out []Port, left []string) {
+	all := slices.Clone(o.spec.Containers)
+	for _, c := range o.spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			all = append(all, c)
+		}
+	}
+	for _, c := range all {
 		for _, p := range c.Ports {
-			proto := string(p.Protocol)
-			if proto == "" {
-				proto = TCP
-			}
-			if proto == TCP || proto == UDP {
-				out = append(out, Port{Name: p.Name, Protocol: proto, Port: uint16(p.ContainerPort)})
+			port := Port{Name: p.Name, Protocol: cmp.Or(string(p.Protocol), TCP), Port: uint16(p.ContainerPort)}
+			switch {
+			case port.Protocol != TCP && port.Protocol != UDP:
+				left = append(left, fmt.Sprintf("%d/%s", port.Port, port.Protocol))
+			case !slices.Contains(out, port):
+				out = append(out, port)
 			}
 		}
 	}
-	return out
+	return out, left
 }

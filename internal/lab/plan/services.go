@@ -45,11 +45,13 @@ func (b *builder) makeServices() {
 		b.reserve(s)
 		all = append(all, s)
 	}
+	led := b.endpointSlices()
 	// What manifests ask for is reserved before anything is handed out.
 	slices.SortFunc(all, func(x, y *service) int { return strings.Compare(x.out.ID(), y.out.ID()) })
 	for _, s := range all {
 		b.address(s)
 		b.servicePorts(s)
+		s.lead(led[s.out.ID()])
 		b.outsideTargets(s)
 		b.out.Services = append(b.out.Services, s.out)
 	}

@@ -20,6 +20,9 @@ const (
 // with pauses of at most 30 s. It has no clock but the packets' times, and a
 // bounded memory; it is not for use by several goroutines at once.
 type Attempts struct {
+	// ByPrefix: a packet under another prefix is another attempt, so that each
+	// of several rules that log one connection counts.
+	ByPrefix bool
 	// Two generations: when recent is full, what is in before and was not
 	// seen again is forgotten.
 	recent, before map[attempt]time.Time
@@ -34,6 +37,7 @@ type attempt struct {
 	seq              uint32
 	protocol         uint8
 	syn              bool
+	prefix           string
 }
 
 // NewAttempts remembers at most limit attempts.
@@ -47,6 +51,9 @@ func (a *Attempts) First(d *Denied) bool {
 	k := attempt{
 		src: d.Src, dst: d.Dst, srcPort: d.SrcPort, dstPort: d.DstPort,
 		protocol: d.Protocol, syn: d.SYN && !d.ACK,
+	}
+	if a.ByPrefix {
+		k.prefix = d.Prefix
 	}
 	life := attemptLife
 	if k.syn {
