@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
+
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // document is one document of a file. List documents hold many resources.
@@ -75,12 +76,12 @@ func (d *document) parse() {
 // parseObjects reads one document: an object, or the items of a List. Both are
 // nil for what is no resource.
 func parseObjects(raw []byte) (object *unstructured.Unstructured, items []*unstructured.Unstructured) {
-	js, err := yaml.YAMLToJSON(raw)
+	m, err := policy.ReadObject(raw)
 	if err != nil {
 		return nil, nil
 	}
-	u, err := decodeObject(js)
-	if err != nil || u.GetKind() == "" {
+	u := &unstructured.Unstructured{Object: m}
+	if u.GetKind() == "" {
 		return nil, nil
 	}
 	list, isList := u.Object["items"].([]any)
