@@ -21,6 +21,7 @@ type parts struct {
 	leadingTo [2]string
 
 	spans map[span]*Set
+	long  map[string]*Set // by name, shared by profiles
 }
 
 // assemble puts the ruleset together.
@@ -28,7 +29,7 @@ func (st *state) assemble(in *Input, locals []*local, open [2][]*local) *Ruleset
 	st.configure(&in.Config)
 	st.place(locals, open)
 	chains, sets := slices.Clone(st.parts.chains), append(slices.Clone(st.parts.sets), st.parts.podSets...)
-	used, spans := map[decision]bool{}, map[span]*Set{}
+	used, spans, long := map[decision]bool{}, map[span]*Set{}, map[string]*Set{}
 	for dir := range st.profiles {
 		chains = append(chains, st.leadTo(&in.Config, dir))
 		for _, p := range st.profiles[dir] {
@@ -41,14 +42,19 @@ func (st *state) assemble(in *Input, locals []*local, open [2][]*local) *Ruleset
 				for _, d := range t.out.decisions {
 					used[d] = true
 				}
+				for _, s := range t.out.long {
+					if long[s.Name] == nil {
+						long[s.Name] = keepSet(st.parts.long[s.Name], s)
+					}
+				}
 				for _, s := range t.out.spans {
 					spans[s] = st.spanSet(s)
 				}
 			}
 		}
 	}
-	st.parts.spans = spans
-	sets = append(sets, slices.Collect(maps.Values(spans))...)
+	st.parts.spans, st.parts.long = spans, long
+	sets = append(slices.AppendSeq(sets, maps.Values(spans)), slices.Collect(maps.Values(long))...)
 	chains = append(chains, st.refusalChains(in, used)...)
 	sortChains(chains)
 	slices.SortFunc(sets, func(a, b *Set) int { return strings.Compare(a.Name, b.Name) })

@@ -2,10 +2,12 @@ package ruleset
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/policy/selector"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
@@ -118,4 +120,55 @@ func (w *world) editPolicy(n, i int) {
 	r.Destination.Ports = []policy.PortRange{single(uint16(20000 + i%20000))}
 	p.Rules[policy.Ingress] = []policy.Rule{r}
 	w.snap.Policies[n] = &p
+}
+
+// withSet gives a cluster of 10 000 pods a global network set of n networks,
+// which one policy for every pod allows and one for each labelling denies.
+func withSet(n int) *world {
+	w := cluster(10000, 1000)
+	w.snap.NetworkSets = []*policy.NetworkSet{bigSet(n, 0)}
+	for _, dir := range []policy.Direction{policy.Ingress, policy.Egress} {
+		r := policy.Rule{Action: policy.Allow, Protocol: policy.TCP}
+		side := policy.Entity{Selector: parse("feed == 'big'"), NamespaceSelector: selector.MustParse("global()")}
+		if r.Source = side; dir == policy.Egress {
+			r.Source, r.Destination = policy.Entity{}, side
+		}
+		w.policy("", "feed-"+dir.String(), "", dir, r)
+	}
+	return w
+}
+
+// bigSet has n networks that lie apart.
+func bigSet(n, skip int) *policy.NetworkSet {
+	s := &policy.NetworkSet{Key: policy.Key{Kind: policy.KindGlobalNetworkSet, Name: "big"}, Labels: labelMap([]string{"feed=big"})}
+	for i := range n {
+		if i != skip {
+			s.Nets = append(s.Nets, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(100 + i>>14), byte(i >> 6), byte(i << 2), 0}), 24))
+		}
+	}
+	return s
+}
+
+func BenchmarkNetworkSet(b *testing.B) {
+	b.Run("compile-10000nets-110pods", func(b *testing.B) {
+		in := withSet(10000).input(nil)
+		b.ReportAllocs()
+		for b.Loop() {
+			mustCompile(b, in, nil)
+		}
+	})
+	b.Run("net-of-10000", func(b *testing.B) {
+		w := withSet(10000)
+		follow(b, w, func(i int) { w.snap.NetworkSets = []*policy.NetworkSet{bigSet(10000, i%10000)} })
+	})
+	b.Run("pod-beside-10000nets", func(b *testing.B) {
+		w := withSet(10000)
+		n := len(w.snap.Endpoints)
+		follow(b, w, func(i int) {
+			w.snap.Endpoints = w.snap.Endpoints[:n]
+			if i%2 == 0 {
+				w.remote(fmt.Sprintf("ns%02d/new%d", i%100, i), "10.200.0.1 fd00:1::1", fmt.Sprintf("app=a%d", i%10))
+			}
+		})
+	})
 }

@@ -28,6 +28,7 @@ type state struct {
 	refusals map[decision][]*Chain
 	refused  map[string]*Chain
 	groups   [2]uint16
+	grounds  grounds
 	// room is how many steps of answers are kept.
 	room int
 }
@@ -53,6 +54,9 @@ func Compile(in Input, prev *Compiled) (*Compiled, error) {
 	}
 	st, c := begin(&in, prev)
 	defer func() { c.state = st }()
+	if len(c.changes.moves) > 0 {
+		st.grounds.peersMoved()
+	}
 	for dir := range st.profiles {
 		d := policy.Direction(dir)
 		list, open := profiles(&in, d, locals)
@@ -63,6 +67,7 @@ func Compile(in Input, prev *Compiled) (*Compiled, error) {
 		st.profiles[dir] = list
 		c.open[dir] = open
 	}
+	st.grounds.sweep()
 	c.Ruleset = st.assemble(&in, locals, c.open)
 	if st.room == 0 {
 		st.room = max(leastRoom, 4*st.answers.steps)
@@ -114,6 +119,7 @@ func newState(in *Input, d *decisions) *state {
 		shared:   shared{decisions: d, answers: newAnswers()},
 		scope:    in.Scope,
 		index:    newIndex(in.Model),
+		grounds:  grounds{known: map[string]*ground{}, used: map[string]bool{}},
 		refusals: map[decision][]*Chain{},
 		refused:  map[string]*Chain{},
 		groups:   [2]uint16{in.DenyGroup, in.LogGroup},
@@ -139,13 +145,14 @@ func (st *state) refresh(in *Input, p *profile, c *changes) {
 		m.byIdentity = map[sourced]answerID{}
 	}
 	p.divide(in)
+	g := st.grounds.of(in.Model.Ground(in.Scope, p.dir, p.sample.ep))
 	for f := range families {
 		l := p.having(f)
 		if l == nil {
 			p.tables[f], p.variants[f] = nil, nil
 			continue
 		}
-		a := &asker{shared: &st.shared, index: st.index, question: question{
+		a := &asker{shared: &st.shared, index: st.index, ground: g, question: question{
 			model: in.Model, scope: in.Scope, dir: p.dir,
 			local: tier.Peer{Endpoint: l.ep, Addr: l.addrs[f]}, many: &m,
 		}}

@@ -173,6 +173,11 @@ func (w *world) drawSet(t *rapid.T, i int) {
 	for _, n := range rapid.SliceOfNDistinct(rapid.SampledFrom(someNets), 0, 3, rapid.ID).Draw(t, "set's nets") {
 		s.Nets = append(s.Nets, netip.MustParsePrefix(n))
 	}
+	if rapid.IntRange(0, 3).Draw(t, "long") == 0 { // so long that profiles share its elements
+		for j := range longList + 1 {
+			s.Nets = append(s.Nets, netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(2*j + 1)}), 32))
+		}
+	}
 	slices.SortFunc(s.Nets, func(a, b netip.Prefix) int {
 		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 	})

@@ -17,6 +17,7 @@ type output struct {
 	chain     *Chain
 	entry     *Chain // leads to variants or to chain; nil without variants
 	sets      []*Set
+	long      []*Set     // those that profiles share
 	decisions []decision // those that elements or rules name
 	spans     []span
 }
@@ -47,7 +48,7 @@ func (t *table) emit(a *asker, p *profile, sources *Set) {
 	if entry != nil {
 		chain.Name = p.sourceName(0) + "-v" + t.fam.suffix
 	}
-	t.out = output{chain: keepChain(t.out.chain, chain), entry: keepChain(t.out.entry, entry), sets: w.sets, decisions: slices.Compact(w.used), spans: w.spans}
+	t.out = output{chain: keepChain(t.out.chain, chain), entry: keepChain(t.out.entry, entry), sets: w.sets, long: w.long, decisions: slices.Compact(w.used), spans: w.spans}
 	t.dirty = false
 }
 
@@ -115,6 +116,7 @@ type writer struct {
 	old       map[string]*Set
 	rules     []Rule
 	sets      []*Set
+	long      []*Set
 	used      []decision
 	spans     []span
 }
@@ -147,7 +149,13 @@ func (w *writer) level(list []bucket) {
 			name += "-" + w.decisions.verdict(b.dec).Chain
 		}
 		fields := b.fields(w.peer)
-		w.keep(&Set{Name: name, Fields: fields, Interval: b.interval(), Elements: w.table.buckets[b], Comment: w.comment(fields)})
+		if long := w.table.long[b]; long != "" {
+			name = long
+			// Named by source, whichever side looks into it.
+			w.long = append(w.long, &Set{Name: name, Fields: b.fields(w.table.fam.saddr), Interval: true, Elements: w.table.buckets[b], Comment: "networks that several profiles may share"})
+		} else {
+			w.keep(&Set{Name: name, Fields: fields, Interval: b.interval(), Elements: w.table.buckets[b], Comment: w.comment(fields)})
+		}
 		w.rules = append(w.rules, Rule{
 			Matches: append(matches, in(name, fields...)),
 			Verdict: w.decisions.verdict(b.dec),

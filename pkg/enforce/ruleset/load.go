@@ -34,16 +34,7 @@ func (l *load) raw(b bucket) *raw {
 func (l *load) add(s stage, lo, hi netip.Addr, p plan) {
 	for i := range p {
 		it := &p[i]
-		b := bucket{stage: s, level: it.level, dec: it.dec}
-		if it.level <= levelRange {
-			b.place = placeOf(it.proto)
-		}
-		if b.ranged() {
-			b.proto, b.lo, b.hi = it.proto, it.lo, it.hi
-		}
-		if s == stageNets && it.level == levelPort {
-			b.level = levelRange
-		}
+		b := bucketOf(s, it)
 		if words[s][b.level] == "" {
 			continue // the rest's own default is the chain's last rule
 		}
@@ -54,6 +45,31 @@ func (l *load) add(s stage, lo, hi netip.Addr, p plan) {
 			r.hi = packKey(r.hi, b, hi, it.proto, it.hi)
 		}
 	}
+}
+
+// addPeers adds the elements of a plan for each member.
+func (l *load) addPeers(members []member, p plan) {
+	if len(p) == 0 {
+		return
+	}
+	for i := range members {
+		l.add(stagePeers, members[i].addr, members[i].addr, p)
+	}
+}
+
+// bucketOf is where an item's elements go.
+func bucketOf(s stage, it *item) bucket {
+	b := bucket{stage: s, level: it.level, dec: it.dec}
+	if it.level <= levelRange {
+		b.place = placeOf(it.proto)
+	}
+	if b.ranged() {
+		b.proto, b.lo, b.hi = it.proto, it.lo, it.hi
+	}
+	if s == stageNets && it.level == levelPort {
+		b.level = levelRange
+	}
+	return b
 }
 
 func packKey(k []byte, b bucket, a netip.Addr, p policy.Protocol, port uint16) []byte {

@@ -7,19 +7,17 @@ import (
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// class is peers of one identity whose addresses are in the same nets.
+// class is peers of one identity whose addresses the rules don't tell apart.
 type class struct{ identity, net int }
 
 // table is one profile's decisions for one direction and family: what was
 // asked of the model, and the elements that follow from it.
 type table struct {
 	fam *family
-	// nets are the prefixes in the rules; segments the ranges between their
-	// borders, and around what each of them answers to an address of it that
-	// nobody owns.
-	nets     []netip.Prefix
-	segments []segment
-	around   []answerID
+	// ground is how the rules divide addresses, around what each class answers
+	// to an address of it that nobody owns, by class + 1.
+	ground *ground
+	around []answerID
 	// back is the answer that covers most of the address space: the chain's
 	// last rules give it, and elements say only what differs.
 	back answerID
@@ -29,8 +27,9 @@ type table struct {
 	inside  map[class]answerID
 
 	buckets map[bucket][]Element
-	dirty   bool // buckets or back changed since emit
-	sources *Set // that out has
+	long    map[bucket]string // names of lists that profiles share
+	dirty   bool              // buckets or back changed since emit
+	sources *Set              // that out has
 	out     output
 
 	// first is nil but in a variant: a table for a class of source ports other
@@ -53,6 +52,7 @@ type asker struct {
 	*shared
 	question question
 	index    *index
+	ground   *ground
 	first    *asker // of a variant: the one for its first table
 }
 
@@ -62,11 +62,12 @@ type shared struct {
 	answers   *answers
 }
 
-// ask is the answer for a peer, judged at most once.
-func (t *table) ask(a *asker, id int, mb member) answerID {
-	net := t.segments[find(t.segments, mb.addr)].net
-	if net >= 0 {
-		c := class{id, net}
+func (t *table) terrain() *terrain { return t.ground.terrains[t.fam.index] }
+
+// ask is the answer for a peer whose address is in a class, judged at most once.
+func (t *table) ask(a *asker, id int, mb member, in int) answerID {
+	if in >= 0 {
+		c := class{id, in}
 		ans, ok := t.inside[c]
 		if !ok {
 			ans = a.judge(tier.Peer{Endpoint: mb.ep, Addr: mb.addr})
@@ -102,43 +103,32 @@ func (a *asker) judgeIdentity(id int, mb member) answerID {
 // surround judges the addresses that nobody owns. It says whether anything
 // differs from before.
 func (t *table) surround(a *asker) bool {
-	q := &a.question
-	nets := t.fam.netsOf(q.model.Nets(q.scope, q.dir, q.local.Endpoint))
-	segments := t.segments
-	sameNets := segments != nil && slices.Equal(nets, t.nets)
-	if !sameNets {
-		segments = t.fam.cut(nets)
+	same := t.ground == a.ground
+	at := a.ground.terrains[t.fam.index]
+	around := make([]answerID, len(at.names)+1)
+	for _, c := range at.order {
+		around[c+1] = a.judge(tier.Peer{Addr: at.samples[c+1]})
 	}
-	byNet := map[int]answerID{}
-	around := make([]answerID, len(segments))
-	for i, s := range segments {
-		ans, ok := byNet[s.net]
-		if !ok {
-			ans = a.judge(tier.Peer{Addr: s.lo})
-			byNet[s.net] = ans
-		}
-		around[i] = ans
-	}
-	if sameNets && slices.Equal(around, t.around) {
+	if same && slices.Equal(around, t.around) {
 		return false
 	}
-	if !sameNets {
+	if !same {
 		t.inside = map[class]answerID{}
 	}
-	t.nets, t.segments, t.around = nets, segments, around
-	t.back = heaviest(segments, around)
+	t.ground, t.around = a.ground, around
+	t.back = at.heaviest(around)
 	return true
 }
 
 // heaviest is the answer that most addresses get; the first one on a tie.
-func heaviest(segments []segment, around []answerID) answerID {
+func (t *terrain) heaviest(around []answerID) answerID {
 	weight := map[answerID]float64{}
-	best := around[0]
-	for i, s := range segments {
-		weight[around[i]] += size(s)
+	best := around[t.order[0]+1]
+	for _, c := range t.order {
+		weight[around[c+1]] += t.weights[c+1]
 	}
-	for _, ans := range around {
-		if weight[ans] > weight[best] {
+	for _, c := range t.order {
+		if ans := around[c+1]; weight[ans] > weight[best] {
 			best = ans
 		}
 	}
@@ -157,29 +147,26 @@ func size(s segment) float64 {
 
 // planFor is the elements that a known peer's address needs.
 func (t *table) planFor(a *asker, id int, mb member) plan {
-	at := find(t.segments, mb.addr)
-	behind := t.around[at]
-	if t.asFirst(at) {
-		behind = t.first.ask(a.first, id, mb)
-	}
-	return a.answers.plan(t.ask(a, id, mb), behind)
+	return t.planIn(a, id, mb, t.terrain().class(mb.addr))
 }
 
-// asFirst says whether the first table decides for a segment's addresses, too.
-// All tables of a profile have the same segments.
-func (t *table) asFirst(segment int) bool {
-	return t.first != nil && t.first.around[segment] == t.around[segment]
+// planIn is planFor where the class of the address is known.
+func (t *table) planIn(a *asker, id int, mb member, in int) plan {
+	behind := t.around[in+1]
+	if t.asFirst(in) {
+		behind = t.first.ask(a.first, id, mb, in)
+	}
+	return a.answers.plan(t.ask(a, id, mb, in), behind)
+}
+
+// asFirst says whether the first table decides for a class's addresses, too.
+// All tables of a profile have the same ground.
+func (t *table) asFirst(class int) bool {
+	return t.first != nil && t.first.around[class+1] == t.around[class+1]
 }
 
 // whole says whether the table leaves nothing to another one.
-func (t *table) whole() bool {
-	for i := range t.segments {
-		if t.asFirst(i) {
-			return false
-		}
-	}
-	return true
-}
+func (t *table) whole() bool { return !slices.ContainsFunc(t.terrain().order, t.asFirst) }
 
 // rebuild makes all elements anew.
 func (t *table) rebuild(a *asker) {
@@ -187,27 +174,32 @@ func (t *table) rebuild(a *asker) {
 	for id := range a.index.groups {
 		members := a.index.groups[id][t.fam.index]
 		var p plan
-		for i, mb := range members {
-			if i == 0 || len(t.segments) > 1 { // else one answer goes for all of them
-				p = t.planFor(a, id, mb)
+		if at := t.terrain(); len(at.segments) == 1 { // one answer goes for all of them
+			if len(members) > 0 {
+				p = t.planIn(a, id, members[0], at.order[0])
 			}
-			if len(p) > 0 {
-				l.add(stagePeers, mb.addr, mb.addr, p)
-			} else if len(t.segments) == 1 {
-				break
+			l.addPeers(members, p)
+			continue
+		}
+		classes := t.terrain().of(id, members)
+		for i := 0; i < len(members); {
+			j := i
+			for j < len(members) && classes[j] == classes[i] {
+				j++
 			}
+			l.addPeers(members[i:j], t.planIn(a, id, members[i], int(classes[i])))
+			i = j
 		}
 	}
-	t.addNets(a, &l)
+	nets := t.nets(a, &l)
 
 	old := t.buckets
 	t.buckets = make(map[bucket][]Element, len(l))
 	for b, r := range l {
-		list := r.elements()
-		if b.stage == stageNets && b.level == levelAddr {
-			list = join(list)
-		}
-		if slices.Equal(list, old[b]) {
+		nets[b] = r.elements()
+	}
+	for b, list := range nets {
+		if sameElements(list, old[b]) {
 			list = old[b] // so that a diff sees at once that nothing changed
 		}
 		t.buckets[b] = list
@@ -215,23 +207,36 @@ func (t *table) rebuild(a *asker) {
 	t.dirty = true
 }
 
-// addNets adds the elements for addresses that nobody owns, and for all others.
-func (t *table) addNets(a *asker, l *load) {
+// nets are the elements for addresses that nobody owns; what holds for all
+// others it adds to l.
+func (t *table) nets(a *asker, l *load) map[bucket][]Element {
 	back, whole := t.back, t.whole()
-	if !whole {
-		back = 0 // what differs from the first table leaves nothing to it
-	}
-	for i := 0; i < len(t.segments); i++ {
-		j := i
-		for j+1 < len(t.segments) && t.around[j+1] == t.around[i] && t.asFirst(j+1) == t.asFirst(i) {
-			j++
-		}
-		if !t.asFirst(i) {
-			l.add(stageNets, t.segments[i].lo, t.segments[j].hi, a.answers.plan(t.around[i], back))
-		}
-		i = j
-	}
 	if whole {
 		l.add(stageRest, netip.Addr{}, netip.Addr{}, a.answers.plan(t.back, 0))
+	} else {
+		back = 0 // what differs from the first table leaves nothing to it
 	}
+	parts := map[bucket][]part{}
+	for _, c := range t.terrain().order {
+		if !whole && t.asFirst(c) {
+			continue
+		}
+		for _, it := range a.answers.plan(t.around[c+1], back) {
+			b := bucketOf(stageNets, &it)
+			it.dec, it.level = 0, 0
+			parts[b] = append(parts[b], part{c, it})
+		}
+	}
+	out := make(map[bucket][]Element, len(parts)+8)
+	t.long = nil
+	for b, parts := range parts {
+		list := t.terrain().list(b, parts)
+		if out[b] = list.elements; list.name != "" {
+			if t.long == nil {
+				t.long = map[bucket]string{}
+			}
+			t.long[b] = list.name
+		}
+	}
+	return out
 }
