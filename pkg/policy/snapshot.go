@@ -23,8 +23,10 @@ type snapshotState struct {
 	// dns are the addresses of node-local DNS caches, by the Service as it is
 	// written down.
 	dns map[*Service][]netip.Addr
-	// backed are the Services with their backends, as services.unique.
-	backed []*Service
+	// backed are the Services with their backends, as services.unique, and
+	// backings how those with slices came about.
+	backed   []*Service
+	backings map[*Service]backing
 	// owners of workloads that were made by another one.
 	owners map[Workload]Workload
 	// resolved are the pods with the workload at the top, as pods.unique.

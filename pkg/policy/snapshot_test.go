@@ -211,6 +211,16 @@ func TestSnapshotFromTheOneBefore(t *testing.T) {
 			fmt.Sprintf("{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: p%d, namespace: n%d}, spec: {order: %%d}}", i, i%3),
 			fmt.Sprintf("{apiVersion: apps/v1, kind: Deployment, metadata: {name: d%d, namespace: n%d}, spec: {replicas: %%d}}", i%8, i%4))
 	}
+	for i := range 6 {
+		docs = append(docs,
+			fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: q%d, namespace: n%d, labels: {app: x}}, status: {podIP: 10.0.0.%d}}", i, i%2, i),
+			fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: s%d, namespace: n%d}, spec: {selector: {app: x}, ports: [{port: 1%%d}]}}", i%3, i%2),
+			fmt.Sprintf("{apiVersion: v1, kind: Endpoints, metadata: {name: s%d, namespace: n%d}, subsets: [{addresses: [{ip: 10.0.0.%d}, {ip: 10.0.0.%d}], ports: [{port: 1%%d}]}]}", i%3, i%2, i, (i+1)%6),
+			fmt.Sprintf("{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: e%d, namespace: n%d, labels: {kubernetes.io/service-name: s%d}}, endpoints: [{addresses: [10.0.0.%d]}], ports: [{port: 80}]}", i, i%2, i%3, i),
+			fmt.Sprintf("{apiVersion: projectcalico.org/v3, kind: GlobalNetworkSet, metadata: {name: g%d, labels: {v: '%%d'}}, spec: {nets: [10.0.0.0/8]}}", i%4),
+			fmt.Sprintf("{apiVersion: projectcalico.org/v3, kind: NetworkSet, metadata: {name: g%d, namespace: n%d, labels: {v: '%%d'}}}", i%4, i),
+			fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: a%d, namespace: m%d, labels: {v: '%%d'}}}", i%4, i))
+	}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	dec := policy.NewDecoder()
 	read := func(i, version int) []policy.Resource {
@@ -271,8 +281,15 @@ func shared(t *testing.T, all []policy.Resource, prev, next *policy.Snapshot) {
 			}
 		}
 	}
+	for _, svc := range next.Services {
+		old := prev.Service(svc.Namespace, svc.Name)
+		if old != nil && old != svc && cmp.Equal(old, svc, alike) && slices.ContainsFunc(all, func(r policy.Resource) bool { return r.Origin == old.Origin }) && len(svc.Backends) > 0 {
+			t.Errorf("Service %s/%s changed its pointer", svc.Namespace, svc.Name)
+		}
+	}
 	again, _ := policy.NewSnapshot(99, all, next)
-	if len(all) > 0 && (!slices.Equal(again.Endpoints, next.Endpoints) || !slices.Equal(again.Namespaces, next.Namespaces) || !slices.Equal(again.Policies, next.Policies)) {
+	if len(all) > 0 && (!slices.Equal(again.Endpoints, next.Endpoints) || !slices.Equal(again.Namespaces, next.Namespaces) || !slices.Equal(again.Policies, next.Policies) ||
+		!slices.Equal(again.Services, next.Services) || !slices.Equal(again.NetworkSets, next.NetworkSets) || !slices.Equal(again.ServiceAccounts, next.ServiceAccounts)) {
 		t.Error("without a change, pointers changed")
 	}
 }
