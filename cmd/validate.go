@@ -33,7 +33,8 @@ func NewCmdValidate(f *cli.Factory, runF func(context.Context, *ValidateOptions)
 		Short: "Find every error in manifests, and what is hardly meant so",
 		Long: `Find everything that is wrong with manifests, all at once, with file, line and
 column; and, as warnings, what is valid but hardly meant so. With -f the files
-are judged alone; without it what --dir or the lab has.
+are judged alone; without it what --dir or the lab has. -n leaves out what is
+found in other namespaces.
 
 Exit code 1 if there are errors, with --strict also if there are warnings; 2 if
 something can't be read.
@@ -117,7 +118,7 @@ func validate(in *toValidate, opts *ValidateOptions) *validationReport {
 	namespaces := opts.Factory.Namespaces()
 	faults = slices.DeleteFunc(faults, func(f policy.Fault) bool {
 		return f.Warning && slices.Contains(opts.Disable, f.Code) ||
-			len(namespaces) > 0 && f.Key.Name != "" && !slices.Contains(namespaces, f.Key.Namespace)
+			len(namespaces) > 0 && f.Key.Namespace != "" && !slices.Contains(namespaces, f.Key.Namespace)
 	})
 	return newValidationReport(faults, in)
 }

@@ -3,13 +3,18 @@ package lint
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// dnsPort is where DNS servers answer clients.
-const dnsPort = 53
+// Ports on which DNS servers answer clients: OpenShift's pods have another one
+// than their Service.
+const (
+	dnsPort          = 53
+	openShiftDNSPort = 5353
+)
 
 // dnsForgotten finds pods that may connect to others by egress rules, but to no
 // DNS server that there is or could be, so that they can't find those others by
@@ -25,7 +30,7 @@ func (r *run) dnsForgotten() {
 			continue
 		}
 		p := r.allowsByName(pr)
-		if p == nil {
+		if p == nil || slices.ContainsFunc(pr.policies, mindsDNS) {
 			continue
 		}
 		for _, ep := range pr.endpoints {
@@ -59,6 +64,17 @@ func (r *run) allowsByName(pr *profile) *policy.Policy {
 		}
 	}
 	return nil
+}
+
+// mindsDNS says whether a policy has a rule that allows DNS to somebody: then
+// it is not forgotten, even if that somebody is not among what was read.
+func mindsDNS(p *policy.Policy) bool {
+	return slices.ContainsFunc(p.Rules[policy.Egress], func(rule policy.Rule) bool {
+		to := &rule.Destination
+		return rule.Action == policy.Allow && (rule.Protocol == policy.UDP || rule.Protocol == policy.TCP) &&
+			(slices.ContainsFunc(to.Ports, func(r policy.PortRange) bool { return r.Contains(dnsPort) || r.Contains(openShiftDNSPort) }) ||
+				slices.ContainsFunc(to.NamedPorts, func(name string) bool { return strings.HasPrefix(name, "dns") }))
+	})
 }
 
 // dnsServer is a pod with the port on which it serves DNS.

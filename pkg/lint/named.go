@@ -62,10 +62,10 @@ func (r *run) noSuchService(p *policy.Policy, s side) {
 // read are the endpoints of a namespace that were read.
 func (r *run) read(namespace string) []*policy.Endpoint {
 	list := r.snap.EndpointsIn(namespace)
-	if len(list) == 1 && list[0] == r.stranger {
-		return nil
+	if namespace != dnsNamespace || r.stranger == nil {
+		return list
 	}
-	return list
+	return slices.DeleteFunc(slices.Clone(list), func(ep *policy.Endpoint) bool { return ep == r.stranger })
 }
 
 func (r *run) noSuchAccount(p *policy.Policy, s side, accounts map[string]map[string]bool) {
@@ -95,24 +95,30 @@ func (r *run) noSuchPort(p *policy.Policy, d policy.Direction, rule *policy.Rule
 		return
 	}
 	who := r.model.Whom(p, s.Entity)
-	list := who.Endpoints
+	var list []*policy.Endpoint
 	switch {
 	case own && who.Anyone:
 		list = r.selected[p][d]
 	case who.Anyone && r.hasPods():
 		list = r.snap.Endpoints
+	default:
+		list = slices.Collect(who.Endpoints())
 	}
 	if len(list) == 0 || slices.Contains(list, r.stranger) && len(list) == 1 {
 		return // that is for selects-nothing to say
+	}
+	proto, what := rule.Protocol, rule.Protocol.String()+" port"
+	if p.Kind == policy.KindClusterNetworkPolicy {
+		proto, what = 0, "port" // it names a port of any protocol, and was made into a rule for each
 	}
 	for _, names := range []struct {
 		field string
 		list  []string
 	}{{".ports", s.NamedPorts}, {".notPorts", s.NotNamedPorts}} {
 		for _, name := range names.list {
-			if !slices.ContainsFunc(list, func(ep *policy.Endpoint) bool { return declares(ep, name, rule.Protocol) }) {
+			if !slices.ContainsFunc(list, func(ep *policy.Endpoint) bool { return declares(ep, name, proto) }) {
 				r.warn(p, policy.Fault{Code: "no-such-port", Field: s.field + names.field, Value: name,
-					Reason: fmt.Sprintf("no %s port of this name is declared by %s", rule.Protocol, workloads(list)),
+					Reason: fmt.Sprintf("no %s of this name is declared by %s", what, workloads(list)),
 					Fix:    "correct the name or the protocol, or name the container port so"})
 			}
 		}

@@ -35,7 +35,7 @@ func (p *Places) locator(file string) *policy.Locator {
 }
 
 // Locate gives the faults of Check, which are at their resources, the places of
-// their fields, and of Kubernetes policies the fields that those have. What is
+// their fields, and of policies of other forms the fields that those have. What is
 // the same in the end, as of one peer with two protocols, is told once.
 func (p *Places) Locate(faults policy.Faults) policy.Faults {
 	var out policy.Faults
@@ -55,8 +55,8 @@ func (p *Places) locate(f *policy.Fault) {
 		return
 	}
 	l, at := p.locator(f.Origin.File), f.Origin
-	if f.Key.Kind.Enforced() == policy.KindKubernetesNetworkPolicy {
-		f.Field = kubernetesField(l, at, f.Field)
+	if form := formOf(f.Key.Kind); form != nil {
+		f.Field = form.field(l, at, f.Field)
 		f.Value = strings.ReplaceAll(strings.TrimPrefix(f.Value, podsOnly), `"`, "'")
 	}
 	place, text, found := l.Find(at, f.Field)
@@ -104,67 +104,4 @@ func (p *Places) ignored(at policy.Origin) []string {
 	}
 	_, value, _ := p.locator(at.File).Find(at, "metadata.annotations["+IgnoreAnnotation+"]")
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-// kubernetesField is the field of a Kubernetes policy that a field of what was
-// made of it stands for. One rule becomes one for each protocol and peer, in
-// that order (S4).
-func kubernetesField(l *policy.Locator, at policy.Origin, field string) string {
-	switch field {
-	case "spec.selector":
-		return "spec.podSelector"
-	case "spec.types":
-		return "spec.policyTypes"
-	}
-	var index int
-	for _, d := range []struct{ rules, peers, far string }{{"spec.ingress", "from", "source"}, {"spec.egress", "to", "destination"}} {
-		rest, ok := strings.CutPrefix(field, d.rules+"[")
-		if !ok {
-			continue
-		}
-		if _, err := fmt.Sscanf(rest, "%d]", &index); err != nil {
-			return d.rules
-		}
-		_, rest, _ = strings.Cut(rest, "]")
-		for i := range l.Len(at, d.rules) {
-			rule := fmt.Sprintf("%s[%d]", d.rules, i)
-			peers := max(l.Len(at, rule+"."+d.peers), 1)
-			if n := peers * protocolsOf(l, at, rule); index >= n {
-				index -= n
-				continue
-			}
-			if strings.HasPrefix(rest, ".destination.ports") {
-				return rule + ".ports"
-			}
-			if l.Len(at, rule+"."+d.peers) == 0 {
-				return rule
-			}
-			peer := fmt.Sprintf("%s.%s[%d]", rule, d.peers, index%peers)
-			side, inner, _ := strings.Cut(strings.TrimPrefix(rest, "."), ".")
-			if side != d.far {
-				return peer
-			}
-			return peer + kubernetesPeerFields[inner]
-		}
-		return d.rules
-	}
-	return field
-}
-
-var kubernetesPeerFields = map[string]string{
-	"selector": ".podSelector", "namespaceSelector": ".namespaceSelector",
-	"nets": ".ipBlock.cidr", "notNets": ".ipBlock.except",
-}
-
-// protocolsOf counts the protocols of a Kubernetes rule's ports.
-func protocolsOf(l *policy.Locator, at policy.Origin, rule string) int {
-	seen := map[string]bool{}
-	for i := range l.Len(at, rule+".ports") {
-		_, proto, _ := l.Find(at, fmt.Sprintf("%s.ports[%d].protocol", rule, i))
-		if proto == "" {
-			proto = "TCP"
-		}
-		seen[proto] = true
-	}
-	return max(len(seen), 1)
 }

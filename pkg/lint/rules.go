@@ -98,7 +98,7 @@ func (r *run) allowAll() {
 		if rule.Action != policy.Allow || !unconditional(rule) {
 			return
 		}
-		for _, said := range []string{"allow-all", "allow-any", "allow-" + strings.ToLower(d.String()), "open"} {
+		for _, said := range []string{"allow-all", "allow-any", "allow-" + strings.ToLower(d.String()), "external", "public", "internet", "open"} {
 			if strings.Contains(p.Name, said) {
 				return
 			}

@@ -18,7 +18,7 @@ const dnsNamespace = "kube-system"
 func newRun(s *policy.Snapshot, broken func(policy.Key) bool) *run {
 	r := &run{selected: map[*policy.Policy]*[2][]*policy.Endpoint{}}
 	r.snap = s
-	if len(s.EndpointsIn(dnsNamespace)) == 0 {
+	if !slices.ContainsFunc(s.EndpointsIn(dnsNamespace), servesDNS) {
 		r.addStranger()
 	}
 	r.model = tier.New(r.snap, nil)
@@ -37,6 +37,12 @@ func newRun(s *policy.Snapshot, broken func(policy.Key) bool) *run {
 	})
 	r.sortEndpoints()
 	return r
+}
+
+// servesDNS says whether a pod looks like a cluster's DNS.
+func servesDNS(ep *policy.Endpoint) bool {
+	return ep.Labels["k8s-app"] == "kube-dns" ||
+		slices.ContainsFunc(ep.Ports, func(c policy.ContainerPort) bool { return c.Port == dnsPort })
 }
 
 // addStranger puts a pod like a cluster's DNS into the snapshot: rules that

@@ -115,7 +115,7 @@ func (r *run) within(p *policy.Policy, ns *selector.Selector) string {
 
 // clusterNamespaces are namespaces that a cluster or its network has of
 // itself: manifests of applications speak of them without having them.
-var clusterNamespaces = []string{"kube-system", "kube-public", "kube-node-lease", "calico-system", "calico-apiserver", "tigera-operator"}
+var clusterNamespaces = []string{"kube-system", "kube-public", "kube-node-lease", "calico-system", "calico-apiserver", "tigera-operator", "openshift-dns"}
 
 // noNamespace says that a selector certainly picks no namespace. One that is
 // only spoken of may have labels that are not known, and the cluster's own may
@@ -129,8 +129,8 @@ func (r *run) noNamespace(s *selector.Selector) bool {
 		byName = byName && (l == policy.LabelName || l == policy.LabelMetadataName)
 	}
 	for _, ns := range r.snap.Namespaces {
-		elsewhere := ns.Name == dnsNamespace && r.stranger != nil // its name is all that selects it
-		if s.Matches(ns.Labels) || !byName && ns.Origin.Line == 0 && !elsewhere {
+		own := slices.Contains(clusterNamespaces, ns.Name) // their names are all that selects them
+		if s.Matches(ns.Labels) || !byName && ns.Origin.Line == 0 && !own {
 			return false
 		}
 	}
@@ -194,7 +194,7 @@ func (r *run) lookedAt() string {
 	}
 	namespaces := 0
 	for _, ns := range r.snap.Namespaces {
-		if ns.Name != dnsNamespace || r.stranger == nil {
+		if ns.Origin.Line > 0 || len(r.read(ns.Name)) > 0 {
 			namespaces++
 		}
 	}

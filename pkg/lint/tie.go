@@ -185,8 +185,13 @@ func (r *run) peersOf(d policy.Direction, local *policy.Endpoint, policies ...*p
 			for _, n := range far.Nets[:min(len(far.Nets), mostPeers)] {
 				addrs = append(addrs, n.Addr())
 			}
-			if who := r.model.Whom(p, far); !who.Anyone {
-				endpoints = append(endpoints, who.Endpoints[:min(len(who.Endpoints), mostPeers)]...)
+			n := 0
+			who := r.model.Whom(p, far)
+			for ep := range who.Endpoints() {
+				if n++; n > mostPeers {
+					break
+				}
+				endpoints = append(endpoints, ep)
 			}
 		}
 	}

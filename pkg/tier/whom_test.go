@@ -1,6 +1,7 @@
 package tier_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -65,7 +66,8 @@ spec:
 		{g, 0, true, false, 0}, // S17
 	} {
 		got := m.Whom(tc.policy, &tc.policy.Rules[policy.Ingress][tc.rule].Source)
-		if got.Anyone != tc.anyone || got.Addresses != tc.addresses || len(got.Endpoints) != tc.endpoints ||
+		endpoints := slices.Collect(got.Endpoints())
+		if got.Anyone != tc.anyone || got.Addresses != tc.addresses || len(endpoints) != tc.endpoints ||
 			got.None() != (!tc.anyone && !tc.addresses && tc.endpoints == 0) {
 			t.Errorf("%s, rule %d: %+v", tc.policy.Key, tc.rule, got)
 		}
