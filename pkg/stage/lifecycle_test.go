@@ -328,3 +328,75 @@ func TestStageKubernetes(t *testing.T) {
 		t.Error(edits, err)
 	}
 }
+
+// Every kind that has a staged form comes back from it as it was, whatever
+// criteria its rules have.
+func TestS27_StageAndEnforceKeepEveryCriterion(t *testing.T) {
+	for name, text := range map[string]string{
+		"Kubernetes' own": `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: vote, labels: {a: b}}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  policyTypes: [Ingress]
+  ingress:
+  - from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}}]
+    ports: [{protocol: SCTP, port: 2905}, {port: 8000, endPort: 8100}]
+`,
+		"projectcalico.org": `
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: db, namespace: vote, labels: {a: b}}
+spec:
+  tier: platform
+  selector: app == 'db'
+  serviceAccountSelector: team == 'vote'
+  ingress:
+  - {action: Log}
+  - {action: Allow, protocol: ICMP, icmp: {type: 8}, source: {serviceAccounts: {names: [robot]}}}
+  - {action: Allow, protocol: TCP, ipVersion: 4, destination: {ports: [http, "80:90"]}}
+  - {action: Allow, protocol: TCP, http: {methods: [GET], paths: [{exact: /a}]}}
+  egress:
+  - {action: Allow, destination: {services: {name: cache}}}
+`,
+		"global": `
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: db, labels: {a: b}}
+spec:
+  namespaceSelector: has(x)
+  egress:
+  - {action: Deny, notProtocol: UDP, destination: {namespaceSelector: global(), notSelector: a == 'b'}}
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			enforced := object(t, text)
+			staged, err := Stage(enforced, policy.StagedSet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if staged.GetAPIVersion() != APIVersion || !policy.Kind(staged.GetKind()).Staged() {
+				t.Errorf("staged as %s %s", staged.GetAPIVersion(), staged.GetKind())
+			}
+			edits, err := Enforce(staged, enforced)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(enforced.Object, edits[0].Object.Object); d != "" {
+				t.Errorf("it is not what it was:\n%s", d)
+			}
+			if edits[1].Delete != keyOf(staged) {
+				t.Errorf("deletes %s", edits[1].Delete)
+			}
+			gone, err := Stage(enforced, policy.StagedDelete)
+			if err != nil {
+				t.Fatal(err)
+			}
+			edits, err = Enforce(gone, enforced)
+			if want := keyOf(enforced); err != nil || edits[0].Delete.Name != want.Name || edits[0].Delete.Kind != kindOf(enforced) {
+				t.Errorf("a deletion: %+v, %v", edits, err)
+			}
+		})
+	}
+}
