@@ -90,6 +90,8 @@ type Agent struct {
 	// states and syncs feed the programming loop.
 	syncs chan syncRequest
 	cuts  chan struct{}
+	// wereCut are connections that are cut at present.
+	wereCut []wasCut
 	// loose is on for a while after the first install on a node (S11);
 	// looseUntil is when that ends.
 	loose      atomic.Bool

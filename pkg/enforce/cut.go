@@ -39,6 +39,9 @@ func (a *Agent) cutForbidden(ctx context.Context) error {
 			return nil
 		case <-a.cuts:
 		}
+		if err := a.allowAgain(); err != nil && ctx.Err() == nil {
+			a.opts.Log.Error("connections that were cut are not let through again yet", "error", err)
+		}
 		forbidden := a.rejudgeLive()
 		if len(forbidden) == 0 || a.opts.KeepEstablished {
 			continue
@@ -107,6 +110,7 @@ func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
 		// older than the agent.
 		life += max(0, a.looseUntil.Sub(a.opts.Now()))
 	}
+	a.noteCut(conns, life)
 	if err := back.put(a.kernel, life); err != nil {
 		return err
 	}

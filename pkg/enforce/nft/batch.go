@@ -31,6 +31,8 @@ type batch struct {
 	labels []string // what each message is about, for errors
 	setID  uint32
 	err    error // the first
+	// optional: that the kernel refuses it is no failure.
+	optional bool
 }
 
 func newBatch(limit int, commit func(*batch) error) *batch {

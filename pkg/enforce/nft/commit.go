@@ -29,7 +29,9 @@ func (k *Kernel) commit(b *batch) error {
 	}
 	err := k.exchange(messages, b.labels)
 	if err != nil {
-		k.stats.Failed++
+		if !b.optional {
+			k.stats.Failed++
+		}
 		return err
 	}
 	k.stats.Commits++

@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,14 +29,22 @@ func (k *Kernel) AddCut(set string, keys []string, timeout time.Duration) error 
 	})
 }
 
-// ClearCut empties one of the External sets.
-func (k *Kernel) ClearCut(set string) error {
-	return k.cut(set, func(b *batch, _ *ruleset.Set) {
-		b.begin(unix.NFT_MSG_DELSETELEM, 0, "empty set "+set)
-		b.enc.String(unix.NFTA_SET_ELEM_LIST_TABLE, Table)
-		b.enc.String(unix.NFTA_SET_ELEM_LIST_SET, k.names.kernel(set))
-		b.end()
-	})
+// RemoveCut takes connections out of one of the External sets again. One that
+// is not there, its time being over, is no error. Each goes by itself, since the
+// kernel refuses a batch for a single one that is gone.
+func (k *Kernel) RemoveCut(set string, keys []string) error {
+	for _, key := range keys {
+		err := k.cut(set, func(b *batch, s *ruleset.Set) {
+			e := elements{b: b, set: s, name: k.names.kernel(set), kname: k.names.kernel, kind: unix.NFT_MSG_DELSETELEM}
+			e.one(&ruleset.Element{Key: key})
+			e.finish()
+			b.optional = true
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k *Kernel) cut(set string, fill func(*batch, *ruleset.Set)) error {

@@ -253,10 +253,15 @@ func TestS11_CutSet(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.want(t, port, false)
-		if err := k.ClearCut("cut4"); err != nil {
-			t.Fatal(err)
+		for range 2 { // the second time there is none
+			if err := k.RemoveCut("cut4", []string{key}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		w.want(t, port, true)
+		if failed := k.Stats().Failed; failed != 0 {
+			t.Errorf("%d batches count as failed", failed)
+		}
 		if err := k.AddCut("cut5", []string{key}, 1); err == nil {
 			t.Error("an unknown set must fail")
 		}
