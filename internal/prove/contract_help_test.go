@@ -26,13 +26,36 @@ func (s *subject) profile(scope tier.Scope, dir policy.Direction, e End) string 
 	return s.model.Profile(scope, dir, s.peer(e).Endpoint)
 }
 
-// nets are all nets that any rule of the world names.
+// nets are all nets that any rule of the world names, also by way of network
+// sets, host endpoints and services.
 func (w *World) nets() []netip.Prefix {
 	var out []netip.Prefix
+	for _, s := range w.Sets {
+		out = append(out, s.Nets...)
+	}
+	var addrs []netip.Addr
+	for _, h := range w.HostEndpoints {
+		addrs = append(addrs, h.Addrs...)
+	}
+	for _, s := range w.Services {
+		for _, slice := range s.Slices {
+			addrs = append(addrs, slice.Addrs...)
+		}
+	}
+	for _, a := range addrs {
+		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+	}
 	for _, p := range w.Policies {
 		for _, r := range append(append([]Rule(nil), p.Ingress...), p.Egress...) {
 			for _, e := range []Entity{r.Source, r.Destination} {
 				out = append(append(out, e.Nets...), e.NotNets...)
+			}
+		}
+		if p.Cluster != nil {
+			for _, r := range p.Cluster.Egress {
+				for _, k := range r.Peers {
+					out = append(out, k.Networks...)
+				}
 			}
 		}
 		if p.Kube == nil {
@@ -62,11 +85,11 @@ func sameNets(nets []netip.Prefix, a, b netip.Addr) bool {
 // view is what a comparison looks through: one scope, some services.
 type view struct {
 	scopePair
-	services [][2]int
+	services []Wire
 }
 
 // views are the comparisons in every scope.
-func (w *World) views(services [][2]int) []view {
+func (w *World) views(services []Wire) []view {
 	var out []view
 	for _, pair := range w.scopes() {
 		out = append(out, view{pair, services})
@@ -78,8 +101,7 @@ func (w *World) views(services [][2]int) []view {
 // model's answers differ.
 func (s *subject) alike(t *rapid.T, v view, x, y Packet) {
 	for _, service := range v.services {
-		x.Protocol, x.Port = service[0], service[1]
-		y.Protocol, y.Port = service[0], service[1]
+		x, y = x.Over(service), y.Over(service)
 		p, q := s.ask(v.same, x), s.ask(v.same, y)
 		if !sameAnswer(p, q) {
 			t.Fatalf("count as alike, but %s with %s gets %+v\nand %s with %s gets %+v\n%s",

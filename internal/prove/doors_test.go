@@ -15,7 +15,7 @@ import (
 func TestEveryDoorGivesTheOraclesAnswer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawServices(t)[:3]
+		services := drawWires(t)[:3]
 		s := newSubject(t, w, nil)
 		for _, v := range w.scopes() {
 			for _, local := range w.PodEnds() {
@@ -35,19 +35,22 @@ func TestEveryDoorGivesTheOraclesAnswer(t *testing.T) {
 
 // checkDoors asks about one pair of ends in every way.
 func (s *subject) checkDoors(t *rapid.T, v view, c Packet, pairs *tier.Pairs) {
-	local, peer := s.peer(c.Local), s.peer(c.Peer)
+	local, peer := s.peers(c)
 	one, many := s.model.Pair(v.same, c.Direction, local, peer), pairs.With(local, peer)
 	cuts := s.model.Cuts(v.same, c.Direction, local, peer)
 	if !reflect.DeepEqual(cuts, one.Cuts()) || !reflect.DeepEqual(cuts, many.Cuts()) {
 		t.Fatalf("cuts %+v, of the pair %+v, of the pairs %+v\n%s", cuts, one.Cuts(), many.Cuts(), s.describe(v.scope, c))
 	}
 	for _, service := range v.services {
-		c.Protocol, c.Port = service[0], service[1]
+		c := c.Over(service)
+		local, peer = s.peers(c)
+		one, many = s.model.Pair(v.same, c.Direction, local, peer), pairs.With(local, peer)
 		proto, port := policy.Protocol(c.Protocol), uint16(c.Port)
 		want := s.Judge(v.scope, c)
 		explained := s.model.Explain(v.same, c.Direction, local, peer, proto, port)
+		traced := s.model.Trace(v.same, c.Direction, local, peer, proto, port)
 		for door, got := range map[string]tier.Verdict{
-			"Pair": one.Judge(proto, port), "Pairs": many.Judge(proto, port), "Explain": explained.Verdict,
+			"Pair": one.Judge(proto, port), "Pairs": many.Judge(proto, port), "Explain": explained.Verdict, "Trace": traced.Verdict,
 		} {
 			if a := (Answer{Action: got.Action, By: got.By, Logs: got.Logs}); !sameAnswer(want, a) {
 				t.Fatalf("%s: want %+v\n got %+v\n%s", door, want, a, s.describe(v.scope, c))
@@ -66,7 +69,7 @@ func (s *subject) checkSteps(t *rapid.T, scope Scope, c Packet, explained tier.E
 				t.Fatalf("explains with %s, which there is not\n%s", told.Policy.Key, s.describe(scope, c))
 			}
 			for _, r := range told.Rules {
-				if p.Kube != nil {
+				if p.Kube != nil || p.Cluster != nil {
 					continue // its rules have other numbers
 				}
 				action, matches := s.rule(p, r.Index, c)
@@ -112,7 +115,7 @@ func (s *subject) checkSelecting(t *rapid.T, v scopePair, dir policy.Direction, 
 func TestS10_EvaluateJudgesBothEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawServices(t)[:3]
+		services := drawWires(t)[:3]
 		s := newSubject(t, w, nil)
 		for _, source := range w.Ends() {
 			for _, destination := range w.Ends() {
@@ -126,14 +129,16 @@ func TestS10_EvaluateJudgesBothEnds(t *testing.T) {
 	})
 }
 
-func (s *subject) checkBothEnds(t *rapid.T, source, destination End, v [2]int) {
+func (s *subject) checkBothEnds(t *rapid.T, source, destination End, v Wire) {
+	from := s.peer(source)
+	from.Port = uint16(v.SourcePort)
 	got := s.model.Evaluate(tier.Enforced(), tier.Conn{
-		Source: s.peer(source), Destination: s.peer(destination), Protocol: policy.Protocol(v[0]), Port: uint16(v[1]),
+		Source: from, Destination: s.peer(destination), Protocol: policy.Protocol(v.Protocol), Port: uint16(v.Port),
 	})
 	self := source.Pod != nil && source.Pod == destination.Pod
-	want := self || s.Allowed(Scope{}, source, destination, v[0], v[1])
+	want := self || s.Allowed(Scope{}, source, destination, v)
 	egress, ingress := source.Pod != nil && !self, destination.Pod != nil && !self // no policy is asked about a pod and itself
 	if got.Allowed() != want || (got.Egress != nil) != egress || (got.Ingress != nil) != ingress {
-		t.Fatalf("%s to %s, protocol %d, port %d: %+v, want allowed %v\n\nThe world:\n%s", source, destination, v[0], v[1], got, want, s.Manifests())
+		t.Fatalf("%s to %s, %+v: %+v, want allowed %v\n\nThe world:\n%s", source, destination, v, got, want, s.Manifests())
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 
 	"pgregory.net/rapid"
-
-	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // Edited draws a world that is w after a few changes such as users and
@@ -15,6 +13,8 @@ func Edited(w *World) *rapid.Generator[*World] {
 		g := gen{t}
 		out := &World{
 			Namespaces: slices.Clone(w.Namespaces), Pods: slices.Clone(w.Pods),
+			Accounts: slices.Clone(w.Accounts), Services: slices.Clone(w.Services),
+			Sets: slices.Clone(w.Sets), HostEndpoints: slices.Clone(w.HostEndpoints),
 			Tiers: slices.Clone(w.Tiers), Policies: slices.Clone(w.Policies),
 		}
 		for range g.between(1, 3) {
@@ -26,7 +26,7 @@ func Edited(w *World) *rapid.Generator[*World] {
 
 // edit makes one change. What it changes it replaces by a copy.
 func (g gen) edit(w *World) {
-	switch pick(g, []string{"pod", "pods", "policy", "policies", "namespace", "tier"}) {
+	switch pick(g, []string{"pod", "pods", "policy", "policies", "namespace", "tier", "peers"}) {
 	case "pod":
 		g.editPod(w)
 	case "pods":
@@ -45,7 +45,34 @@ func (g gen) edit(w *World) {
 		w.Namespaces[i] = &Namespace{Name: w.Namespaces[i].Name, Labels: g.labels(namespaceKeys)}
 	case "tier":
 		g.editTier(w)
+	case "peers":
+		g.editPeers(w)
 	}
+}
+
+// editPeers draws one of the things anew that rules name beside pods.
+func (g gen) editPeers(w *World) {
+	switch pick(g, []string{"sets", "services", "accounts", "hosts"}) {
+	case "sets":
+		w.Sets = changed(g, w.Sets, g.set(w), (*Set).id)
+	case "services":
+		w.Services = changed(g, w.Services, g.service(w), (*Service).id)
+	case "accounts":
+		w.Accounts = changed(g, w.Accounts, g.account(w), (*Account).id)
+	case "hosts":
+		w.HostEndpoints = changed(g, w.HostEndpoints, g.hostEndpoint(w), (*HostEndpoint).id)
+	}
+}
+
+// changed is a list with one thing added, put in the place of its namesake, or
+// one thing less.
+func changed[E any](g gen, list []E, next E, id func(E) string) []E {
+	list = slices.DeleteFunc(slices.Clone(list), func(e E) bool { return id(e) == id(next) })
+	if len(list) > 0 && g.eighths(2) {
+		i := g.between(0, len(list)-1)
+		return slices.Delete(list, i, i+1)
+	}
+	return append(list, next)
 }
 
 // editPods adds a pod, removes one, or lets one take the address of another
@@ -70,13 +97,17 @@ func (g gen) editPod(w *World) {
 	}
 	i := g.between(0, len(w.Pods)-1)
 	p := *w.Pods[i]
-	switch pick(g, []string{"labels", "account", "start", "address"}) {
+	switch pick(g, []string{"labels", "account", "start", "address", "ports", "terminate"}) {
 	case "labels":
 		p.Labels = g.labels(podKeys)
 	case "account":
 		p.ServiceAccount = pick(g, accountNames)
 	case "start":
 		p.Finished = !p.Finished && !p.HostNetwork
+	case "ports":
+		p.Containers = g.containers()
+	case "terminate":
+		p.Terminating = !p.Terminating
 	case "address":
 		p.Addrs = g.podAddrs(p.number())
 	}
@@ -91,7 +122,7 @@ func (g gen) editPolicy(w *World) {
 	}
 	i := g.between(0, len(w.Policies)-1)
 	old := w.Policies[i]
-	if old.Kube == nil && old.StagedAction != "Delete" && g.eighths(3) {
+	if old.Kube == nil && old.Cluster == nil && old.StagedAction != "Delete" && g.eighths(3) {
 		p := *old
 		p.Tier, p.Order = g.tierOf(w), g.order()
 		w.Policies[i] = &p
@@ -118,32 +149,4 @@ func (g gen) editTier(w *World) {
 	default:
 		w.Tiers[i] = g.tier(w.Tiers[i].Name)
 	}
-}
-
-// policyOf draws a policy of one kind.
-func (g gen) policyOf(w *World, kind policy.Kind) *Policy {
-	p := &Policy{Kind: kind, Name: pick(g, policyNames)}
-	global := p.Kind.Enforced() == policy.KindGlobalNetworkPolicy
-	if !global {
-		p.Namespace = pick(g, w.Namespaces).Name
-	}
-	if p.Kind == policy.KindKubernetesNetworkPolicy {
-		p.Kube = g.kube()
-		return p
-	}
-	if p.Kind.Staged() {
-		p.StagedAction = pick(g, []string{"", "Set", "Delete", "Learn", "Ignore"})
-	}
-	if p.StagedAction == "Delete" {
-		return p // its spec must be empty
-	}
-	p.Tier, p.Order, p.Types = g.tierOf(w), g.order(), g.types()
-	if g.eighths(4) {
-		p.Selector = g.expr(policySubjectKeys, 2)
-	}
-	if global && g.eighths(4) {
-		p.NamespaceSelector = g.expr(namespaceSelectorKeys, 2)
-	}
-	p.Ingress, p.Egress = g.rules(), g.rules()
-	return p
 }

@@ -1,6 +1,9 @@
 package prove
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+)
 
 // Ends are all ends that connections in the world can have: every pod at each
 // of its addresses, pods that have one address or none also without it, and
@@ -9,7 +12,7 @@ func (w *World) Ends() []End {
 	out := w.PodEnds()
 	for _, p := range w.Pods {
 		for _, a := range p.Addrs {
-			if !p.Endpoint() { // S12
+			if !p.Endpoint() && w.owner(a) == nil { // S12
 				out = append(out, End{Addr: a})
 			}
 		}
@@ -26,14 +29,48 @@ func (w *World) Ends() []End {
 func (w *World) PodEnds() []End {
 	var out []End
 	for _, p := range w.Endpoints() {
-		for _, a := range p.Addrs {
+		own := w.ownAddrs(p)
+		for _, a := range own {
 			out = append(out, End{Pod: p, Addr: a})
 		}
-		if len(p.Addrs) < 2 {
+		if len(p.Addrs) < 2 && len(own) == len(p.Addrs) {
 			out = append(out, End{Pod: p})
 		}
 	}
 	return out
+}
+
+// ownAddrs are the addresses of a pod that no other pod owns.
+func (w *World) ownAddrs(p *Pod) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range p.Addrs {
+		if w.owner(a) == p {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// owner is the pod that has the address, or nil. Of several that claim it
+// (S35) it is the newest one that is not on its way out, or, if all are, the
+// newest.
+func (w *World) owner(a netip.Addr) *Pod {
+	var out *Pod
+	for _, p := range w.Endpoints() {
+		for _, own := range p.Addrs {
+			if own == a && (out == nil || p.before(out)) {
+				out = p
+			}
+		}
+	}
+	return out
+}
+
+func (p *Pod) before(other *Pod) bool {
+	if p.Terminating != other.Terminating {
+		return other.Terminating
+	}
+	return cmp.Compare(p.Created, other.Created) > 0
 }
 
 // Meets says whether two ends can be those of one connection: they have

@@ -19,6 +19,8 @@ var (
 	tierNames      = []string{"t", "t-a", "u"}
 	missingTiers   = []string{"aa", "zz"}
 	accountNames   = []string{"default", "robot"}
+	accountKeys    = []string{"app", "kind"}
+	portNamePool   = []string{"http", "web", "dns"}
 	podKeys        = []string{"app", "role", "x.y/z_1-2"}
 	namespaceKeys  = []string{"team", "env"}
 	labelValues    = []string{"a", "b", "ab", "ba", ""}
@@ -40,6 +42,8 @@ func Worlds() *rapid.Generator[*World] {
 		for range g.between(3, 10) {
 			w.Pods = append(w.Pods, g.pod(w))
 		}
+		g.accounts(w)
+		g.peers(w)
 		for i := range g.between(0, 3) {
 			w.Tiers = append(w.Tiers, g.tier(tierNames[i]))
 		}
@@ -77,6 +81,12 @@ func (g gen) pod(w *World) *Pod {
 		Node:           "node",
 	}
 	p.Addrs = g.podAddrs(n)
+	p.Created = pick(g, []int{n, 100 - n}) // all different: which of two is newer must not be a matter of luck
+	p.Terminating = g.eighths(1)
+	p.Containers = g.containers()
+	if g.eighths(1) && len(w.Pods) > 0 { // S35
+		p.Addrs = pick(g, w.Pods).Addrs
+	}
 	if g.eighths(1) && len(p.Addrs) > 0 {
 		p.HostNetwork, p.Finished = pick(g, []bool{true, false}), false
 		p.Finished = !p.HostNetwork
@@ -130,15 +140,6 @@ func (g gen) order() *float64 {
 	}
 	order := pick(g, someOrders)
 	return &order
-}
-
-// policy draws a policy of any kind.
-func (g gen) policy(w *World) *Policy {
-	return g.policyOf(w, pick(g, []policy.Kind{
-		policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy,
-		policy.KindStagedNetworkPolicy, policy.KindStagedGlobalNetworkPolicy,
-		policy.KindKubernetesNetworkPolicy,
-	}))
 }
 
 // types draws spec.types, unset more often than not (S3).

@@ -56,7 +56,10 @@ var kubeNamespaceKeys = append([]string{"kubernetes.io/metadata.name"}, namespac
 
 func (g gen) kubePort() KubePort {
 	p := KubePort{Protocol: pick(g, []string{"", "TCP", "UDP", "SCTP"})}
-	if g.eighths(6) {
+	switch {
+	case g.eighths(3):
+		p.Name = pick(g, portNamePool)
+	case g.eighths(6):
 		p.Port = pick(g, rulePorts)
 		if g.eighths(4) {
 			p.EndPort = min(p.Port+pick(g, []int{0, 1, 10, 1000}), 65535)

@@ -23,26 +23,35 @@ var (
 	Outside = addresses("192.0.2.7", "192.0.2.200", "198.51.100.1", "10.0.0.3", "10.0.0.200",
 		"2001:db8::1", "2001:db8:1::1", "2001:db9::1", "fd00::3", "fd00::ff")
 
-	rulePorts = []int{1, 53, 80, 81, 443, 8080, 65535}
-	ranges    = []PortRange{{80, 90}, {1, 1024}, {443, 8080}, {8000, 65535}, {81, 81}}
+	rulePorts     = []int{80, 53, 443, 8080, 1, 81, 65535}
+	declaredPorts = []int{80, 8080, 443, 53}
+	ranges        = []Port{{Min: 80, Max: 90}, {Min: 1, Max: 1024}, {Min: 443, Max: 8080}, {Min: 8000, Max: 65535}, {Min: 81, Max: 81}}
+	// sourcePorts are those that connections come from, 0 for not known; rules
+	// name some of them.
+	sourcePorts     = []int{0, 80, 49152, 443, 1024, 8080, 0, 60000}
+	ruleSourcePorts = []Port{{Min: 80, Max: 80}, {Min: 1, Max: 1024}, {Min: 49152, Max: 65535}, {Min: 443, Max: 49151}, {Min: 8080, Max: 8080}}
 	// Ports holds the edges of all ranges that rules use, and neighbours.
 	Ports = []int{80, 0, 1, 2, 52, 53, 54, 79, 81, 82, 90, 91, 442, 443, 444, 1024, 1025, 7999, 8000, 8080, 8081, 65534, 65535}
-	// Protocols holds every protocol that rules name, and one that none does;
-	// those with ports more than once.
-	Protocols = []int{6, 17, 6, 17, 132, 6, 1, 58, 136, 47, 99}
+	// Protocols holds every protocol that rules name, and some that none does;
+	// those that rules can say more of more than once.
+	Protocols = []int{6, 17, 6, 17, 132, 6, 1, 58, 136, 47, 99, 1, 58}
+
+	serviceNames = []string{"s", "s-a", "db"}
+	icmpTypes    = []int{8, 13, 128, 0, 3, 254}
+	icmpCodes    = []int{0, 1, 255}
 )
 
-func (g gen) rules() []Rule {
+func (g gen) rules(w *World, p *Policy, dir policy.Direction) []Rule {
 	var out []Rule
 	for range g.between(0, 4) {
-		out = append(out, g.rule())
+		out = append(out, g.rule(w, p, dir))
 	}
 	return out
 }
 
 // rule draws one rule within the bounds of the API: nets of one family that
 // agrees with ipVersion, ports only beside a protocol that has them.
-func (g gen) rule() Rule {
+func (g gen) rule(w *World, p *Policy, dir policy.Direction) Rule {
 	r := Rule{Action: pick(g, []policy.Action{policy.Allow, policy.Deny, policy.Log, policy.Pass, policy.Allow})}
 	nets, anyNet, family := nets4, any4, 4
 	if g.eighths(3) {
@@ -52,43 +61,113 @@ func (g gen) rule() Rule {
 		r.IPVersion = family
 	}
 	r.Source, r.Destination = g.entity(nets, anyNet), g.entity(nets, anyNet)
-	if g.eighths(4) {
-		g.protocol(&r)
+	if g.eighths(2) {
+		peer := &r.Source
+		if dir == policy.Egress {
+			peer = &r.Destination
+		}
+		*peer = Entity{Service: g.serviceRef(w, p)}
+	}
+	if g.eighths(5) {
+		g.protocol(&r, family, dir)
 	}
 	return r
 }
 
-func (g gen) protocol(r *Rule) {
-	named := pick(g, []*Protocol{
-		{Name: "TCP"}, {Name: "UDP"}, {Name: "SCTP"}, {Number: 6}, {Number: 17}, {Number: 132},
-		{Name: "UDPLite"}, {Number: 47}, {Name: "ICMP"}, {Name: "ICMPv6"},
-	})
-	if r.IPVersion != 0 && (named.Name == "ICMP" || named.Name == "ICMPv6") {
-		return // which of the two goes with which version is not our subject
+// serviceRef names a Service that there is, in most cases.
+func (g gen) serviceRef(w *World, p *Policy) *ServiceRef {
+	if len(w.Services) == 0 || g.eighths(1) {
+		return &ServiceRef{Namespace: pick(g, w.Namespaces).Name, Name: pick(g, serviceNames)}
 	}
-	if g.eighths(2) {
+	s := pick(g, w.Services)
+	if s.Namespace == p.Namespace && g.eighths(4) {
+		return &ServiceRef{Name: s.Name}
+	}
+	return &ServiceRef{Namespace: s.Namespace, Name: s.Name}
+}
+
+// protocol adds what a rule says of the protocol. ICMP goes with the family of
+// the rule's nets.
+func (g gen) protocol(r *Rule, family int, dir policy.Direction) {
+	icmp := &Protocol{Name: "ICMP"}
+	if family == 6 {
+		icmp = pick(g, []*Protocol{{Name: "ICMPv6"}, {Number: 58}})
+	}
+	named := pick(g, []*Protocol{
+		{Name: "TCP"}, {Name: "UDP"}, {Name: "TCP"}, {Name: "SCTP"}, {Number: 6}, {Number: 17}, {Number: 132},
+		{Name: "UDPLite"}, {Number: 47}, icmp, icmp, icmp,
+	})
+	if g.eighths(1) {
 		r.NotProtocol = named
 		return
 	}
 	r.Protocol = named
-	if !slices.Contains([]int{6, 17, 132}, named.number()) {
-		return
+	if g.eighths(1) && r.NotProtocol == nil { // both: both must hold
+		r.NotProtocol = pick(g, []*Protocol{{Name: "UDP"}, {Number: 6}})
 	}
-	if g.eighths(4) {
-		r.Destination.Ports = g.ports()
-	}
-	if g.eighths(2) {
-		r.Destination.NotPorts = g.ports()
+	switch named.number() {
+	case 1, 58:
+		if g.eighths(4) {
+			r.ICMP = g.icmp()
+		}
+		if g.eighths(3) {
+			r.NotICMP = g.icmp()
+		}
+	case 6, 17, 132:
+		g.rulePorts(r)
+		if dir == policy.Ingress && named.Name == "TCP" && r.NotProtocol == nil && r.Action == policy.Allow {
+			r.HTTP = g.eighths(1)
+		}
 	}
 }
 
-func (g gen) ports() []PortRange {
-	var out []PortRange
+func (g gen) icmp() *ICMP {
+	i := &ICMP{Type: pick(g, icmpTypes), Code: -1}
+	if g.eighths(3) {
+		i.Code = pick(g, icmpCodes)
+	}
+	return i
+}
+
+func (g gen) rulePorts(r *Rule) {
+	if r.Destination.Service == nil {
+		if g.eighths(4) {
+			r.Destination.Ports = g.ports()
+		}
+		if g.eighths(2) {
+			r.Destination.NotPorts = g.ports()
+		}
+	}
+	if g.eighths(2) {
+		r.Source.Ports = g.sourcePorts()
+	}
+	if g.eighths(1) {
+		r.Source.NotPorts = g.sourcePorts()
+	}
+}
+
+func (g gen) ports() []Port {
+	var out []Port
 	for range g.between(1, 3) {
 		port := pick(g, rulePorts)
-		next := PortRange{port, port}
-		if g.eighths(4) {
+		next := Port{Min: port, Max: port}
+		switch {
+		case g.eighths(3):
 			next = pick(g, ranges)
+		case g.eighths(4):
+			next = Port{Name: pick(g, portNamePool)}
+		}
+		out = append(out, next)
+	}
+	return out
+}
+
+func (g gen) sourcePorts() []Port {
+	var out []Port
+	for range g.between(1, 2) {
+		next := pick(g, ruleSourcePorts)
+		if g.eighths(3) {
+			next = Port{Name: pick(g, portNamePool)}
 		}
 		out = append(out, next)
 	}
@@ -115,11 +194,28 @@ func (g gen) entity(nets []netip.Prefix, anyNet netip.Prefix) Entity {
 	}
 	if g.eighths(2) {
 		e.NamespaceSelector = g.expr(namespaceSelectorKeys, 2)
-		if g.eighths(1) {
-			e.NamespaceSelector = &Expr{Op: OpGlobal}
+		if g.eighths(3) {
+			e.NamespaceSelector = &Expr{Op: pick(g, []Op{OpGlobal, OpGlobal, OpAll})}
 		}
 	}
+	if g.eighths(1) {
+		e.ServiceAccounts = g.accountMatch()
+	}
 	return e
+}
+
+func (g gen) accountMatch() *AccountMatch {
+	m := &AccountMatch{}
+	if g.eighths(5) {
+		m.Names = append(m.Names, pick(g, accountNames))
+		if g.eighths(1) {
+			m.Names = append(m.Names, "nobody")
+		}
+	}
+	if len(m.Names) == 0 || g.eighths(3) {
+		m.Selector = g.expr(accountKeys, 1)
+	}
+	return m
 }
 
 // some draws one to three different values.

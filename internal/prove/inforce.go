@@ -99,6 +99,9 @@ func (w *World) policies(t tierInForce, inForce []*Policy) []*Policy {
 }
 
 func (p *Policy) tier() string {
+	if p.Cluster != nil {
+		return map[string]string{"Admin": "kube-admin", "Baseline": "kube-baseline"}[p.Cluster.Tier]
+	}
 	if p.Tier == "" { // also S4: a Kubernetes policy sits in tier default
 		return "default"
 	}
@@ -108,6 +111,9 @@ func (p *Policy) tier() string {
 func (p *Policy) order() float64 {
 	if p.Kube != nil {
 		return 1000 // S4
+	}
+	if p.Cluster != nil {
+		return float64(p.Cluster.Priority)
 	}
 	return orderOf(p.Order)
 }

@@ -28,13 +28,15 @@ type Answer struct {
 	Logs   []policy.Hit
 }
 
-// Packet is a new connection as one end's policies see it. Protocol and Port
-// are those after translation (S22).
+// Packet is a new connection as one end's policies see it. Protocol and Port,
+// the destination's, are those after translation (S22). ICMP has type and code
+// there, type<<8|code. SourcePort 0 is not known.
 type Packet struct {
 	Direction   policy.Direction
 	Local, Peer End
 	Protocol    int
 	Port        int
+	SourcePort  int
 }
 
 // Judge walks tiers, policies and rules for one packet (S1 to S9).
@@ -79,17 +81,27 @@ func (w *World) Judge(scope Scope, c Packet) Answer {
 	return Answer{Action: policy.Allow, By: policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}, Logs: logs}
 }
 
+// Wire is what a connection is about but for its ends: protocol,
+// destination port or ICMP type and code, and source port.
+type Wire struct{ Protocol, Port, SourcePort int }
+
+// Over is the packet with another protocol and other ports.
+func (c Packet) Over(v Wire) Packet {
+	c.Protocol, c.Port, c.SourcePort = v.Protocol, v.Port, v.SourcePort
+	return c
+}
+
 // Allowed judges both ends (S10). An end that is no endpoint has no say.
-func (w *World) Allowed(scope Scope, source, destination End, protocol, port int) bool {
+func (w *World) Allowed(scope Scope, source, destination End, v Wire) bool {
 	if source.Pod != nil {
-		out := Packet{Direction: policy.Egress, Local: source, Peer: destination, Protocol: protocol, Port: port}
-		if w.Judge(scope, out).Action != policy.Allow {
+		out := Packet{Direction: policy.Egress, Local: source, Peer: destination}
+		if w.Judge(scope, out.Over(v)).Action != policy.Allow {
 			return false
 		}
 	}
 	if destination.Pod != nil {
-		in := Packet{Direction: policy.Ingress, Local: destination, Peer: source, Protocol: protocol, Port: port}
-		return w.Judge(scope, in).Action == policy.Allow
+		in := Packet{Direction: policy.Ingress, Local: destination, Peer: source}
+		return w.Judge(scope, in.Over(v)).Action == policy.Allow
 	}
 	return true
 }
@@ -101,6 +113,8 @@ func (w *World) acts(p *Policy, dir policy.Direction) bool {
 		return slices.Contains(p.Kube.Types, dir)
 	case p.Kube != nil: // S4: Ingress, plus Egress if it has egress rules
 		return dir == policy.Ingress || len(p.Kube.Egress) > 0
+	case p.Cluster != nil: // without rules for a direction it has no say there
+		return len(p.Cluster.Rules(dir)) > 0
 	case p.Types != nil:
 		return slices.Contains(p.Types, dir)
 	case len(p.Egress) == 0: // S3
@@ -116,10 +130,16 @@ func (w *World) selects(p *Policy, pod *Pod) bool {
 	if p.Namespace != "" && p.Namespace != pod.Namespace {
 		return false
 	}
-	if p.Kube != nil {
+	switch {
+	case p.Kube != nil:
 		return p.Kube.PodSelector.matches(pod.Labels)
-	}
-	if p.Selector != nil && !p.Selector.Matches(pod.labels()) {
+	case p.Cluster != nil:
+		return w.clusterPods(p.Cluster.Subject, pod)
+	case p.DoNotTrack || p.PreDNAT: // S30: these are for host endpoints
+		return false
+	case p.Selector != nil && !p.Selector.Matches(pod.labels()):
+		return false
+	case p.ServiceAccountSelector != nil && !p.ServiceAccountSelector.Matches(w.account(pod.Namespace, pod.ServiceAccount)):
 		return false
 	}
 	return p.NamespaceSelector == nil || p.NamespaceSelector.Matches(w.namespace(pod.Namespace).labels())

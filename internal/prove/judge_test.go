@@ -87,9 +87,21 @@ func (s *subject) peer(e End) tier.Peer {
 	return tier.Peer{Endpoint: s.ends[e.Pod.ID()], Addr: e.Addr}
 }
 
+// peers are the packet's ends, the source with its port.
+func (s *subject) peers(c Packet) (local, peer tier.Peer) {
+	local, peer = s.peer(c.Local), s.peer(c.Peer)
+	if c.Direction == policy.Ingress {
+		peer.Port = uint16(c.SourcePort)
+	} else {
+		local.Port = uint16(c.SourcePort)
+	}
+	return local, peer
+}
+
 // ask has the model judge what the oracle judges.
 func (s *subject) ask(scope tier.Scope, c Packet) Answer {
-	v := s.model.Judge(scope, c.Direction, s.peer(c.Local), s.peer(c.Peer), policy.Protocol(c.Protocol), uint16(c.Port))
+	local, peer := s.peers(c)
+	v := s.model.Judge(scope, c.Direction, local, peer, policy.Protocol(c.Protocol), uint16(c.Port))
 	return Answer{Action: v.Action, By: v.By, Logs: v.Logs}
 }
 
@@ -111,8 +123,8 @@ func (w *World) scopes() []scopePair {
 }
 
 // sameAnswer compares what both must agree on. A staged policy may be named
-// by its own kind or by the one it would have, and the rules that a Kubernetes
-// policy turns into have no fixed numbers.
+// by its own kind or by the one it would have, and the rules that the policies
+// of Kubernetes turn into have no fixed numbers.
 func sameAnswer(a, b Answer) bool {
 	return a.Action == b.Action && plain(a.By) == plain(b.By) &&
 		slices.EqualFunc(a.Logs, b.Logs, func(x, y policy.Hit) bool { return plain(x) == plain(y) })
@@ -120,31 +132,31 @@ func sameAnswer(a, b Answer) bool {
 
 func plain(h policy.Hit) policy.Hit {
 	h.Policy.Kind = h.Policy.Kind.Enforced()
-	if h.Policy.Kind == policy.KindKubernetesNetworkPolicy && h.Rule >= 0 {
+	if (h.Policy.Kind == policy.KindKubernetesNetworkPolicy || h.Policy.Kind == policy.KindClusterNetworkPolicy) && h.Rule >= 0 {
 		h.Rule = 0
 	}
 	return h
 }
 
-// drawServices draws the protocols and ports that a world is asked about.
-func drawServices(t *rapid.T) [][2]int {
-	out := [][2]int{}
+// drawWires draws the protocols and ports that a world is asked about.
+func drawWires(t *rapid.T) []Wire {
+	out := []Wire{}
 	for range 8 {
-		out = append(out, [2]int{pick(gen{t}, Protocols), pick(gen{t}, Ports)})
+		out = append(out, gen{t}.wire())
 	}
 	return out
 }
 
 // packets calls f for both directions between all ends that can meet.
-func (w *World) packets(services [][2]int, f func(Packet)) {
+func (w *World) packets(services []Wire, f func(Packet)) {
 	for _, local := range w.PodEnds() {
 		for _, peer := range w.Ends() {
 			if !local.Meets(peer) {
 				continue
 			}
 			for _, s := range services {
-				f(Packet{Direction: policy.Ingress, Local: local, Peer: peer, Protocol: s[0], Port: s[1]})
-				f(Packet{Direction: policy.Egress, Local: local, Peer: peer, Protocol: s[0], Port: s[1]})
+				f(Packet{Direction: policy.Ingress, Local: local, Peer: peer}.Over(s))
+				f(Packet{Direction: policy.Egress, Local: local, Peer: peer}.Over(s))
 			}
 		}
 	}
@@ -152,8 +164,8 @@ func (w *World) packets(services [][2]int, f func(Packet)) {
 
 // describe is what a failure prints: the packet and the world that it is in.
 func (w *World) describe(scope Scope, c Packet) string {
-	return fmt.Sprintf("scope %+v, %s of %s, peer %s, protocol %d, port %d\n\nThe world:\n%s",
-		scope, c.Direction, c.Local, c.Peer, c.Protocol, c.Port, w.Manifests())
+	return fmt.Sprintf("scope %+v, %s of %s, peer %s, protocol %d, port %d, source port %d\n\nThe world:\n%s",
+		scope, c.Direction, c.Local, c.Peer, c.Protocol, c.Port, c.SourcePort, w.Manifests())
 }
 
 // TestOracleAgreesWithModel is the first proof: on random worlds the product
@@ -162,7 +174,7 @@ func TestOracleAgreesWithModel(t *testing.T) {
 	cases := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawServices(t)
+		services := drawWires(t)
 		s := newSubject(t, w, nil)
 		for _, v := range w.scopes() {
 			w.packets(services, func(c Packet) {

@@ -1,18 +1,23 @@
 package prove
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+)
 
 // shots are attempts from every slot and from outside, at both of their
 // addresses, to every other place. A slot whose pod is not in the world, or
 // has not this address in it, must not get through (S31).
-func (n *node) shots(rules *nodeRules, services [][2]int) []*shot {
+func (n *node) shots(rules *nodeRules, services []Wire) []*shot {
 	var out []*shot
 	add := func(s shot, from End, known bool) {
-		v := services[len(out)%len(services)]
+		v := n.aim(services, len(out), s)
 		to := End{Addr: s.dest, Pod: rules.owner(s.dest)}
 		e := rules.expect(from, to, v)
-		s.proto, s.port, s.source = v[0], v[1], from.Addr
-		s.expected, s.what = e.accept && known, e.what+" ("+s.to+")"
+		s.Wire = v
+		s.expected, s.what = e.accept && known && v.opens(), e.what+" ("+s.to+")"
 		out = append(out, &s)
 	}
 	for i := 1; i <= slots; i++ {
@@ -21,18 +26,18 @@ func (n *node) shots(rules *nodeRules, services [][2]int) []*shot {
 			known := from.Pod != nil && from.Pod.number() == i
 			n.targets(source, func(to string, dest netip.Addr) {
 				if to != place(i) {
-					add(shot{from: n.pods[i], to: to, dest: dest}, from, known)
+					add(shot{from: n.pods[i], source: source, to: to, dest: dest}, from, known)
 				}
 			})
 			next := i%slots + 1 // and one with the address of another
-			add(shot{from: n.pods[next], spoofed: true, to: "outside", dest: Outside[f*5]}, from, false)
+			add(shot{from: n.pods[next], source: source, spoofed: true, to: "outside", dest: Outside[f*5]}, from, false)
 		}
 	}
 	for _, source := range Outside {
 		if slotOf(source) == 0 {
 			n.targets(source, func(to string, dest netip.Addr) {
 				if slotOf(dest) > 0 {
-					add(shot{from: n.outside, to: to, dest: dest}, End{Addr: source}, true)
+					add(shot{from: n.outside, source: source, to: to, dest: dest}, End{Addr: source}, true)
 				}
 			})
 		}
@@ -56,14 +61,38 @@ func (n *node) targets(source netip.Addr, f func(to string, dest netip.Addr)) {
 	same("host", hostAddrs)
 }
 
-// owner is the pod that has the address, or nil.
-func (w *World) owner(a netip.Addr) *Pod {
-	for _, p := range w.Endpoints() {
-		for _, own := range p.Addrs {
-			if own == a {
-				return p
-			}
+// aim picks what the i-th attempt is made with. Connections of protocols
+// without ports, and those between two fixed ports, are known by their
+// addresses alone: where another attempt has the same two, one of them would be
+// the answer to the other, and pass (S11).
+func (n *node) aim(services []Wire, i int, s shot) Wire {
+	twice := s.spoofed || s.dest.Less(s.source)
+	for {
+		v := services[i%len(services)]
+		i++
+		if !fits(s.source, v.Protocol) || twice && !ownPorts(v.Protocol) {
+			continue
 		}
+		if twice || v.SourcePort == 0 || !ownPorts(v.Protocol) || policy.Protocol(v.Protocol).HasTypes() {
+			v.SourcePort = n.nextPort()
+		}
+		return v
 	}
-	return nil
+}
+
+// ownPorts says whether conntrack tells the protocol's connections apart by
+// ports or identifiers. Of UDPLite newer kernels do not.
+func ownPorts(proto int) bool { return slices.Contains([]int{1, 6, 17, 58, 132}, proto) }
+
+// opens says whether conntrack takes such a packet for a new connection. Other
+// ICMP messages than requests are invalid where nothing was asked, and dropped
+// (S12).
+func (v Wire) opens() bool {
+	switch typ := v.Port >> 8; v.Protocol {
+	case 1:
+		return slices.Contains([]int{8, 13, 15, 17}, typ)
+	case 58:
+		return slices.Contains([]int{128, 139}, typ)
+	}
+	return true
 }

@@ -1,30 +1,45 @@
 package prove
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// shot is one connection attempt.
+// shot is one connection attempt. Protocols without ports carry SourcePort as
+// an identifier in their second four bytes.
 type shot struct {
+	Wire
 	from     *netnstest.NS
 	source   netip.Addr
 	spoofed  bool // the source address is not the sender's
 	to       string
 	dest     netip.Addr
-	proto    int
-	port     int
-	sport    int
 	expected bool
 	what     string
 	reached  bool
 }
+
+// key is how a tap sees the shot. What has neither ports nor types has nothing
+// where others have the destination port.
+func (s *shot) key() seen {
+	k := seen{proto: s.Protocol, sport: s.SourcePort, dport: s.Port, source: s.source, dest: s.dest, to: s.to}
+	if s.to == "host" {
+		k.dest = netip.Addr{}
+	}
+	if !hasPorts(s.Protocol) && !policy.Protocol(s.Protocol).HasTypes() {
+		k.dport = 0
+	}
+	return k
+}
+
+// hasPorts says whether the protocol's packets begin with two ports.
+func hasPorts(proto int) bool { return slices.Contains([]int{6, 17, 132, 136}, proto) }
 
 // send enters the sender's namespace and starts the connection.
 func (s *shot) send() error {
@@ -34,35 +49,32 @@ func (s *shot) send() error {
 	return s.open()
 }
 
-// open makes a real socket: a UDP one sends a datagram, a TCP one its SYN. It
-// is closed at once, before anything can be sent a second time.
+// open starts the connection: by a real socket where the kernel has one, else
+// by a raw packet.
 func (s *shot) open() error {
-	if s.proto == unix.IPPROTO_SCTP {
-		return s.openRaw()
+	if s.Protocol == unix.IPPROTO_TCP || s.Protocol == unix.IPPROTO_UDP {
+		return s.openSocket()
 	}
-	family, kind := unix.AF_INET, unix.SOCK_DGRAM
-	level, transparent := unix.SOL_IP, unix.IP_TRANSPARENT
-	if s.source.Is6() {
-		family, level, transparent = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
-	}
-	if s.proto == unix.IPPROTO_TCP {
+	return s.openRaw()
+}
+
+// openSocket sends a UDP datagram or a TCP SYN. The socket is closed at once,
+// before anything can be sent a second time.
+func (s *shot) openSocket() error {
+	kind := unix.SOCK_DGRAM
+	if s.Protocol == unix.IPPROTO_TCP {
 		kind = unix.SOCK_STREAM
 	}
-	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := s.socket(kind, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if s.spoofed {
-		if err := unix.SetsockoptInt(fd, level, transparent, 1); err != nil {
-			return fmt.Errorf("transparent: %w", err)
-		}
-	}
-	if err := unix.Bind(fd, sockaddr(s.source, s.sport)); err != nil {
+	if err := unix.Bind(fd, sockaddr(s.source, s.SourcePort)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
-	err = unix.Connect(fd, sockaddr(s.dest, s.port))
-	if s.proto == unix.IPPROTO_TCP {
+	err = unix.Connect(fd, sockaddr(s.dest, s.Port))
+	if s.Protocol == unix.IPPROTO_TCP {
 		if err == unix.EINPROGRESS || err == unix.ECONNREFUSED {
 			return nil
 		}
@@ -74,37 +86,37 @@ func (s *shot) open() error {
 	return err
 }
 
-// openRaw sends the first packet of an SCTP association, which few kernels
-// have sockets for: a common header and an INIT chunk.
+// openRaw sends the first packet of a connection without a socket for it.
 func (s *shot) openRaw() error {
-	family, level, transparent := unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
-	if s.source.Is6() {
-		family, level, transparent = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
-	}
-	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP)
+	fd, err := s.socket(unix.SOCK_RAW, s.Protocol)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if s.spoofed {
-		if err := unix.SetsockoptInt(fd, level, transparent, 1); err != nil {
-			return fmt.Errorf("transparent: %w", err)
-		}
-	}
 	if err := unix.Bind(fd, sockaddr(s.source, 0)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
-	p := make([]byte, 32)
-	binary.BigEndian.PutUint16(p, uint16(s.sport))
-	binary.BigEndian.PutUint16(p[2:], uint16(s.port))
-	p[12], p[15] = 1, 20 // INIT, its length
-	binary.BigEndian.PutUint32(p[16:], 1)
-	binary.BigEndian.PutUint32(p[20:], 65536)
-	binary.BigEndian.PutUint16(p[24:], 1)
-	binary.BigEndian.PutUint16(p[26:], 1)
-	// conntrack drops what has a wrong sum, which is sent low byte first
-	binary.LittleEndian.PutUint32(p[8:], crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
-	return unix.Sendto(fd, p, 0, sockaddr(s.dest, 0))
+	return unix.Sendto(fd, s.payload(), 0, sockaddr(s.dest, 0))
+}
+
+// socket opens a socket of the source's family, one that may have another's
+// address where the shot does.
+func (s *shot) socket(kind, proto int) (int, error) {
+	family, level, transparent := unix.AF_INET, unix.SOL_IP, unix.IP_TRANSPARENT
+	if s.source.Is6() {
+		family, level, transparent = unix.AF_INET6, unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+	}
+	fd, err := unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
+	if err != nil {
+		return 0, err
+	}
+	if s.spoofed {
+		if err := unix.SetsockoptInt(fd, level, transparent, 1); err != nil {
+			_ = unix.Close(fd)
+			return 0, fmt.Errorf("transparent: %w", err)
+		}
+	}
+	return fd, nil
 }
 
 func sockaddr(a netip.Addr, port int) unix.Sockaddr {

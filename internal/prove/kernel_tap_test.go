@@ -4,25 +4,30 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// seen is a packet that reached a place.
+// seen is a packet that reached a place: where others have ports ICMP has an
+// identifier and type and code, the rest an identifier only.
 type seen struct {
 	proto, sport, dport int
-	source              netip.Addr
+	source, dest        netip.Addr // of what the host gets, the source only
+	to                  string
 }
 
 // tap watches what reaches one place.
 type tap struct {
 	name string
 	fds  []int
+	// protos are those of raw sockets, by place in fds; 0 where a packet comes
+	// with its header.
+	protos []int
 }
 
 // newTap watches an interface inside a namespace. Nobody needs to listen on a
@@ -40,7 +45,7 @@ func newTap(t *testing.T, ns *netnstest.NS, ifname string) *tap {
 			if err != nil {
 				return err
 			}
-			out.fds = append(out.fds, fd)
+			out.fds, out.protos = append(out.fds, fd), append(out.protos, 0)
 			at := &unix.SockaddrLinklayer{Protocol: bigEndian(proto), Ifindex: link.Attrs().Index}
 			if err := unix.Bind(fd, at); err != nil {
 				return err
@@ -52,8 +57,8 @@ func newTap(t *testing.T, ns *netnstest.NS, ifname string) *tap {
 	return out
 }
 
-// rawProtocols are those that a raw tap opens, for each family.
-var rawProtocols = []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP}
+// rawProtocols are those that a raw tap opens, for each family that has them.
+var rawProtocols = []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_SCTP, unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6, 136, 47, 99}
 
 // newRawTap watches what the namespace itself is given, after its input hook.
 func newRawTap(t *testing.T, ns *netnstest.NS) *tap {
@@ -62,11 +67,14 @@ func newRawTap(t *testing.T, ns *netnstest.NS) *tap {
 	ns.Must(t, func() error {
 		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 			for _, proto := range rawProtocols {
+				if family == unix.AF_INET && proto == unix.IPPROTO_ICMPV6 || family == unix.AF_INET6 && proto == unix.IPPROTO_ICMP {
+					continue
+				}
 				fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
 				if err != nil {
 					return err
 				}
-				out.fds = append(out.fds, fd)
+				out.fds, out.protos = append(out.fds, fd), append(out.protos, proto)
 			}
 		}
 		return nil
@@ -84,7 +92,7 @@ func (p *tap) close() {
 // drain calls f for every packet that has come.
 func (p *tap) drain(f func(seen)) error {
 	buf := make([]byte, 2048)
-	for _, fd := range p.fds {
+	for i, fd := range p.fds {
 		for {
 			n, from, err := unix.Recvfrom(fd, buf, 0)
 			if err == unix.EAGAIN {
@@ -96,7 +104,7 @@ func (p *tap) drain(f func(seen)) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
-			if s, ok := parse(buf[:n], from, fd, p.fds); ok {
+			if s, ok := parse(buf[:n], from, p.protos[i]); ok {
 				f(s)
 			}
 		}
@@ -104,26 +112,32 @@ func (p *tap) drain(f func(seen)) error {
 	return nil
 }
 
-// parse reads a TCP or UDP packet. A raw IPv6 socket gives no header, but the
-// sender; which protocol it is for is known by its place among fds.
-func parse(b []byte, from unix.Sockaddr, fd int, fds []int) (seen, bool) {
-	var s seen
+// parse reads a packet. A raw IPv6 socket gives no header, but the sender; the
+// protocol is the socket's.
+func parse(b []byte, from unix.Sockaddr, proto int) (seen, bool) {
+	s := seen{proto: proto}
 	switch sa, raw6 := from.(*unix.SockaddrInet6); {
 	case raw6:
-		at := slices.Index(fds, fd) // IPv6 comes second
-		s.source, s.proto = netip.AddrFrom16(sa.Addr), rawProtocols[at-len(rawProtocols)]
+		s.source = netip.AddrFrom16(sa.Addr)
 	case len(b) >= 20 && b[0]>>4 == 4:
-		s.source, s.proto = netip.AddrFrom4([4]byte(b[12:16])), int(b[9])
+		s.source, s.dest, s.proto = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20])), int(b[9])
 		b = b[int(b[0]&15)*4:]
 	case len(b) >= 40 && b[0]>>4 == 6:
-		s.source, s.proto = netip.AddrFrom16([16]byte(b[8:24])), int(b[6])
+		s.source, s.dest, s.proto = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), int(b[6])
 		b = b[40:]
 	default:
 		return s, false
 	}
-	if len(b) < 4 || s.proto != unix.IPPROTO_TCP && s.proto != unix.IPPROTO_UDP && s.proto != unix.IPPROTO_SCTP {
+	if len(b) < 8 {
 		return s, false
 	}
-	s.sport, s.dport = int(binary.BigEndian.Uint16(b)), int(binary.BigEndian.Uint16(b[2:]))
+	switch first, second, third := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint16(b[4:]); {
+	case hasPorts(s.proto):
+		s.sport, s.dport = int(first), int(second)
+	case policy.Protocol(s.proto).HasTypes():
+		s.sport, s.dport = int(third), int(first)
+	default:
+		s.sport = int(third)
+	}
 	return s, true
 }

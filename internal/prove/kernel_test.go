@@ -10,6 +10,7 @@ import (
 
 	"github.com/netpol-project/netpol/internal/netnstest"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // kernelWorlds is how many worlds the third proof plays, at least.
@@ -35,7 +36,7 @@ func TestKernelAgreesWithOracle(t *testing.T) {
 		}()
 		worlds, attempts := 0, 0
 		rapid.Check(t, func(rt *rapid.T) {
-			before := Worlds().Draw(rt, "world")
+			before := atHome(Worlds().Draw(rt, "world"))
 			after := atHome(Edited(before).Draw(rt, "edited"))
 			services := drawSockets(rt)
 			s := newSubject(rt, before, nil)
@@ -82,16 +83,20 @@ func atLeast(t *testing.T, cases int) {
 }
 
 // drawSockets draws protocols and ports for connections.
-func drawSockets(t *rapid.T) [][2]int {
-	var out [][2]int
-	for range 9 {
-		out = append(out, [2]int{pick(gen{t}, []int{6, 17, 132}), max(1, pick(gen{t}, Ports))})
+func drawSockets(t *rapid.T) []Wire {
+	var out []Wire
+	for range 11 {
+		v := gen{t}.wire()
+		if !policy.Protocol(v.Protocol).HasTypes() {
+			v.Port = max(1, v.Port)
+		}
+		out = append(out, v)
 	}
-	return out
+	return append(out, Wire{Protocol: 6, Port: 80}) // for those that nothing else fits
 }
 
 // play programs the rules, makes every attempt there is and compares.
-func (n *node) play(t *rapid.T, kernel *nft.Kernel, rules *nodeRules, services [][2]int) int {
+func (n *node) play(t *rapid.T, kernel *nft.Kernel, rules *nodeRules, services []Wire) int {
 	if err := kernel.Apply(t.Context(), rules.compiled.Ruleset); err != nil {
 		t.Fatalf("apply: %v\n\nThe world:\n%s", err, rules.Manifests())
 	}
@@ -110,6 +115,15 @@ func (n *node) play(t *rapid.T, kernel *nft.Kernel, rules *nodeRules, services [
 	return len(shots)
 }
 
+// wireOf is one that starts a connection of the protocol.
+func wireOf(proto int) Wire {
+	switch proto {
+	case 1, 58:
+		return Wire{Protocol: proto, Port: int(policy.EchoRequest(policy.Protocol(proto)))}
+	}
+	return Wire{Protocol: proto, Port: 80}
+}
+
 // TestNodeWithoutRulesLetsEverythingThrough: the node that the third proof
 // plays on passes every attempt, or "blocked" there would mean nothing.
 func TestNodeWithoutRulesLetsEverythingThrough(t *testing.T) {
@@ -120,18 +134,19 @@ func TestNodeWithoutRulesLetsEverythingThrough(t *testing.T) {
 			for to := 1; to <= slots; to++ {
 				for i, source := range slotAddrs(from) {
 					for _, proto := range rawProtocols {
-						if from != to {
-							shots = append(shots, &shot{from: n.pods[from], source: source, to: place(to), dest: slotAddrs(to)[i], proto: proto, port: 80})
+						if from != to && fits(source, proto) {
+							shots = append(shots, &shot{from: n.pods[from], source: source, to: place(to), dest: slotAddrs(to)[i], Wire: wireOf(proto)})
 						}
 					}
 				}
 			}
 			for i, source := range slotAddrs(from) {
-				shots = append(shots,
-					&shot{from: n.pods[from], source: source, to: "host", dest: hostAddrs[i], proto: 17, port: 53},
-					&shot{from: n.pods[from], source: source, to: "host", dest: hostAddrs[i], proto: 6, port: 53},
-					&shot{from: n.pods[from], source: source, to: "host", dest: hostAddrs[i], proto: 132, port: 53},
-					&shot{from: n.pods[from], source: Outside[i*5], spoofed: true, to: place(from%slots + 1), dest: slotAddrs(from%slots + 1)[i], proto: 17, port: 53})
+				for _, proto := range rawProtocols {
+					if fits(source, proto) {
+						shots = append(shots, &shot{from: n.pods[from], source: source, to: "host", dest: hostAddrs[i], Wire: wireOf(proto)})
+					}
+				}
+				shots = append(shots, &shot{from: n.pods[from], source: Outside[i*5], spoofed: true, to: place(from%slots + 1), dest: slotAddrs(from%slots + 1)[i], Wire: Wire{17, 53, 0}})
 			}
 		}
 		for i, out := range Outside {
@@ -139,15 +154,15 @@ func TestNodeWithoutRulesLetsEverythingThrough(t *testing.T) {
 				continue
 			}
 			shots = append(shots,
-				&shot{from: n.outside, source: out, to: place(1), dest: slotAddrs(1)[i/5], proto: 6, port: 80},
-				&shot{from: n.pods[2], source: slotAddrs(2)[i/5], to: "outside", dest: out, proto: 17, port: 80})
+				&shot{from: n.outside, source: out, to: place(1), dest: slotAddrs(1)[i/5], Wire: Wire{6, 80, 0}},
+				&shot{from: n.pods[2], source: slotAddrs(2)[i/5], to: "outside", dest: out, Wire: Wire{17, 80, 0}})
 		}
 		if err := n.fire(shots); err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range shots {
 			if !s.reached {
-				t.Errorf("%s to %s (%s), protocol %d: did not arrive", s.source, s.dest, s.to, s.proto)
+				t.Errorf("%s to %s (%s), protocol %d: did not arrive", s.source, s.dest, s.to, s.Protocol)
 			}
 		}
 		t.Logf("%d attempts", len(shots))

@@ -36,9 +36,18 @@ func (v volley) fire(shots []*shot) error {
 	if err := pin(); err != nil {
 		return err
 	}
+	// What an attempt that failed has left behind must not count.
+	if err := errors.Join(v.collect(nil), v.lost()); err != nil && !errors.Is(err, errLost) {
+		return err
+	}
 	for i, s := range shots {
-		s.sport = v.nextPort()
-		v.shots[seen{s.proto, s.sport, s.port, s.source}] = s
+		if s.SourcePort == 0 {
+			s.SourcePort = v.nextPort()
+		}
+		if v.shots[s.key()] != nil {
+			return fmt.Errorf("%s: looks like another attempt", s.what)
+		}
+		v.shots[s.key()] = s
 		if err := s.send(); err != nil {
 			return fmt.Errorf("%s: %w", s.what, err)
 		}
@@ -56,10 +65,10 @@ func (v volley) fire(shots []*shot) error {
 	return v.lost()
 }
 
-// nextPort gives every attempt its own source port, so that no connection of
-// one world can be taken for one of the next.
+// nextPort is a source port, or an identifier, that no attempt of this world
+// and the next has, and that worlds do not name (sourcePorts).
 func (n *node) nextPort() int {
-	n.sport = 20000 + (n.sport+1)%40000
+	n.sport = 20000 + (n.sport+1)%29000
 	return n.sport
 }
 
@@ -89,8 +98,8 @@ func (v volley) mark() error {
 	}
 	missing := map[seen]string{}
 	for place := range v.taps {
-		m := shot{source: hostAddrs[0], dest: v.address(place), proto: unix.IPPROTO_UDP, port: markPort, sport: v.nextPort()}
-		missing[seen{m.proto, m.sport, m.port, m.source}] = place
+		m := shot{source: hostAddrs[0], to: place, dest: v.address(place), Wire: Wire{unix.IPPROTO_UDP, markPort, v.nextPort()}}
+		missing[m.key()] = place
 		if err := m.open(); err != nil {
 			return fmt.Errorf("mark for %s: %w", place, err)
 		}
@@ -113,10 +122,11 @@ func (v volley) mark() error {
 func (v volley) collect(missing map[seen]string) error {
 	for place, tap := range v.taps {
 		err := tap.drain(func(s seen) {
-			if missing[s] == place {
-				delete(missing, s)
+			if s.to = place; place == "host" {
+				s.dest = netip.Addr{}
 			}
-			if hit := v.shots[s]; hit != nil && hit.to == place {
+			delete(missing, s)
+			if hit := v.shots[s]; hit != nil {
 				hit.reached = true
 			}
 		})
@@ -129,7 +139,7 @@ func (v volley) collect(missing map[seen]string) error {
 
 // lost fails if a tap had to drop something: then "nothing came" proves
 // nothing.
-func (v volley) lost() error {
+func (v volley) lost() (lost error) {
 	for place, tap := range v.taps {
 		if place == "host" {
 			continue
@@ -140,12 +150,14 @@ func (v volley) lost() error {
 				return err
 			}
 			if stats.Drops > 0 {
-				return fmt.Errorf("the tap at %s lost %d packets", place, stats.Drops)
+				lost = fmt.Errorf("%w: %d at %s", errLost, stats.Drops, place)
 			}
 		}
 	}
-	return nil
+	return lost
 }
+
+var errLost = errors.New("a tap lost packets")
 
 // wait sleeps until something reaches a place whose mark is missing.
 func (n *node) wait(missing map[seen]string) error {

@@ -13,26 +13,12 @@ import (
 // object is a manifest or a part of one.
 type object = map[string]any
 
+const calico = "projectcalico.org/v3"
+
 // Manifests is the world as the YAML that a user would write.
 func (w *World) Manifests() []byte {
-	var all []object
-	for _, ns := range w.Namespaces {
-		all = append(all, object{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("", ns.Name, ns.Labels)})
-	}
-	for _, p := range w.Pods {
-		all = append(all, p.manifest())
-	}
-	for _, t := range w.Tiers {
-		spec := object{}
-		put(spec, "order", t.Order, t.Order != nil)
-		put(spec, "defaultAction", t.DefaultAction, t.DefaultAction != "")
-		all = append(all, object{"apiVersion": "projectcalico.org/v3", "kind": "Tier", "metadata": metadata("", t.Name, nil), "spec": spec})
-	}
-	for _, p := range w.Policies {
-		all = append(all, p.manifest())
-	}
 	var out bytes.Buffer
-	for i, o := range all {
+	for i, o := range w.objects() {
 		text, err := yaml.Marshal(o)
 		if err != nil {
 			panic(fmt.Sprintf("prove: a world of plain values does not marshal: %v", err))
@@ -45,42 +31,66 @@ func (w *World) Manifests() []byte {
 	return out.Bytes()
 }
 
-func (p *Pod) manifest() object {
-	spec := object{
-		"nodeName":           p.Node,
-		"serviceAccountName": p.ServiceAccount,
-		"containers":         []object{{"name": "main", "image": "example.invalid/main"}},
+func (w *World) objects() []object {
+	var all []object
+	for _, ns := range w.Namespaces {
+		all = append(all, object{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("", ns.Name, ns.Labels)})
 	}
-	put(spec, "hostNetwork", true, p.HostNetwork)
-	status := object{"phase": "Running"}
-	if p.Finished {
-		status["phase"] = "Succeeded"
+	for _, a := range w.Accounts {
+		all = append(all, object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(a.Namespace, a.Name, a.Labels)})
 	}
-	var ips []object
-	for _, a := range p.Addrs {
-		ips = append(ips, object{"ip": a.String()})
+	for _, p := range w.Pods {
+		all = append(all, p.manifest())
 	}
-	if len(ips) > 0 {
-		status["podIP"], status["podIPs"] = p.Addrs[0].String(), ips
+	for _, s := range w.Services {
+		all = append(all, s.manifests()...)
 	}
-	return object{"apiVersion": "v1", "kind": "Pod", "metadata": metadata(p.Namespace, p.Name, p.Labels), "spec": spec, "status": status}
+	for _, s := range w.Sets {
+		all = append(all, s.manifest())
+	}
+	for _, h := range w.HostEndpoints {
+		all = append(all, h.manifest())
+	}
+	for _, t := range w.Tiers {
+		spec := object{}
+		put(spec, "order", t.Order, t.Order != nil)
+		put(spec, "defaultAction", t.DefaultAction, t.DefaultAction != "")
+		all = append(all, object{"apiVersion": calico, "kind": "Tier", "metadata": metadata("", t.Name, nil), "spec": spec})
+	}
+	for _, p := range w.Policies {
+		all = append(all, p.manifest())
+	}
+	return all
 }
 
 func (p *Policy) manifest() object {
 	meta := metadata(p.Namespace, p.Name, nil)
-	if p.Kube != nil {
-		return object{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta, "spec": p.Kube.manifest()}
-	}
 	spec := object{}
+	switch {
+	case p.Kube != nil && p.Kind.Staged():
+		if p.StagedAction != "Delete" {
+			spec = p.Kube.manifest()
+		}
+		put(spec, "stagedAction", p.StagedAction, p.StagedAction != "")
+		return object{"apiVersion": calico, "kind": string(p.Kind), "metadata": meta, "spec": spec}
+	case p.Kube != nil:
+		return object{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta, "spec": p.Kube.manifest()}
+	case p.Cluster != nil:
+		return object{"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": meta, "spec": p.Cluster.manifest()}
+	}
 	put(spec, "tier", p.Tier, p.Tier != "")
 	put(spec, "order", p.Order, p.Order != nil)
 	put(spec, "types", typeNames(p.Types), p.Types != nil)
 	put(spec, "selector", p.Selector.text(), p.Selector != nil)
 	put(spec, "namespaceSelector", p.NamespaceSelector.text(), p.NamespaceSelector != nil)
+	put(spec, "serviceAccountSelector", p.ServiceAccountSelector.text(), p.ServiceAccountSelector != nil)
+	put(spec, "applyOnForward", true, p.ApplyOnForward)
+	put(spec, "doNotTrack", true, p.DoNotTrack)
+	put(spec, "preDNAT", true, p.PreDNAT)
 	put(spec, "stagedAction", p.StagedAction, p.StagedAction != "")
 	put(spec, "ingress", ruleManifests(p.Ingress), len(p.Ingress) > 0)
 	put(spec, "egress", ruleManifests(p.Egress), len(p.Egress) > 0)
-	return object{"apiVersion": "projectcalico.org/v3", "kind": string(p.Kind), "metadata": meta, "spec": spec}
+	return object{"apiVersion": calico, "kind": string(p.Kind), "metadata": meta, "spec": spec}
 }
 
 func ruleManifests(rules []Rule) []object {
@@ -90,6 +100,9 @@ func ruleManifests(rules []Rule) []object {
 		put(o, "ipVersion", r.IPVersion, r.IPVersion != 0)
 		put(o, "protocol", r.Protocol.value(), r.Protocol != nil)
 		put(o, "notProtocol", r.NotProtocol.value(), r.NotProtocol != nil)
+		put(o, "icmp", r.ICMP.manifest(), r.ICMP != nil)
+		put(o, "notICMP", r.NotICMP.manifest(), r.NotICMP != nil)
+		put(o, "http", object{"methods": []string{"GET"}, "paths": []object{{"exact": "/a"}, {"prefix": "/b"}}}, r.HTTP)
 		source, destination := r.Source.manifest(), r.Destination.manifest()
 		put(o, "source", source, len(source) > 0)
 		put(o, "destination", destination, len(destination) > 0)
@@ -105,63 +118,26 @@ func (e Entity) manifest() object {
 	put(o, "selector", e.Selector.text(), e.Selector != nil)
 	put(o, "notSelector", e.NotSelector.text(), e.NotSelector != nil)
 	put(o, "namespaceSelector", e.NamespaceSelector.text(), e.NamespaceSelector != nil)
+	if a := e.ServiceAccounts; a != nil {
+		match := object{}
+		put(match, "names", a.Names, len(a.Names) > 0)
+		put(match, "selector", a.Selector.text(), a.Selector != nil)
+		o["serviceAccounts"] = match
+	}
+	if s := e.Service; s != nil {
+		o["services"] = metadata(s.Namespace, s.Name, nil)
+	}
 	put(o, "ports", portNames(e.Ports), len(e.Ports) > 0)
 	put(o, "notPorts", portNames(e.NotPorts), len(e.NotPorts) > 0)
 	return o
 }
 
-func (k *KubePolicy) manifest() object {
-	spec := object{"podSelector": k.PodSelector.manifest()}
-	put(spec, "policyTypes", typeNames(k.Types), k.Types != nil)
-	put(spec, "ingress", kubeRules(k.Ingress, "from"), len(k.Ingress) > 0)
-	put(spec, "egress", kubeRules(k.Egress, "to"), len(k.Egress) > 0)
-	return spec
-}
-
-func kubeRules(rules []KubeRule, side string) []object {
-	out := make([]object, len(rules))
-	for i, r := range rules {
-		var peers, ports []object
-		for _, p := range r.Peers {
-			peer := object{}
-			if p.Block.IsValid() {
-				block := object{"cidr": p.Block.String()}
-				put(block, "except", netNames(p.Except), len(p.Except) > 0)
-				peer["ipBlock"] = block
-			}
-			if p.PodSelector != nil {
-				peer["podSelector"] = p.PodSelector.manifest()
-			}
-			if p.NamespaceSelector != nil {
-				peer["namespaceSelector"] = p.NamespaceSelector.manifest()
-			}
-			peers = append(peers, peer)
-		}
-		for _, p := range r.Ports {
-			port := object{}
-			put(port, "protocol", p.Protocol, p.Protocol != "")
-			put(port, "port", p.Port, p.Port != 0)
-			put(port, "endPort", p.EndPort, p.EndPort != 0)
-			ports = append(ports, port)
-		}
-		o := object{}
-		put(o, side, peers, len(peers) > 0)
-		put(o, "ports", ports, len(ports) > 0)
-		out[i] = o
+func (i *ICMP) manifest() object {
+	if i == nil {
+		return nil
 	}
-	return out
-}
-
-func (s LabelSelector) manifest() object {
-	o := object{}
-	put(o, "matchLabels", s.MatchLabels, len(s.MatchLabels) > 0)
-	var expressions []object
-	for _, e := range s.Expressions {
-		x := object{"key": e.Key, "operator": e.Operator}
-		put(x, "values", e.Values, len(e.Values) > 0)
-		expressions = append(expressions, x)
-	}
-	put(o, "matchExpressions", expressions, len(expressions) > 0)
+	o := object{"type": i.Type}
+	put(o, "code", i.Code, i.Code >= 0)
 	return o
 }
 
@@ -212,11 +188,16 @@ func netNames(nets []netip.Prefix) []string {
 	return out
 }
 
-func portNames(ports []PortRange) []any {
+func portNames(ports []Port) []any {
 	out := make([]any, len(ports))
 	for i, p := range ports {
-		if out[i] = p.Min; p.Min != p.Max {
+		switch {
+		case p.Name != "":
+			out[i] = p.Name
+		case p.Min != p.Max:
 			out[i] = fmt.Sprintf("%d:%d", p.Min, p.Max)
+		default:
+			out[i] = p.Min
 		}
 	}
 	return out

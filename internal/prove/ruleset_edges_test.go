@@ -17,7 +17,7 @@ func TestS31_UnknownIsClosedInTheRules(t *testing.T) {
 	linkLocal := addresses("169.254.7.7", "fe80::7")
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		v := drawServices(t)[0]
+		v := drawWires(t)[0]
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		for _, e := range w.Ends() {
 			sources := append([]netip.Addr{e.Addr}, linkLocal...)
@@ -45,7 +45,7 @@ func (n *nodeRules) interfaces() []string {
 // closedBehind sends from an address through an interface to everywhere, and
 // to the node itself, and expects nothing to pass unless the address is that
 // of the interface's pod.
-func (n *nodeRules) closedBehind(t fataler, iface string, source netip.Addr, v [2]int) {
+func (n *nodeRules) closedBehind(t fataler, iface string, source netip.Addr, v Wire) {
 	t.Helper()
 	for _, p := range n.Endpoints() {
 		for _, a := range p.Addrs {
@@ -54,7 +54,7 @@ func (n *nodeRules) closedBehind(t fataler, iface string, source netip.Addr, v [
 			}
 		}
 	}
-	if !fits(source, v[0]) || v[0] == 58 {
+	if !fits(source, v.Protocol) || v.Protocol == 58 {
 		return // which ICMPv6 passes between a pod and its host is S23's
 	}
 	for _, to := range n.Ends() {
@@ -74,12 +74,12 @@ func (n *nodeRules) closedBehind(t fataler, iface string, source netip.Addr, v [
 func TestS12_PodAndItsHostInTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawServices(t)
+		services := drawWires(t)
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		for _, e := range w.PodEnds() {
 			for _, host := range hostAddrs {
 				for _, v := range services {
-					if !e.Addr.IsValid() || e.Addr.Is4() != host.Is4() || !fits(host, v[0]) {
+					if !e.Addr.IsValid() || e.Addr.Is4() != host.Is4() || !fits(host, v.Protocol) {
 						continue
 					}
 					want := n.expect(e, End{Addr: host}, v)
@@ -97,13 +97,13 @@ func TestS12_PodAndItsHostInTheRules(t *testing.T) {
 func TestS11_ConnectionsNotPacketsInTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		v := drawServices(t)[0]
+		v := drawWires(t)[0]
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		n.connections(func(source, destination End) {
-			if !fits(source.Addr, v[0]) {
+			if !fits(source.Addr, v.Protocol) {
 				return
 			}
-			what := fmt.Sprintf("%s to %s, protocol %d", source, destination, v[0])
+			what := fmt.Sprintf("%s to %s, protocol %d", source, destination, v.Protocol)
 			for state, accept := range map[uint32]bool{
 				ruleset.StateEstablished: true, ruleset.StateRelated: true, ruleset.StateInvalid: false,
 			} {

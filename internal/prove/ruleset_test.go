@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -82,9 +83,9 @@ type expectation struct {
 
 // expect judges one new connection as the node sees it: the egress of its own
 // source, then the ingress of its own destination (S10).
-func (n *nodeRules) expect(source, destination End, v [2]int) expectation {
+func (n *nodeRules) expect(source, destination End, v Wire) expectation {
 	e := expectation{packet: packetOf(source, destination, v), accept: true,
-		what: fmt.Sprintf("%s to %s, protocol %d, port %d", source, destination, v[0], v[1])}
+		what: fmt.Sprintf("%s to %s, protocol %d, port %d, source port %d", source, destination, v.Protocol, v.Port, v.SourcePort)}
 	if source.Pod != nil && source.Pod == destination.Pod {
 		return e // S32
 	}
@@ -98,7 +99,7 @@ func (n *nodeRules) expect(source, destination End, v [2]int) expectation {
 		if local.Pod == nil || local.Pod.Node != "node" || e.by != nil {
 			return
 		}
-		a := n.Judge(Scope{}, Packet{Direction: dir, Local: local, Peer: peer, Protocol: v[0], Port: v[1]})
+		a := n.Judge(Scope{}, Packet{Direction: dir, Local: local, Peer: peer}.Over(v))
 		e.logs = append(e.logs, a.Logs...)
 		if a.Action != policy.Allow {
 			e.accept, e.by, e.dir = false, &a.By, dir
@@ -113,18 +114,20 @@ func (n *nodeRules) closed(a netip.Addr) bool {
 	return slices.ContainsFunc(n.in.LocalCIDRs, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-func packetOf(source, destination End, v [2]int) ruleset.Packet {
+func packetOf(source, destination End, v Wire) ruleset.Packet {
 	p := ruleset.Packet{
 		IIF: interfaceOf(source), OIF: interfaceOf(destination), Src: source.Addr, Dst: destination.Addr,
-		Protocol: policy.Protocol(v[0]), SPort: 40000, DPort: uint16(v[1]), HopLimit: 63, State: ruleset.StateNew,
+		Protocol: policy.Protocol(v.Protocol), HopLimit: 63, State: ruleset.StateNew,
 	}
-	switch v[0] {
+	switch v.Protocol {
 	case 6:
 		p.TCPFlags = 2 // SYN
-	case 1:
-		p.ICMPType = 8
-	case 58:
-		p.ICMPType = 128
+	}
+	switch v.Protocol {
+	case 1, 58:
+		p.ICMPType, p.ICMPCode = policy.ICMPTypeCode(uint16(v.Port))
+	case 6, 17, 132, 136:
+		p.SPort, p.DPort = uint16(cmp.Or(v.SourcePort, tier.AssumedSourcePort)), uint16(v.Port)
 	}
 	return p
 }
@@ -209,7 +212,7 @@ func TestTracerAgreesWithOracle(t *testing.T) {
 		if rapid.Bool().Draw(t, "spread") {
 			w.spread(t)
 		}
-		services := drawServices(t)
+		services := drawWires(t)
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		n.checkAll(t, services, &packets)
 	})
@@ -219,11 +222,11 @@ func TestTracerAgreesWithOracle(t *testing.T) {
 	}
 }
 
-func (n *nodeRules) checkAll(t fataler, services [][2]int, packets *int) {
+func (n *nodeRules) checkAll(t fataler, services []Wire, packets *int) {
 	t.Helper()
 	n.connections(func(source, destination End) {
 		for _, v := range services {
-			if fits(source.Addr, v[0]) {
+			if fits(source.Addr, v.Protocol) {
 				*packets++
 				n.check(t, n.expect(source, destination, v))
 			}
@@ -237,7 +240,7 @@ func TestRulesAfterEditsEqualRulesFromScratch(t *testing.T) {
 	packets := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawServices(t)[:3]
+		services := drawWires(t)[:3]
 		s := newSubject(t, w, nil)
 		n := compileNode(t, s, nil)
 		for range 3 {

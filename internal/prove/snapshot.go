@@ -8,7 +8,7 @@ import (
 
 // Snapshot reads the world's manifests the way the product does. The world is
 // valid but for policies in a tier that does not exist (S13), so any other
-// fault is an error. prev is the snapshot before an edit, or nil.
+// fault but a warning is an error. prev is the snapshot before an edit, or nil.
 func (w *World) Snapshot(prev *policy.Snapshot) (*policy.Snapshot, error) {
 	resources, faults := policy.Decode("world.yaml", w.Manifests())
 	if err := faults.Err(); err != nil {
@@ -19,7 +19,7 @@ func (w *World) Snapshot(prev *policy.Snapshot) (*policy.Snapshot, error) {
 		rev = prev.Revision + 1
 	}
 	snap, faults := policy.NewSnapshot(rev, resources, prev)
-	for _, f := range faults {
+	for _, f := range faults.Errors() {
 		if !w.inMissingTier(f.Key) {
 			return nil, fmt.Errorf("snapshot: %w", f)
 		}

@@ -16,7 +16,7 @@ func TestTouchedContract(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := Worlds().Draw(t, "world")
 		after := Edited(before).Draw(t, "edited")
-		services := drawServices(t)
+		services := drawWires(t)
 		old := newSubject(t, before, nil)
 		s := newSubject(t, after, old)
 		if s.model.Epoch() != old.model.Epoch() {
@@ -39,8 +39,8 @@ func TestTouchedContract(t *testing.T) {
 					}
 					spared++
 					for _, v := range services {
-						x := Packet{Direction: dir, Local: was, Peer: oldPeer, Protocol: v[0], Port: v[1]}
-						y := Packet{Direction: dir, Local: local, Peer: peer, Protocol: v[0], Port: v[1]}
+						x := Packet{Direction: dir, Local: was, Peer: oldPeer}.Over(v)
+						y := Packet{Direction: dir, Local: local, Peer: peer}.Over(v)
 						if p, q := before.Judge(Scope{}, x), after.Judge(Scope{}, y); !sameAnswer(p, q) {
 							t.Fatalf("said not to be touched, but before %+v\nand after %+v\n%s\n\nBefore the edit:\n%s",
 								p, q, after.describe(Scope{}, y), before.Manifests())

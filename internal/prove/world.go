@@ -1,5 +1,5 @@
 // Package prove holds what netpol is proved with: random small worlds of
-// namespaces, pods, tiers and policies, and an oracle that judges connections
+// everything that a verdict depends on, and an oracle that judges connections
 // in them.
 //
 // The oracle is written from the text of the policy semantics (S1 to S28)
@@ -14,16 +14,18 @@ package prove
 import (
 	"fmt"
 	"net/netip"
-
-	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // World is everything that a verdict depends on, as a user would say it.
 type World struct {
-	Namespaces []*Namespace
-	Pods       []*Pod
-	Tiers      []*Tier
-	Policies   []*Policy
+	Namespaces    []*Namespace
+	Accounts      []*Account
+	Pods          []*Pod
+	Services      []*Service
+	Sets          []*Set
+	HostEndpoints []*HostEndpoint
+	Tiers         []*Tier
+	Policies      []*Policy
 }
 
 // GoString keeps failure reports short: they print the manifests.
@@ -38,6 +40,13 @@ type Namespace struct {
 	Labels map[string]string
 }
 
+// Account is a service account that is written down. Pods may name one that
+// is not: then it has no labels.
+type Account struct {
+	Namespace, Name string
+	Labels          map[string]string
+}
+
 // Pod is a pod. A pod on the host network or one that has finished is no
 // endpoint (S12): its address is nobody's.
 type Pod struct {
@@ -49,6 +58,11 @@ type Pod struct {
 	Addrs          []netip.Addr
 	HostNetwork    bool
 	Finished       bool
+	Containers     []Container
+	// Created is in seconds after some moment, Terminating says that the pod
+	// is on its way out: both matter where two pods claim one address (S35).
+	Created     int
+	Terminating bool
 }
 
 // ID is namespace/name.
@@ -57,109 +71,69 @@ func (p *Pod) ID() string { return p.Namespace + "/" + p.Name }
 // Endpoint says whether policies see the pod (S12).
 func (p *Pod) Endpoint() bool { return !p.HostNetwork && !p.Finished }
 
-// Tier is a tier as written down. DefaultAction may be empty.
-type Tier struct {
-	Name          string
-	Order         *float64
-	DefaultAction string
+// Container is one container of a pod with the ports that it declares.
+type Container struct {
+	Role  Role
+	Ports []ContainerPort
 }
 
-// Policy is any kind of policy as written down.
-type Policy struct {
-	Kind      policy.Kind
-	Namespace string // empty for global kinds
-	Name      string
-	Tier      string // empty: not given
-	Order     *float64
-	// Types is nil where the manifest has none (S3).
-	Types             []policy.Direction
-	Selector          *Expr
-	NamespaceSelector *Expr
-	StagedAction      string // empty: not given, which is Set
-	Ingress, Egress   []Rule
-	// Kube is set for KindKubernetesNetworkPolicy only, and then Selector,
-	// Order, Tier and the rules above are not used.
-	Kube *KubePolicy
+// Role is what a container is in its pod.
+type Role string
+
+// The roles. What runs beside the others is a sidecar; an init container is
+// gone before the others start, so that its ports are nobody's (S21).
+const (
+	RoleMain    Role = "main"
+	RoleSidecar Role = "sidecar"
+	RoleInit    Role = "init"
+)
+
+// ContainerPort is a declared port. Protocol "" is TCP.
+type ContainerPort struct {
+	Name     string
+	Protocol string
+	Number   int
 }
 
-// Key names the policy.
-func (p *Policy) Key() policy.Key {
-	return policy.Key{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name}
+// Service is a Kubernetes Service: its endpoints are the pods that Selector
+// matches, and what Slices say.
+type Service struct {
+	Namespace, Name string
+	Selector        map[string]string
+	Ports           []ServicePort
+	Slices          []Slice
+	// Legacy writes Slices as Endpoints.
+	Legacy bool
 }
 
-// Rules are the rules of a direction.
-func (p *Policy) Rules(dir policy.Direction) []Rule {
-	if dir == policy.Ingress {
-		return p.Ingress
-	}
-	return p.Egress
+// ServicePort leads to the container port of a number, or of a name; neither
+// is the same number. Protocol "" is TCP.
+type ServicePort struct {
+	Name, Protocol string
+	Port           int
+	Target         int
+	TargetName     string
 }
 
-// Rule is one rule. Criteria that are not given are zero.
-type Rule struct {
-	Action      policy.Action
-	IPVersion   int
-	Protocol    *Protocol
-	NotProtocol *Protocol
-	Source      Entity
-	Destination Entity
+// Slice is an EndpointSlice: addresses of one family and their ports.
+type Slice struct {
+	Addrs []netip.Addr
+	Ready bool
+	Ports []ContainerPort
 }
 
-// Protocol is a protocol by name or, where Name is empty, by number.
-type Protocol struct {
+// Set is a NetworkSet, or without a namespace a GlobalNetworkSet (S18).
+type Set struct {
+	Namespace, Name string
+	Labels          map[string]string
+	Nets            []netip.Prefix
+}
+
+// HostEndpoint is a node's interface; Addrs are its expectedIPs.
+type HostEndpoint struct {
 	Name   string
-	Number int
-}
-
-// Entity is one side of a rule.
-type Entity struct {
-	Nets, NotNets     []netip.Prefix
-	Selector          *Expr
-	NotSelector       *Expr
-	NamespaceSelector *Expr
-	Ports, NotPorts   []PortRange
-}
-
-// PortRange is a port, or a range from Min to Max, both included.
-type PortRange struct{ Min, Max int }
-
-// KubePolicy is the spec of a networking.k8s.io/v1 NetworkPolicy.
-type KubePolicy struct {
-	PodSelector LabelSelector
-	// Types is nil where the manifest has none (S4).
-	Types           []policy.Direction
-	Ingress, Egress []KubeRule
-}
-
-// KubeRule allows Peers on Ports; none given means any.
-type KubeRule struct {
-	Peers []KubePeer
-	Ports []KubePort
-}
-
-// KubePeer is one peer: an IPBlock, or one or both selectors.
-type KubePeer struct {
-	PodSelector, NamespaceSelector *LabelSelector
-	Block                          netip.Prefix // invalid: not given
-	Except                         []netip.Prefix
-}
-
-// KubePort is a port. Protocol "" is TCP, Port 0 any port, EndPort 0 none.
-type KubePort struct {
-	Protocol      string
-	Port, EndPort int
-}
-
-// LabelSelector is Kubernetes' own kind of selector.
-type LabelSelector struct {
-	MatchLabels map[string]string
-	Expressions []LabelExpression
-}
-
-// LabelExpression has the operator In, NotIn, Exists or DoesNotExist.
-type LabelExpression struct {
-	Key, Operator string
-	Values        []string
+	Labels map[string]string
+	Addrs  []netip.Addr
 }
 
 // namespace finds a namespace of the world.
@@ -167,6 +141,26 @@ func (w *World) namespace(name string) *Namespace {
 	for _, ns := range w.Namespaces {
 		if ns.Name == name {
 			return ns
+		}
+	}
+	return nil
+}
+
+// account is the labels of a service account, none if it is not written down.
+func (w *World) account(namespace, name string) map[string]string {
+	for _, a := range w.Accounts {
+		if a.Namespace == namespace && a.Name == name {
+			return a.Labels
+		}
+	}
+	return nil
+}
+
+// service finds a Service of the world.
+func (w *World) service(namespace, name string) *Service {
+	for _, s := range w.Services {
+		if s.Namespace == namespace && s.Name == name {
+			return s
 		}
 	}
 	return nil
