@@ -12,11 +12,12 @@ import (
 const profilePrefix = "kns."
 
 var wireKinds = map[policy.Kind]flowpb.PolicyKind{
-	policy.KindNetworkPolicy:             flowpb.PolicyKind_CalicoNetworkPolicy,
-	policy.KindGlobalNetworkPolicy:       flowpb.PolicyKind_GlobalNetworkPolicy,
-	policy.KindStagedNetworkPolicy:       flowpb.PolicyKind_StagedNetworkPolicy,
-	policy.KindStagedGlobalNetworkPolicy: flowpb.PolicyKind_StagedGlobalNetworkPolicy,
-	policy.KindKubernetesNetworkPolicy:   flowpb.PolicyKind_NetworkPolicy,
+	policy.KindNetworkPolicy:                 flowpb.PolicyKind_CalicoNetworkPolicy,
+	policy.KindGlobalNetworkPolicy:           flowpb.PolicyKind_GlobalNetworkPolicy,
+	policy.KindStagedNetworkPolicy:           flowpb.PolicyKind_StagedNetworkPolicy,
+	policy.KindStagedGlobalNetworkPolicy:     flowpb.PolicyKind_StagedGlobalNetworkPolicy,
+	policy.KindStagedKubernetesNetworkPolicy: flowpb.PolicyKind_StagedKubernetesNetworkPolicy,
+	policy.KindKubernetesNetworkPolicy:       flowpb.PolicyKind_NetworkPolicy,
 }
 
 // hitToWire writes the hit that decided; local is the end that it decided for.
@@ -31,12 +32,12 @@ func hitToWire(h policy.Hit, local Peer) *flowpb.PolicyHit {
 		return &flowpb.PolicyHit{
 			Kind: flowpb.PolicyKind_EndOfTier, Tier: h.Tier, Action: actionToWire(h.Action), RuleIndex: -1,
 			Trigger: &flowpb.PolicyHit{
-				Kind: kindToWire(h.Policy.Kind), Namespace: h.Policy.Namespace, Name: h.Policy.Name, Tier: h.Tier,
+				Kind: kindToWire(h.Policy.Kind, h.Tier), Namespace: h.Policy.Namespace, Name: h.Policy.Name, Tier: h.Tier,
 			},
 		}
 	}
 	return &flowpb.PolicyHit{
-		Kind: kindToWire(h.Policy.Kind), Namespace: h.Policy.Namespace, Name: h.Policy.Name, Tier: h.Tier,
+		Kind: kindToWire(h.Policy.Kind, h.Tier), Namespace: h.Policy.Namespace, Name: h.Policy.Name, Tier: h.Tier,
 		Action: actionToWire(h.Action), RuleIndex: int64(h.Rule),
 	}
 }
@@ -56,7 +57,7 @@ func logsToWire(l Logs) []*flowpb.PolicyHit {
 func logsFromWire(trace []*flowpb.PolicyHit) Logs {
 	var hits []policy.Hit
 	for i := 0; i < len(trace)-1; i++ {
-		if w := trace[i]; w.GetAction() == flowpb.Action_ActionUnspecified && w.GetRuleIndex() >= 0 && kindToWire(kindFromWire(w.GetKind())) == w.GetKind() {
+		if w := trace[i]; w.GetAction() == flowpb.Action_ActionUnspecified && w.GetRuleIndex() >= 0 && kindToWire(kindFromWire(w.GetKind()), w.GetTier()) == w.GetKind() {
 			hits = append(hits, policy.Hit{
 				Tier: w.GetTier(), Rule: int(w.GetRuleIndex()), Action: policy.Log,
 				Policy: policy.Key{Kind: kindFromWire(w.GetKind()), Namespace: w.GetNamespace(), Name: w.GetName()},
@@ -85,7 +86,16 @@ func hitFromWire(trace []*flowpb.PolicyHit) policy.Hit {
 	return h
 }
 
-func kindToWire(k policy.Kind) flowpb.PolicyKind { return wireKinds[k] }
+// kindToWire tells the tiers of ClusterNetworkPolicies apart, as Calico does.
+func kindToWire(k policy.Kind, tier string) flowpb.PolicyKind {
+	switch {
+	case k == policy.KindClusterNetworkPolicy && tier == "kube-baseline":
+		return flowpb.PolicyKind_ClusterNetworkPolicyBaselineTier
+	case k == policy.KindClusterNetworkPolicy:
+		return flowpb.PolicyKind_ClusterNetworkPolicyAdminTier
+	}
+	return wireKinds[k]
+}
 
 // kindFromWire keeps the names of kinds that netpol does not judge.
 func kindFromWire(w flowpb.PolicyKind) policy.Kind {
@@ -94,8 +104,11 @@ func kindFromWire(w flowpb.PolicyKind) policy.Kind {
 			return k
 		}
 	}
-	if w == flowpb.PolicyKind_KindUnspecified {
+	switch w {
+	case flowpb.PolicyKind_KindUnspecified:
 		return ""
+	case flowpb.PolicyKind_ClusterNetworkPolicyAdminTier, flowpb.PolicyKind_ClusterNetworkPolicyBaselineTier:
+		return policy.KindClusterNetworkPolicy
 	}
 	return policy.Kind(w.String())
 }
