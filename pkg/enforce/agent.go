@@ -12,62 +12,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
 	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
-
-// The nflog groups: refusals apart from Log rules, so that a flood of one
-// can't starve the other.
-const (
-	DenyGroup = 4711
-	LogGroup  = 4712
-)
-
-// Source is where the agent reads resources from.
-type Source interface {
-	// Watch sends the state at once and after every change.
-	Watch(ctx context.Context) (<-chan cluster.State, error)
-	// Reload returns when what was written before the call is in Snapshot.
-	Reload(ctx context.Context) error
-	Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error)
-}
-
-// Options say what an agent enforces and where.
-type Options struct {
-	Source Source
-	// Node is the name of the node; the pods on it are the agent's.
-	Node string
-	// InterfacePrefix is how the host's ends of pod interfaces begin.
-	InterfacePrefix string
-	// PodCIDRs are the addresses of this node's pods, known and unknown ones.
-	PodCIDRs []netip.Prefix
-	// KeepEstablished leaves live connections alone that a change forbids, as
-	// Calico's agent does; otherwise they are cut (S11).
-	KeepEstablished bool
-	// Socket is the unix socket that the agent answers on.
-	Socket string
-	// Version of the program, for status.
-	Version string
-	Log     *slog.Logger
-	// LogLines are what Log rules write (S7).
-	LogLines LogLines
-	Now      func() time.Time
-
-	// Tests shorten these; Run sets what is zero.
-	cutFor, looseFor time.Duration
-}
 
 // Agent enforces policies on one node.
 type Agent struct {
@@ -78,6 +34,7 @@ type Agent struct {
 
 	history  history
 	live     *live
+	memo     memo
 	places   atomic.Pointer[places]
 	services atomic.Pointer[serviceIndex]
 	setNames atomic.Pointer[flow.SetNames]
@@ -155,26 +112,6 @@ func Run(ctx context.Context, opts Options) error {
 		return nil
 	}
 	return err
-}
-
-// takeOverFor is how long a former agent may take to end.
-const takeOverFor = 10 * time.Second
-
-// takeOver tries again for a while what a former agent has not let go of yet.
-func takeOver(ctx context.Context, log *slog.Logger, try func() error) error {
-	told := false
-	for end := time.Now().Add(takeOverFor); ; {
-		err := try()
-		busy := errors.Is(err, nft.ErrInUse) || errors.Is(err, collect.ErrGroupTaken)
-		if !busy || ctx.Err() != nil || time.Now().After(end) {
-			return err
-		}
-		if !told {
-			log.Info("waiting for a former agent to end", "reason", err)
-			told = true
-		}
-		pause(ctx, 20*time.Millisecond)
-	}
 }
 
 func (a *Agent) run(ctx context.Context) error {

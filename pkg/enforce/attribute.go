@@ -11,17 +11,6 @@ import (
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// tuple is a connection as the forward hook sees it (destination translated,
-// source not yet), with the destination that the client dialled.
-type tuple struct {
-	protocol         policy.Protocol // ICMP's ports are as in collect.Connection.Forward
-	src, dst         netip.Addr
-	srcPort, dstPort uint16
-	dialled          netip.AddrPort // zero: not known
-}
-
-func (t *tuple) source() source { return source{t.protocol, t.src, t.srcPort} }
-
 // attributed is what one end reports of a connection.
 type attributed struct {
 	key  flow.Key
@@ -34,7 +23,11 @@ type attributed struct {
 // allowed at time t: one record for each end that is a pod of this node
 // (S10), with the verdict of the revision that was in force.
 func (a *Agent) attribute(t *tuple, at time.Time) []attributed {
-	return a.reports(t, func(dir policy.Direction) (enforced, pending tier.Verdict, agreed bool) {
+	r, ok := a.history.latest()
+	if !ok {
+		return nil
+	}
+	return a.reports(r.model, t, func(dir policy.Direction) (enforced, pending tier.Verdict, agreed bool) {
 		return a.history.judge(at, a.ask(t, dir), func(v tier.Verdict) bool { return v.Action == policy.Allow })
 	})
 }
@@ -45,8 +38,13 @@ func (a *Agent) rejudge(t *tuple) []attributed {
 	if !ok {
 		return nil
 	}
-	return a.reports(t, func(dir policy.Direction) (enforced, pending tier.Verdict, agreed bool) {
-		enforced, pending = a.ask(t, dir)(r.model)
+	return a.present(r.model, t)
+}
+
+// present is what a model says of a connection, whatever was observed.
+func (a *Agent) present(m *tier.Model, t *tuple) []attributed {
+	return a.reports(m, t, func(dir policy.Direction) (enforced, pending tier.Verdict, agreed bool) {
+		enforced, pending = a.ask(t, dir)(m)
 		return enforced, pending, true
 	})
 }
@@ -82,15 +80,12 @@ func (a *Agent) eachEnd(m *tier.Model, t *tuple, f func(dir policy.Direction, fr
 	}
 }
 
-// reports makes a record for each end that this node judges.
-func (a *Agent) reports(t *tuple, judge func(policy.Direction) (enforced, pending tier.Verdict, agreed bool)) []attributed {
-	r, ok := a.history.latest()
-	if !ok {
-		return nil
-	}
+// reports makes a record for each end that this node judges, with the names
+// that a model knows.
+func (a *Agent) reports(m *tier.Model, t *tuple, judge func(policy.Direction) (enforced, pending tier.Verdict, agreed bool)) []attributed {
 	var out []attributed
-	a.eachEnd(r.model, t, func(dir policy.Direction, fromHost bool) {
-		rec := a.record(r.model, t, dir)
+	a.eachEnd(m, t, func(dir policy.Direction, fromHost bool) {
+		rec := a.record(m, t, dir)
 		if fromHost {
 			rec.key.Enforced = policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
 			rec.key.Pending, rec.agreed = rec.key.Enforced, true

@@ -101,6 +101,9 @@ func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
 	forth, back := cutKeys{}, cutKeys{}
 	for _, c := range conns {
 		t := &c.tuple
+		if t.icmp() {
+			continue // an answer alone begins no connection, so deleting cuts
+		}
 		forth.add(t.src, t.dst, t.protocol, t.srcPort, t.dstPort)
 		back.add(t.dst, t.src, t.protocol, t.dstPort, t.srcPort)
 	}

@@ -9,16 +9,40 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // liveConn is a connection that is open, as the agent reported it.
 type liveConn struct {
-	conn    collect.Connection
-	tuple   tuple
-	reports []*flow.Key // one for each end that this node judges
+	id    uint32 // conntrack's
+	zone  uint16
+	tuple tuple
+	// reports has one for each end that this node judges. Many connections
+	// share the list.
+	reports []*flow.Key
 	// Names of the pods at the ends, "" where there is none: a connection
 	// whose end has become another pod, or none, is not judged again.
 	from, to string
+}
+
+// entry names the connection to conntrack.
+func (c *liveConn) entry() *collect.Connection {
+	t := &c.tuple
+	out := &collect.Connection{ID: c.id, Zone: c.zone, Protocol: uint8(t.protocol)}
+	out.Original = collect.Tuple{Src: t.src, Dst: t.dst}
+	if t.dialled.IsValid() {
+		out.Original.Dst = t.dialled.Addr()
+	}
+	if t.icmp() {
+		out.ICMPID = t.srcPort
+		out.ICMPType, out.ICMPCode = policy.ICMPTypeCode(t.dstPort)
+		return out
+	}
+	out.Original.SrcPort, out.Original.DstPort = t.srcPort, t.dstPort
+	if t.dialled.IsValid() {
+		out.Original.DstPort = t.dialled.Port()
+	}
+	return out
 }
 
 // liveKey names a connection among those that are open.
@@ -30,9 +54,8 @@ type liveKey struct {
 
 func liveKeyOf(c *collect.Connection) liveKey { return liveKey{c.ID, c.Protocol, c.Original} }
 
-// live is the connections that are open now, by what conntrack
-// calls them. Keys are kept
-// once each, since many connections share one.
+// live is the connections that are open now, by what conntrack calls them.
+// Keys are kept once each, since many connections share one.
 type live struct {
 	mu   sync.Mutex
 	open map[liveKey]*liveConn
@@ -59,17 +82,24 @@ func (l *live) share(k flow.Key) *flow.Key {
 	return p
 }
 
-// add remembers a connection; false if it is known already (the kernel told
-// of it twice).
-func (l *live) add(c *liveConn, records []attributed) bool {
+// shared are the records' keys.
+func (l *live) shared(records []attributed) []*flow.Key {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k := liveKeyOf(&c.conn)
+	keys := make([]*flow.Key, len(records))
+	for i := range records {
+		keys[i] = l.share(records[i].key)
+	}
+	return keys
+}
+
+// add remembers a connection; false if it is known already (the kernel told
+// of it twice).
+func (l *live) add(k liveKey, c *liveConn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if _, ok := l.open[k]; ok {
 		return false
-	}
-	for i := range records {
-		c.reports = append(c.reports, l.share(records[i].key))
 	}
 	l.open[k] = c
 	return true
@@ -110,7 +140,7 @@ func (l *live) list() []*liveConn {
 func (l *live) update(c *liveConn, records []attributed, moved func(before, after *flow.Key, ends flow.Ends)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[liveKeyOf(&c.conn)] != c {
+	if l.open[liveKeyOf(c.entry())] != c {
 		return
 	}
 	for i := range c.reports {
@@ -123,6 +153,7 @@ func (l *live) update(c *liveConn, records []attributed, moved func(before, afte
 		records[j].key.Probe = before.Probe
 		after := l.share(records[j].key)
 		if *after != *before {
+			c.reports = slices.Clone(c.reports)
 			c.reports[i] = after
 			moved(before, after, records[j].ends)
 		}

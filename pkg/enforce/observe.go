@@ -4,15 +4,11 @@ package enforce
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
-	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -97,35 +93,38 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 		a.connectionEnded(e)
 		return
 	}
-	f := e.Forward()
-	c := &liveConn{conn: e.Connection, tuple: tuple{
-		protocol: policy.Protocol(e.Protocol), src: f.Src.Unmap(), dst: f.Dst.Unmap(), srcPort: f.SrcPort, dstPort: f.DstPort,
-	}}
-	if e.Original.Dst != e.Reply.Src || e.Original.DstPort != e.Reply.SrcPort {
-		c.tuple.dialled = netip.AddrPortFrom(e.Original.Dst.Unmap(), e.Original.DstPort)
+	c := &liveConn{id: e.ID, zone: e.Zone, tuple: tupleOf(&e.Connection)}
+	known, in := a.recall(&c.tuple, e.At)
+	doubt := known == nil
+	if doubt && in != nil {
+		known = a.learn(&c.tuple, in)
+		doubt = known == nil
 	}
-	records := a.attribute(&c.tuple, e.At)
-	if len(records) == 0 {
+	if doubt {
+		known = a.report(&c.tuple, e.At)
+	}
+	if len(known.records) == 0 {
 		return // neither end is a pod of this node
 	}
-	r, _ := a.history.latest()
-	c.from, c.to = podName(r.model.Owner(c.tuple.src)), podName(r.model.Owner(c.tuple.dst))
-	if !a.live.add(c, records) {
+	c.reports, c.from, c.to = known.keys, known.from, known.to
+	if !a.live.add(liveKeyOf(&e.Connection), c) {
 		return
 	}
 	// It may have begun under a policy that has been replaced since, while it
 	// was not yet among the live ones that were judged again then.
-	if a.denies(&c.tuple) {
-		a.judgeAgain()
+	if doubt || a.history.settled(e.At) != in {
+		if a.denies(&c.tuple) {
+			a.judgeAgain()
+		}
 	}
 	older := e.Old && e.At.Sub(start) < settling
-	for i := range records {
-		rec := &records[i]
+	for i := range known.records {
+		rec := &known.records[i]
 		if older {
 			a.flows.Existing(rec.key, rec.ends, e.At)
 			continue
 		}
-		if !rec.agreed {
+		if !rec.agreed && !c.tuple.vague() {
 			a.disagree("the kernel allowed what the model denies", &c.tuple, rec.key.Direction, rec.key.Enforced)
 		}
 		a.flows.Started(rec.key, rec.ends, e.At)
@@ -149,55 +148,6 @@ func (a *Agent) connectionEnded(e *collect.Event) {
 	}
 }
 
-// refused takes a packet that the kernel refused.
-func (a *Agent) refused(d *collect.Denied, first bool) {
-	id, ok := ruleset.ParseLogPrefix(d.Prefix)
-	if !ok {
-		return
-	}
-	t := tuple{protocol: policy.Protocol(d.Protocol), src: d.Src.Unmap(), dst: d.Dst.Unmap(), srcPort: d.SrcPort, dstPort: d.DstPort}
-	hit, dir, known := a.history.hitOf(id)
-	if !known {
-		name, ok := ruleset.Reserved(id)
-		if !ok {
-			return
-		}
-		hit, dir = policy.Hit{Policy: policy.Key{Name: name}, Rule: policy.Closed, Action: policy.Deny}, policy.Egress
-	}
-	rec, ok := a.attributeDenied(&t, d.Time, dir, hit)
-	if !ok {
-		return
-	}
-	n := flow.Counters{PacketsOut: 1}
-	if dir == policy.Ingress {
-		n = flow.Counters{PacketsIn: 1}
-	}
-	if first || rec.key.Probe { // a probe may have the port of one before
-		a.refusals.add(t.source(), refusal{at: d.Time, port: t.dstPort, direction: dir, hit: hit})
-	}
-	if !first {
-		a.flows.Again(rec.key, n, d.Time)
-		return
-	}
-	if known && !rec.agreed {
-		a.disagree("the kernel denied by another decision than the model", &t, dir, hit)
-	}
-	a.flows.Denied(rec.key, rec.ends, n, d.Time)
-}
-
-// disagree counts a difference between the kernel and the model, which is a
-// fault in netpol.
-func (a *Agent) disagree(what string, t *tuple, dir policy.Direction, hit policy.Hit) {
-	a.counters.disagreements.Add(1)
-	if !a.complaints.Allow() {
-		return // a workload that can make them must not fill the log
-	}
-	a.opts.Log.Error(what, "direction", dir.String(), "protocol", t.protocol.String(),
-		"source", netip.AddrPortFrom(t.src, t.srcPort).String(),
-		"destination", netip.AddrPortFrom(t.dst, t.dstPort).String(),
-		"tier", hit.Tier, "policy", hit.Policy.String(), "rule", hit.Rule)
-}
-
 // noteLoss tells the flows what is missing in them.
 func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
 	var told uint64
@@ -212,22 +162,4 @@ func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
 			told, unknown = lost, more
 		}
 	}
-}
-
-// forget deletes the conntrack entries of connections that are cut.
-func (a *Agent) forget(ctx context.Context, conns []*liveConn) error {
-	var failed error
-	n := 0
-	for _, c := range conns {
-		if ctx.Err() != nil {
-			break
-		}
-		if _, err := a.conns.Delete(&c.conn); err != nil {
-			failed, n = err, n+1
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	return errors.Join(fmt.Errorf("%d conntrack entries not deleted", n), failed)
 }

@@ -20,6 +20,9 @@ import (
 	"github.com/netpol-project/netpol/pkg/flow"
 )
 
+// attemptEvery is how long a watcher rests between two rounds of attempts.
+const attemptEvery = time.Millisecond
+
 const (
 	allowedPort   = 8081
 	forbiddenPort = 8082
@@ -126,8 +129,11 @@ func (n *node) watch(client, server *pod) *watcher {
 
 // attempt runs in the client's namespace.
 func (w *watcher) attempt(client, server *pod) error {
-	dialer := net.Dialer{Timeout: 5 * time.Second}
 	var forbidden []int // the latest forbidden attempts, which go on
+	// As fast as they can, they would be a flood, of which the agent may lose
+	// messages: that is for others to test.
+	pace := time.NewTicker(attemptEvery)
+	defer pace.Stop()
 	defer func() {
 		for _, fd := range forbidden {
 			_ = unix.Close(fd)
@@ -137,7 +143,7 @@ func (w *watcher) attempt(client, server *pod) error {
 		select {
 		case <-w.quit:
 			return nil
-		default:
+		case <-pace.C:
 		}
 		family := i / 2 % 2
 		for _, proto := range []int{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
@@ -157,16 +163,33 @@ func (w *watcher) attempt(client, server *pod) error {
 				forbidden = forbidden[1:]
 			}
 		}
-		start := time.Now()
-		conn, err := dialer.Dial("tcp", netip.AddrPortFrom(server.addrs[family], allowedPort).String())
-		if took := time.Since(start); err != nil || took > 900*time.Millisecond {
-			w.fault(fmt.Errorf("an allowed connection took %v (a lost SYN is sent again after 1 s): %w", took, err))
-		} else {
-			_ = conn.(*net.TCPConn).SetLinger(0)
-			_ = conn.Close()
+		// Each from a port of its own: to conntrack, a port that is used again
+		// at once may belong to the connection before. The kernel gives others
+		// ports from 32768 on.
+		source := netip.AddrPortFrom(client.addrs[family], uint16(1024+(i/4*2+i%2)%31_000))
+		if err := w.allowed(source, netip.AddrPortFrom(server.addrs[family], allowedPort)); err != nil {
+			w.fault(err)
 		}
 		w.attempts.Add(1)
 	}
+}
+
+// allowed makes a connection that must not fail, nor lose its first packet.
+func (w *watcher) allowed(source, to netip.AddrPort) error {
+	start := time.Now()
+	fd, err := openHere(unix.IPPROTO_TCP, source, to)
+	if err != nil {
+		return fmt.Errorf("an allowed connection: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		return err
+	}
+	done, err := waitConnected(fd, 5000)
+	if took := time.Since(start); !done || err != nil || took > 900*time.Millisecond {
+		return fmt.Errorf("an allowed connection took %v (a lost SYN is sent again after 1 s): connected %v, %v", took, done, err)
+	}
+	return nil
 }
 
 func (w *watcher) fault(err error) {

@@ -4,6 +4,8 @@ package enforce
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/netpol-project/netpol/pkg/tier"
@@ -25,4 +27,22 @@ func (a *Agent) forgetFormer(ctx context.Context, prev, next *tier.Model) error 
 		}
 	}
 	return a.forget(ctx, former)
+}
+
+// forget deletes the conntrack entries of connections that are cut.
+func (a *Agent) forget(ctx context.Context, conns []*liveConn) error {
+	var failed error
+	n := 0
+	for _, c := range conns {
+		if ctx.Err() != nil {
+			break
+		}
+		if _, err := a.conns.Delete(c.entry()); err != nil {
+			failed, n = err, n+1
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("%d conntrack entries not deleted", n), failed)
 }

@@ -275,8 +275,12 @@ func openHere(proto int, source, to netip.AddrPort) (int, error) {
 // waitConnected waits some milliseconds for a connection that is under way.
 func waitConnected(fd, milliseconds int) (done bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(fds, milliseconds); n == 0 || err != nil {
-		return false, nil
+	n, err := unix.Poll(fds, milliseconds)
+	for err == unix.EINTR {
+		n, err = unix.Poll(fds, milliseconds)
+	}
+	if n == 0 || err != nil {
+		return false, err
 	}
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && errno != 0 {

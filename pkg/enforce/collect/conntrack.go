@@ -55,7 +55,7 @@ func OpenConntrack(opts Options) (*Conntrack, error) {
 		return nil, err
 	}
 	events, err := nfnl.Open(nfnl.Options{
-		NetNS: opts.NetNS, ReadBuffer: opts.readBuffer(), Reliable: true,
+		NetNS: opts.NetNS, ReadBuffer: opts.readBuffer(), Reliable: true, Unpolled: true,
 		Groups: []int{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_DESTROY},
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *Conntrack) Loss() Loss {
 	return Loss{Late: uint64(c.events.Drops()), Unknown: c.unknown.Load()}
 }
 
-// Close ends Run and lets go of the sockets.
+// Close lets go of the sockets. Run must have ended.
 func (c *Conntrack) Close() error { return errors.Join(c.events.Close(), c.table.close()) }
 
 // Run tells of every connection that lives, starts or ends, until ctx ends;
@@ -108,82 +108,11 @@ func (c *Conntrack) Close() error { return errors.Join(c.events.Close(), c.table
 // bytes), then in the socket, then in the kernel.
 func (c *Conntrack) Run(ctx context.Context, each func(Event)) error {
 	g, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, c.events.Interrupt)()
-	q := make(chan chunk, maxQueue/chunkSize)
-	g.Go(func() error {
-		defer close(q)
-		return c.read(ctx, q)
-	})
+	q := newQueue()
+	g.Go(func() error { return (&reader{events: c.events, queue: q}).run(ctx) })
 	g.Go(func() error { return (&teller{c: c, mirror: newMirror(), each: each}).run(ctx, q) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("connections: %w", err)
 	}
 	return nil
-}
-
-const (
-	chunkSize = 256 << 10
-	maxQueue  = 64 << 20
-	// maxEvent is more than any single message of conntrack has.
-	maxEvent = 8 << 10
-)
-
-// chunk is messages that were read together.
-type chunk struct {
-	messages []byte
-	at       time.Time
-	overrun  bool // something did not fit before these
-}
-
-// read empties the socket as fast as it can and does nothing else.
-func (c *Conntrack) read(ctx context.Context, q chan<- chunk) error {
-	for {
-		ch := chunk{messages: make([]byte, 0, chunkSize)}
-		err := c.fill(&ch)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
-			return nil
-		case err != nil:
-			return err
-		}
-		select {
-		case q <- ch:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// fill waits for a message and takes all that are there, up to a chunk. Few
-// messages are moved to a small piece of memory.
-func (c *Conntrack) fill(ch *chunk) error {
-	receive := c.events.Receive
-	for len(ch.messages)+maxEvent <= cap(ch.messages) {
-		n, err := receive(ch.messages[len(ch.messages) : len(ch.messages)+maxEvent])
-		switch {
-		case errors.Is(err, unix.ENOBUFS):
-			ch.overrun = true
-		case errors.Is(err, unix.EAGAIN):
-			ch.shrink()
-			return nil
-		case err != nil:
-			return err
-		}
-		if ch.at.IsZero() {
-			ch.at = time.Now()
-		}
-		// Messages are padded, so that they can be read one after another.
-		end := len(ch.messages) + n
-		ch.messages = ch.messages[:min((end+3)&^3, cap(ch.messages))]
-		receive = c.events.TryReceive
-	}
-	return nil
-}
-
-func (ch *chunk) shrink() {
-	if len(ch.messages) < cap(ch.messages)/4 {
-		ch.messages = append([]byte(nil), ch.messages...)
-	}
 }

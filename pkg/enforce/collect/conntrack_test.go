@@ -3,6 +3,7 @@
 package collect
 
 import (
+	"context"
 	"io"
 	"net/netip"
 	"testing"
@@ -224,5 +225,36 @@ func FuzzDecode(f *testing.F) {
 		}
 		var d Denied
 		d.decode(b)
+	})
+}
+
+// What the kernel has told of by when Run is to end is told before it does.
+func TestWhatWasHeardIsToldAtTheEnd(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		w := newWorld(t)
+		c, err := OpenConntrack(Options{NetNS: w.router.FD()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		r := &recorder{}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- c.Run(ctx, func(e Event) {
+				<-ctx.Done() // all but the first waits
+				r.add(e)
+			})
+		}()
+		<-c.Ready()
+		const burst = 2000
+		w.burst(t, burst)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := count(r.events, Started); got != burst {
+			t.Errorf("%d connections told, want %d", got, burst)
+		}
 	})
 }

@@ -22,6 +22,9 @@ type Packet struct {
 	ICMPType, ICMPCode uint8
 	// Fragment: not the first piece of its packet.
 	Fragment bool
+	// Short: the head goes on where what was copied of it ends, so the rest is
+	// not known. The protocol may be that of an IPv6 extension.
+	Short bool
 }
 
 // ParsePacket reads an IPv4 or IPv6 packet's head; ok is false if it is not
@@ -48,8 +51,8 @@ func parseIPv4(b []byte) (p Packet, ok bool) {
 	p.Src, p.Dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
 	p.Protocol = b[9]
 	p.Fragment = binary.BigEndian.Uint16(b[6:])&0x1fff != 0
-	if !p.Fragment && header <= len(b) {
-		p.transport(b[header:])
+	if !p.Fragment {
+		p.transport(b[min(header, len(b)):])
 	}
 	return p, true
 }
@@ -65,12 +68,13 @@ func parseIPv6(b []byte) (p Packet, ok bool) {
 	return p, true
 }
 
-// extensions walks IPv6's extension headers to the transport header.
+// extensions walks IPv6's extension headers to the transport header, the same
+// that the kernel walks: mobility is a protocol to it.
 func (p *Packet) extensions(b []byte) {
 	for {
 		size := 0
 		switch p.Protocol {
-		case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS, ipprotoMobility:
+		case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS:
 			if len(b) >= 2 {
 				size = (int(b[1]) + 1) * 8
 			}
@@ -87,19 +91,17 @@ func (p *Packet) extensions(b []byte) {
 			p.transport(b)
 			return
 		}
-		if size == 0 || len(b) < size {
-			return // cut short; the protocol stays that of the extension
+		if p.Short = size == 0 || len(b) < size; p.Short {
+			return
 		}
 		p.Protocol, b = b[0], b[size:]
 	}
 }
 
-const ipprotoMobility = 135
-
 func (p *Packet) transport(b []byte) {
 	switch p.Protocol {
 	case unix.IPPROTO_TCP, unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP:
-		if len(b) < 4 {
+		if p.Short = len(b) < 4; p.Short {
 			return
 		}
 		p.SrcPort, p.DstPort = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
@@ -108,10 +110,11 @@ func (p *Packet) transport(b []byte) {
 			p.SYN, p.ACK = b[13]&0x02 != 0, b[13]&0x10 != 0
 		}
 	case unix.IPPROTO_ICMP, unix.IPPROTO_ICMPV6:
-		if len(b) >= 2 {
-			p.ICMPType, p.ICMPCode = b[0], b[1]
-			p.DstPort = icmpPort(b[0], b[1])
+		if p.Short = len(b) < 2; p.Short {
+			return
 		}
+		p.ICMPType, p.ICMPCode = b[0], b[1]
+		p.DstPort = icmpPort(b[0], b[1])
 		if len(b) >= 6 && hasID(p.Protocol, p.ICMPType) {
 			p.SrcPort = binary.BigEndian.Uint16(b[4:])
 		}

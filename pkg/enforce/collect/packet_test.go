@@ -47,14 +47,18 @@ func TestParsePacket(t *testing.T) {
 		{"SCTP", ipv4(132, 0, udp...), Packet{Src: a4, Dst: b4, Protocol: 132, SrcPort: 40000, DstPort: 53}, false},
 		{"GRE has no ports", ipv4(47, 0, udp...), Packet{Src: a4, Dst: b4, Protocol: 47}, false},
 		{"ports only", ipv4(6, 0, tcp[:4]...), Packet{Src: a4, Dst: b4, Protocol: 6, SrcPort: 40000, DstPort: 8080}, false},
-		{"cut before the ports", ipv4(6, 0, 1, 2, 3), Packet{Src: a4, Dst: b4, Protocol: 6}, false},
+		{"cut before the ports", ipv4(6, 0, 1, 2, 3), Packet{Src: a4, Dst: b4, Protocol: 6, Short: true}, false},
+		{"cut before ICMP's type", ipv4(1, 0, 8), Packet{Src: a4, Dst: b4, Protocol: 1, Short: true}, false},
 		{"IPv6 UDP", ipv6(17, udp...), Packet{Src: a6, Dst: b6, Protocol: 17, SrcPort: 40000, DstPort: 53}, false},
 		{"ICMPv6", ipv6(58, 128, 0, 0, 0, 0, 7), Packet{Src: a6, Dst: b6, Protocol: 58, ICMPType: 128, SrcPort: 7, DstPort: 0x8000}, false},
 		{"extension headers", ipv6(0, extension(60, extension(43, extension(6, tcp)))...), Packet{Src: a6, Dst: b6, Protocol: 6, SrcPort: 40000, DstPort: 8080, TCPSeq: 0x01020304, SYN: true}, false},
 		{"authentication header", ipv6(51, append([]byte{17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, udp...)...), Packet{Src: a6, Dst: b6, Protocol: 17, SrcPort: 40000, DstPort: 53}, false},
 		{"IPv6 first fragment", ipv6(44, fragment(17, 0, udp)...), Packet{Src: a6, Dst: b6, Protocol: 17, SrcPort: 40000, DstPort: 53}, false},
 		{"IPv6 later fragment", ipv6(44, fragment(17, 1, udp)...), Packet{Src: a6, Dst: b6, Protocol: 17, Fragment: true}, false},
-		{"cut in an extension header", ipv6(0, 6, 9, 0), Packet{Src: a6, Dst: b6, Protocol: 0}, false},
+		{"mobility is a protocol", ipv6(135, extension(6, tcp)...), Packet{Src: a6, Dst: b6, Protocol: 135}, false},
+		{"extensions go on past what was copied", ipv6(60, append([]byte{6, 20}, make([]byte, 86)...)...), Packet{Src: a6, Dst: b6, Protocol: 60, Short: true}, false},
+		{"extensions end with what was copied", ipv6(60, append([]byte{6, 10}, make([]byte, 86)...)...), Packet{Src: a6, Dst: b6, Protocol: 6, Short: true}, false},
+		{"cut in an extension header", ipv6(0, 6, 9, 0), Packet{Src: a6, Dst: b6, Protocol: 0, Short: true}, false},
 		{"nothing", nil, Packet{}, true},
 		{"neither version", []byte{0x55, 1, 2}, Packet{}, true},
 		{"short IPv4", ipv4(6, 0)[:19], Packet{}, true},
@@ -78,6 +82,9 @@ func FuzzParsePacket(f *testing.F) {
 		}
 		if p.Fragment && (p.SrcPort != 0 || p.DstPort != 0) {
 			t.Errorf("ports in a later fragment: %+v", p)
+		}
+		if p.Short && (p.SrcPort != 0 || p.DstPort != 0 || p.Fragment) {
+			t.Errorf("more is known than was there: %+v", p)
 		}
 	})
 }

@@ -28,7 +28,8 @@ type teller struct {
 	each   func(Event)
 }
 
-func (t *teller) run(ctx context.Context, q <-chan chunk) error {
+// run tells until the queue ends; ctx ends what is asked of the kernel.
+func (t *teller) run(ctx context.Context, q *queue) error {
 	// Events have been kept since OpenConntrack, so what changes during this
 	// listing is not missed.
 	if err := t.list(ctx, true); err != nil {
@@ -40,17 +41,17 @@ func (t *teller) run(ctx context.Context, q <-chan chunk) error {
 	var relist <-chan time.Time
 	for {
 		select {
-		case <-ctx.Done():
-			return nil
-		case ch, ok := <-q:
-			if !ok {
+		case <-q.there:
+			list, last := q.take()
+			for _, ch := range list {
+				if ch.overrun && relist == nil {
+					relist = time.After(relistAfter)
+				}
+				t.chunk(&ch)
+			}
+			if last {
 				return nil
 			}
-			if ch.overrun && relist == nil {
-				relist = time.After(relistAfter)
-			}
-			t.chunk(&ch)
-			continue
 		case <-relist:
 			relist = nil
 			if err := t.list(ctx, t.c.poll); err != nil {

@@ -29,6 +29,10 @@ type Options struct {
 	Groups []int
 	// ReadBuffer and WriteBuffer are the bytes wished for; 0 leaves the default.
 	ReadBuffer, WriteBuffer int
+	// Unpolled keeps the socket from the runtime's poller, which would wake up
+	// for every message of a burst: Wait, TryReceive and Close are for it,
+	// Receive and Interrupt are not.
+	Unpolled bool
 	// Reliable asks the kernel to keep what could not be delivered and to
 	// offer it again (NETLINK_BROADCAST_ERROR).
 	Reliable bool
@@ -50,6 +54,12 @@ func Open(o Options) (*Conn, error) {
 		return nil, fmt.Errorf("netlink socket: %w", err)
 	}
 	portID, err := o.prepare(fd)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	if o.Unpolled {
+		err = unix.SetNonblock(fd, false) // TryReceive does not wait nevertheless
+	}
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
@@ -216,6 +226,24 @@ func (c *Conn) TryReceive(buf []byte) (int, error) {
 	return n, err
 }
 
+// Wait blocks the thread until there is something to receive, or stop, another
+// file descriptor, is readable.
+func (c *Conn) Wait(stop int) error {
+	var err error
+	cerr := c.raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(stop), Events: unix.POLLIN}}
+		for {
+			if _, err = unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	})
+	if cerr != nil {
+		return c.fault(cerr)
+	}
+	return err
+}
+
 // fault gives what a raw connection says after Close its usual name.
 func (c *Conn) fault(err error) error {
 	if c.closed.Load() {
@@ -225,7 +253,7 @@ func (c *Conn) fault(err error) error {
 }
 
 func recv(fd int, buf []byte) (int, error) {
-	n, _, err := unix.Recvfrom(fd, buf, unix.MSG_TRUNC)
+	n, _, err := unix.Recvfrom(fd, buf, unix.MSG_TRUNC|unix.MSG_DONTWAIT)
 	if err == nil && n > len(buf) {
 		return len(buf), fmt.Errorf("netlink message of %d bytes does not fit: %w", n, unix.EMSGSIZE)
 	}

@@ -1,0 +1,54 @@
+//go:build linux
+
+package enforce
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// The nflog groups: refusals apart from Log rules, so that a flood of one
+// can't starve the other.
+const (
+	DenyGroup = 4711
+	LogGroup  = 4712
+)
+
+// Source is where the agent reads resources from.
+type Source interface {
+	// Watch sends the state at once and after every change.
+	Watch(ctx context.Context) (<-chan cluster.State, error)
+	// Reload returns when what was written before the call is in Snapshot.
+	Reload(ctx context.Context) error
+	Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error)
+}
+
+// Options say what an agent enforces and where.
+type Options struct {
+	Source Source
+	// Node is the name of the node; the pods on it are the agent's.
+	Node string
+	// InterfacePrefix is how the host's ends of pod interfaces begin.
+	InterfacePrefix string
+	// PodCIDRs are the addresses of this node's pods, known and unknown ones.
+	PodCIDRs []netip.Prefix
+	// KeepEstablished leaves live connections alone that a change forbids, as
+	// Calico's agent does; otherwise they are cut (S11).
+	KeepEstablished bool
+	// Socket is the unix socket that the agent answers on.
+	Socket string
+	// Version of the program, for status.
+	Version string
+	Log     *slog.Logger
+	// LogLines are what Log rules write (S7).
+	LogLines LogLines
+	Now      func() time.Time
+
+	// Tests shorten these; Run sets what is zero.
+	cutFor, looseFor time.Duration
+}
