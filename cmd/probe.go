@@ -23,11 +23,13 @@ type ProbeOptions struct {
 	From    string
 	To      string
 	Ports   []string
-	Family  string
-	Via     string
-	Expect  string
-	Timeout time.Duration
-	Format  output.Format
+	// Protocols to try; none: those of the ports.
+	Protocols []string
+	Family    string
+	Via       string
+	Expect    string
+	Timeout   time.Duration
+	Format    output.Format
 }
 
 // probeReport is the JSON of probe.
@@ -52,11 +54,16 @@ from within the pods of a lab. A pair is
   blocked    no answer, and the agent has a record that a policy denied it
   error      anything else
 
+Ports are tried as they are declared, over TCP or UDP. --protocol icmp sends
+pings. SCTP, UDPLite and other protocols can't be tried: netpol explain and
+netpol test judge them.
+
 With -n, pairs of which one end is in the namespace; with -A, the cluster's own
 workloads too. The agent keeps these connections out of reports and
 recommendations.`,
 		Example: `  netpol probe
   netpol probe --from wordpress --to vote/db --port 5432
+  netpol probe --to vote/db --protocol icmp --family both
   netpol connectivity -o json > expected.json && netpol probe --expect expected.json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,6 +77,7 @@ recommendations.`,
 	flags.StringVar(&opts.From, "from", "", "only from this workload (NAME or NAMESPACE/NAME)")
 	flags.StringVar(&opts.To, "to", "", "only to this workload (NAME or NAMESPACE/NAME)")
 	flags.StringSliceVar(&opts.Ports, "port", nil, "only these ports, such as 5432 or udp:53; with --to also undeclared ones")
+	flags.StringSliceVar(&opts.Protocols, "protocol", nil, "only these protocols: tcp, udp, icmp (a ping)")
 	flags.StringVar(&opts.Family, "family", "4", "addresses to use: 4, 6 or both")
 	flags.StringVar(&opts.Via, "via", "pod", "address to connect to: the pod's, or that of the service that leads there")
 	flags.StringVar(&opts.Expect, "expect", "", "compare with a file (connectivity -o json or probe -o json), allow or deny; exit code 1 if a pair differs")
@@ -124,6 +132,13 @@ func (o *ProbeOptions) selection() (probe.Selection, error) {
 		}
 		s.Ports = append(s.Ports, port)
 	}
+	for _, text := range o.Protocols {
+		protocol, err := probe.ParseProtocol(text)
+		if err != nil {
+			return s, cli.Usage(try, "--protocol: %v", err)
+		}
+		s.Protocols = append(s.Protocols, protocol)
+	}
 	switch o.Family {
 	case "4":
 		s.Families = []bool{false}
@@ -151,7 +166,7 @@ func checkTimeout(t time.Duration, try string) error {
 // narrowed says whether flags leave pairs out that an expectation may have;
 // families are told apart by their results.
 func narrowed(o *ProbeOptions) bool {
-	return o.Via == "service" || o.From != "" || o.To != "" || len(o.Ports) > 0 || len(o.Factory.Namespaces()) > 0
+	return o.Via == "service" || o.From != "" || o.To != "" || len(o.Ports)+len(o.Protocols) > 0 || len(o.Factory.Namespaces()) > 0
 }
 
 // expectation reads --expect; nil if it is not given.

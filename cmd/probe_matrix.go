@@ -52,6 +52,9 @@ func newMatrix(items []probe.Item) *probeMatrix {
 }
 
 func (c column) probePort() string {
+	if c.port == 0 {
+		return strings.ToLower(c.protocol)
+	}
 	s := strconv.Itoa(int(c.port))
 	if c.protocol != "TCP" {
 		s += "/" + strings.ToLower(c.protocol)

@@ -107,7 +107,10 @@ func printPairs(p *output.Printer, items []probe.Item) error {
 }
 
 func probePort(it probe.Item) string {
-	s := fmt.Sprintf("%s/%d", it.Protocol, it.Port)
+	s := it.Protocol
+	if it.Port > 0 {
+		s += fmt.Sprintf("/%d", it.Port)
+	}
 	if it.Family == "IPv6" {
 		s += " (IPv6)"
 	}

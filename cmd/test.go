@@ -124,6 +124,9 @@ func testRun(ctx context.Context, opts *TestOptions) error {
 	if len(doc.Items) == 0 {
 		return cli.Usage("the same without --run and with -v, which tells their names", "no case is called like %q", opts.Run)
 	}
+	if opts.Live {
+		doc.countProbed()
+	}
 	if err := printTests(opts, &doc, ran); err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/netpol-project/netpol/internal/output"
@@ -26,8 +28,34 @@ func printTests(opts *TestOptions, doc *testReport, ran []testRan) error {
 	for i := range doc.Items {
 		printTestItem(p, opts, &doc.Items[i])
 	}
+	for _, n := range doc.notProbed() {
+		p.Indented(0, n.text())
+	}
 	p.Printf("%s\n", doc.Summary.text())
 	return nil
+}
+
+func (n testNotProbed) text() string {
+	return plural(n.Connections, "connection") + " not probed: " + n.Reason
+}
+
+// notProbed are the reasons of the cases that passed although a part of them
+// was not tried.
+func (d *testReport) notProbed() []testNotProbed {
+	counts := map[string]int{}
+	for i := range d.Items {
+		if d.Items[i].Result == string(policytest.Skipped) {
+			continue // told with the case
+		}
+		for _, n := range d.Items[i].NotProbed {
+			counts[n.Reason] += n.Connections
+		}
+	}
+	var out []testNotProbed
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, testNotProbed{counts[reason], reason})
+	}
+	return out
 }
 
 // text is the summary in one line.
@@ -41,7 +69,11 @@ func (s testSummary) text() string {
 			out += fmt.Sprintf(", %d %s", c.n, c.word)
 		}
 	}
-	return out + fmt.Sprintf(" (%s)", plural(s.Connections, "connection"))
+	out += " (" + plural(s.Connections, "connection")
+	if s.Probed != nil {
+		out += fmt.Sprintf(", %d of them probed", *s.Probed)
+	}
+	return out + ")"
 }
 
 var testStyles = map[string]output.Style{
@@ -58,6 +90,11 @@ func printTestItem(p *output.Printer, opts *TestOptions, it *testItem) {
 		output.Cell{Text: it.Test + "/" + it.Name}, output.Cell{Text: "(" + it.result.Origin.String() + ")", Style: output.Faint})
 	if it.Error != "" {
 		p.Indented(2, it.Error)
+	}
+	if it.Result == string(policytest.Skipped) || opts.Verbose {
+		for _, n := range it.NotProbed {
+			p.Indented(2, n.text())
+		}
 	}
 	said, first := map[string]bool{}, true
 	for _, c := range it.picked {
@@ -168,7 +205,7 @@ func testSuites(opts *TestOptions, doc *testReport, ran []testRan) []output.Suit
 			lines := testLines(it)
 			switch it.Result {
 			case string(policytest.Failed), string(policytest.Errored):
-				c.Failure = &output.Failure{Message: lines[0], Type: it.Result, Text: strings.Join(lines, "\n")}
+				c.Failure = &output.Failure{Message: failure(it), Type: it.Result, Text: strings.Join(lines, "\n")}
 			case string(policytest.Skipped):
 				c.Skipped = strings.Join(lines, "\n")
 			}
@@ -182,11 +219,27 @@ func testSuites(opts *TestOptions, doc *testReport, ran []testRan) []output.Suit
 	return out
 }
 
+// failure is what is wrong with a case, in one line.
+func failure(it *testItem) string {
+	if it.Error != "" {
+		return it.Error
+	}
+	for _, c := range it.picked {
+		if c.Outcome() == policytest.Failed {
+			return checkText(c, it.ran.world)[0]
+		}
+	}
+	return it.Result
+}
+
 // testLines is what there is to say of a case.
 func testLines(it *testItem) []string {
 	var out []string
 	if it.Error != "" {
 		out = append(out, it.Error)
+	}
+	for _, n := range it.NotProbed {
+		out = append(out, n.text())
 	}
 	said := map[string]bool{}
 	for _, c := range it.picked {

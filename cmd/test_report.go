@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/netpol-project/netpol/internal/cli"
@@ -26,6 +28,8 @@ type testSummary struct {
 	Errors      int `json:"errors"` // could not be judged
 	Skipped     int `json:"skipped"`
 	Connections int `json:"connections"`
+	// Probed are the connections that were really tried; with --live only.
+	Probed *int `json:"probed,omitempty"`
 }
 
 // testItem is a case.
@@ -37,12 +41,20 @@ type testItem struct {
 	Result      string      `json:"result"`           // passed, failed, error or skipped
 	Error       string      `json:"error,omitempty"`  // of result error
 	Connections int         `json:"connections"`      // that were judged
-	Checks      []testCheck `json:"checks,omitempty"` // those that did not pass; with -v all
+	Checks      []testCheck `json:"checks,omitempty"` // those that did not pass; also others with -v
+
+	NotProbed []testNotProbed `json:"notProbed,omitempty"` // with --live
 
 	// What it was made from, for people: its test, and the checks of Checks.
 	result *policytest.Result
 	picked []*policytest.Check
 	ran    *testRan
+}
+
+// testNotProbed is why some connections of a case were not tried.
+type testNotProbed struct {
+	Connections int    `json:"connections"`
+	Reason      string `json:"reason"`
 }
 
 // testCheck is a connection.
@@ -73,13 +85,28 @@ func (d *testReport) add(r testRan, verbose bool) {
 		}
 		for j := range res.Checks {
 			c := &res.Checks[j]
-			if verbose || c.Outcome() != policytest.Passed {
+			if verbose || c.Outcome() == policytest.Failed {
 				it.Checks, it.picked = append(it.Checks, newTestCheck(c)), append(it.picked, c)
 			}
+		}
+		reasons := res.NotProbed()
+		for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+			it.NotProbed = append(it.NotProbed, testNotProbed{reasons[reason], reason})
 		}
 		d.Items = append(d.Items, it)
 		d.Summary.count(res.Outcome(), len(res.Checks))
 	}
+}
+
+// countProbed counts what was really tried.
+func (d *testReport) countProbed() {
+	n := d.Summary.Connections
+	for i := range d.Items {
+		for _, p := range d.Items[i].NotProbed {
+			n -= p.Connections
+		}
+	}
+	d.Summary.Probed = &n
 }
 
 func (s *testSummary) count(o policytest.Outcome, connections int) {

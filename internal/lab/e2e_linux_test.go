@@ -195,6 +195,58 @@ func TestLabLife(t *testing.T) {
 	}
 }
 
+// TestPolicyTestsLive runs the tests of the examples against the model and
+// against the kernel of a lab, before and after their policies are there.
+func TestPolicyTestsLive(t *testing.T) {
+	u := newUser(t)
+	u.netpol(upArgs("--lab", "live")...)
+	type report struct {
+		Summary struct{ Cases, Passed, Failed, Errors, Skipped, Probed int }
+		Items   []struct {
+			Name, Result string
+			Checks       []struct{ Got, Probe, Result string }
+		}
+	}
+	run := func(args ...string) (r report, code int) {
+		t.Helper()
+		stdout, stderr, code := u.try(t.Context(), append([]string{"test", "--live", "--lab", "live", "-o", "json", "-f"}, args...)...)
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+			t.Fatalf("%v\n%s%s", err, stdout, stderr)
+		}
+		return r, code
+	}
+	tests := filepath.Join(examples, "tests")
+	before, code := run(tests)
+	if code != 1 || before.Summary.Failed == 0 {
+		t.Errorf("without policies: exit code %d, %+v", code, before.Summary)
+	}
+	for _, it := range before.Items {
+		for _, c := range it.Checks {
+			if c.Probe != "" && (c.Got != "allow" || c.Probe != "connected") {
+				t.Errorf("without policies %s: the model says %s, the kernel %s", it.Name, c.Got, c.Probe)
+			}
+		}
+	}
+	u.netpol("apply", "--lab", "live", "-f", filepath.Join(tests, "policies"))
+	after, code := run(tests)
+	if code != 0 || after.Summary.Failed+after.Summary.Errors > 0 || after.Summary.Probed < 30 || after.Summary.Skipped != 1 {
+		t.Errorf("with the policies: exit code %d, %+v", code, after.Summary)
+	}
+	ping := filepath.Join(t.TempDir(), "ping.yaml")
+	if err := os.WriteFile(ping, []byte("apiVersion: netpol.dev/v1\nkind: PolicyTest\nmetadata: {name: ping}\ncases:\n"+
+		"- {from: vote/worker, to: vote/result, protocol: ICMP, expect: deny, by: {direction: Egress}}\n"+
+		"- {from: vote/worker, to: vote/result, protocol: ICMPv6, expect: deny}\n"+
+		"- {from: wordpress/wordpress, to: [vote/result, wordpress/mysql], protocol: ICMP, expect: allow}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, code := run(ping); code != 0 || r.Summary.Probed != 4 || r.Summary.Passed != 3 {
+		t.Errorf("pings: exit code %d, %+v %+v", code, r.Summary, r.Items)
+	}
+	if flows := u.netpol("flows", "--lab", "live"); strings.Contains(flows, "ICMP") {
+		t.Errorf("pings of probes are among the flows:\n%s", flows)
+	}
+}
+
 // gone checks that no process of a lab is left: its first one has ended, and
 // with it its process namespace.
 func gone(t *testing.T, pid int) {

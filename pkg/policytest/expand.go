@@ -203,10 +203,14 @@ func (x *expander) rest(t *Test) ([]pair, error) {
 		return nil, err
 	}
 	var out []pair
-	picks := connectivity.InNamespaces(t.Namespaces, false)
+	picks, application := connectivity.InNamespaces(t.Namespaces, false), connectivity.InNamespaces(nil, false)
+	meant := func(w policy.Workload) bool { // the cluster's own only if they are named
+		return application(w, w) || slices.Contains(t.Namespaces, w.Namespace)
+	}
 	for _, from := range x.dir.workloads {
 		for _, to := range x.dir.workloads {
-			if picks(from.peers[0].Endpoint.Workload, to.peers[0].Endpoint.Workload) {
+			a, b := from.peers[0].Endpoint.Workload, to.peers[0].Endpoint.Workload
+			if picks(a, b) && meant(a) && meant(b) {
 				from.wild, to.wild = true, true
 				out = append(out, pair{from: from, to: to, expect: t.Default})
 			}

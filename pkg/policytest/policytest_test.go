@@ -241,6 +241,28 @@ func TestPick(t *testing.T) {
 	}
 }
 
+func TestLiveCase(t *testing.T) {
+	pass := Check{Live: &Live{Text: "blocked"}}
+	skip := Check{Live: &Live{Skipped: "outside"}}
+	fail := Check{Expected: policy.Allow}
+	for what, tc := range map[string]struct {
+		checks []Check
+		want   Outcome
+		not    int
+	}{
+		"all tried":      {[]Check{pass, pass}, Passed, 0},
+		"some not":       {[]Check{pass, skip}, Passed, 1},
+		"none":           {[]Check{skip, skip}, Skipped, 2},
+		"one is wrong":   {[]Check{skip, fail}, Failed, 1},
+		"nothing to ask": {nil, Passed, 0},
+	} {
+		r := Result{Checks: tc.checks}
+		if got := r.Outcome(); got != tc.want || r.NotProbed()["outside"] != tc.not {
+			t.Errorf("%s: %s, %v", what, got, r.NotProbed())
+		}
+	}
+}
+
 func TestLive(t *testing.T) {
 	base := Check{Expected: policy.Allow, Got: policy.Allow}
 	for what, tc := range map[string]struct {

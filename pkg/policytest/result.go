@@ -18,7 +18,7 @@ const (
 	Passed  Outcome = "passed"
 	Failed  Outcome = "failed"
 	Errored Outcome = "error"   // it could not be judged
-	Skipped Outcome = "skipped" // some of it could not be probed, the rest is as expected
+	Skipped Outcome = "skipped" // the model is as expected, but nothing could be probed
 )
 
 // Outcome is the case's. One connection that is not as expected fails it.
@@ -26,13 +26,28 @@ func (r *Result) Outcome() Outcome {
 	if r.Err != nil {
 		return Errored
 	}
-	out := Passed
+	skipped := 0
 	for i := range r.Checks {
-		switch o := r.Checks[i].Outcome(); {
-		case o == Failed:
+		switch r.Checks[i].Outcome() {
+		case Failed:
 			return Failed
-		case o == Skipped:
-			out = Skipped
+		case Skipped:
+			skipped++
+		}
+	}
+	if skipped > 0 && skipped == len(r.Checks) {
+		return Skipped
+	}
+	return Passed
+}
+
+// NotProbed is how many connections were not tried for each reason; empty
+// where probing was not asked for.
+func (r *Result) NotProbed() map[string]int {
+	out := map[string]int{}
+	for i := range r.Checks {
+		if l := r.Checks[i].Live; l != nil && l.Skipped != "" {
+			out[l.Skipped]++
 		}
 	}
 	return out
@@ -66,7 +81,9 @@ func (c *Check) Why() []string {
 	switch {
 	case c.Live == nil:
 	case c.Live.Skipped != "":
-		out = append(out, "not probed: "+c.Live.Skipped)
+		if len(out) == 0 {
+			out = append(out, "not probed: "+c.Live.Skipped)
+		}
 	case c.Live.Got != c.Expected && c.Live.Got == 0:
 		out = append(out, "the probe can't tell: "+c.Live.Text)
 	case c.Live.Got != c.Expected:

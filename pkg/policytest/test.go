@@ -29,7 +29,8 @@ type Test struct {
 	// the destination declares, where no case speaks of it; 0: nothing.
 	Default       policy.Action
 	DefaultOrigin policy.Origin
-	// Namespaces narrow Default to pairs of which one end is in one of them.
+	// Namespaces narrow Default to pairs of which one end is in one of them. The
+	// cluster's own workloads are left out unless their namespace is named.
 	Namespaces []string
 	Cases      []Case
 }

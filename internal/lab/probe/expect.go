@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/netpol-project/netpol/internal/lab/prober"
+	"github.com/netpol-project/netpol/pkg/connectivity"
 )
 
 // Expectation says for pairs whether they should be allowed.
@@ -51,7 +52,7 @@ func ParseExpectation(data []byte) (*Expectation, error) {
 		if v == "" {
 			return nil, fmt.Errorf("items[%d].result %q: expected connected, closed, blocked, allow or deny", i, item.Result)
 		}
-		k := expectKey{item.Source, item.Destination, item.Family, strings.ToUpper(item.Protocol), item.Port}
+		k := expectKey{item.Source, item.Destination, item.Family, protocolName(item.Protocol), item.Port}
 		if old, ok := e.pairs[k]; ok && old != v {
 			return nil, fmt.Errorf("items[%d]: %s is given before, with another result", i, k.describe())
 		}
@@ -124,9 +125,20 @@ func (e *Expectation) want(k, any expectKey) string {
 }
 
 func (k expectKey) describe() string {
-	s := fmt.Sprintf("%s → %s %s:%d", k.Source, k.Destination, strings.ToLower(k.Protocol), k.Port)
+	s := fmt.Sprintf("%s → %s %s", k.Source, k.Destination, strings.ToLower(k.Protocol))
+	if k.Port > 0 {
+		s += fmt.Sprintf(":%d", k.Port)
+	}
 	if k.Family == "IPv6" {
 		s += " (IPv6)"
+	}
+	return s
+}
+
+// protocolName is a protocol as reports spell it, however it was typed.
+func protocolName(s string) string {
+	if p, err := connectivity.ParseProtocol(s); err == nil {
+		return p.String()
 	}
 	return s
 }

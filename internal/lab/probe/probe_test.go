@@ -88,6 +88,13 @@ func TestSelection(t *testing.T) {
 		}},
 		"an undeclared port": {Selection{From: "worker", To: "db", Ports: []Port{{"", 22}}}, []string{"vote/worker vote/db TCP 4 22"}},
 		"a declared port":    {Selection{Ports: []Port{{"", 5432}}}, []string{"shop/web vote/db TCP 4 5432", "vote/worker vote/db TCP 4 5432"}},
+		"pings": {Selection{From: "worker", To: "db", Protocols: []string{prober.ICMP}, Families: []bool{false, true}}, []string{
+			"vote/worker vote/db ICMP 4 0", "vote/worker vote/db ICMPv6 6 0",
+		}},
+		"of one protocol": {Selection{From: "db", To: "coredns", Protocols: []string{prober.UDP}}, []string{"vote/db kube-system/coredns UDP 4 53"}},
+		"a port of a protocol, and pings": {Selection{From: "db", To: "worker", Ports: []Port{{"", 9}}, Protocols: []string{prober.ICMP, prober.UDP}}, []string{
+			"vote/db vote/worker ICMP 4 0", "vote/db vote/worker UDP 4 9",
+		}},
 		"both families": {Selection{From: "worker", To: "db", Families: []bool{false, true}}, []string{
 			"vote/worker vote/db TCP 4 5432", "vote/worker vote/db TCP 6 5432",
 		}},
@@ -141,9 +148,22 @@ func TestParsePort(t *testing.T) {
 			t.Errorf("%q: %v, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"", "0", "65536", "x", "sctp:1", "tcp:", "80:tcp"} {
+	for _, in := range []string{"", "0", "65536", "x", "sctp:1", "tcp:", "80:tcp", "icmp:8"} {
 		if got, err := ParsePort(in); err == nil {
 			t.Errorf("%q: %v, want an error", in, got)
+		}
+	}
+}
+
+func TestParseProtocol(t *testing.T) {
+	for in, want := range map[string]string{"tcp": prober.TCP, "UDP": prober.UDP, "icmp": prober.ICMP, "ICMPv6": prober.ICMP, "17": prober.UDP} {
+		if got, err := ParseProtocol(in); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"sctp", "udplite", "47", "0", "", "tpc"} {
+		if got, err := ParseProtocol(in); err == nil {
+			t.Errorf("%q: %q, want an error", in, got)
 		}
 	}
 }

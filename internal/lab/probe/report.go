@@ -23,7 +23,7 @@ type Item struct {
 	Destination Peer   `json:"destination"`
 	Family      string `json:"family"` // IPv4 or IPv6
 	Protocol    string `json:"protocol"`
-	Port        uint16 `json:"port"`
+	Port        uint16 `json:"port"` // 0 for a ping
 	// Service that the connection was made to, namespace/name; empty where it
 	// was made to the pod's address. Port is the pod's in any case.
 	Service string        `json:"service,omitempty"`

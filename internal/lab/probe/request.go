@@ -63,6 +63,9 @@ func (r *Request) add(from, to *lab.PodStatus, s Selection) {
 			continue
 		}
 		for _, p := range s.ports(to) {
+			if v6 && p.Protocol == prober.ICMP {
+				p.Protocol = prober.ICMPv6
+			}
 			for _, d := range s.doors(netip.AddrPortFrom(destination, p.Port), p.Protocol) {
 				task := prober.Task{ID: len(r.pairs), Protocol: p.Protocol, Source: source, Destination: d.at}
 				id := from.Namespace + "/" + from.Name

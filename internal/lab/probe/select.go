@@ -14,6 +14,7 @@ import (
 
 	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/internal/lab/plan"
+	"github.com/netpol-project/netpol/internal/lab/prober"
 	"github.com/netpol-project/netpol/pkg/connectivity"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -34,18 +35,37 @@ type Port struct {
 	Port     uint16
 }
 
-// ParsePort reads 5432, tcp:5432 or udp:53.
+// ParsePort reads 5432, or with its protocol tcp:5432 or udp:53.
 func ParsePort(s string) (Port, error) {
 	proto, number, ok := strings.Cut(s, ":")
 	if !ok {
 		proto, number = "", s
 	}
-	proto = strings.ToUpper(proto)
 	n, err := strconv.ParseUint(number, 10, 16)
-	if err != nil || n == 0 || proto != "" && proto != plan.TCP && proto != plan.UDP {
-		return Port{}, fmt.Errorf("port %q: expected a number from 1 to 65535, tcp:NUMBER or udp:NUMBER", s)
+	if err != nil || n == 0 {
+		return Port{}, fmt.Errorf("port %q: expected a number from 1 to 65535, or PROTOCOL:NUMBER", s)
+	}
+	if ok {
+		if proto, err = ParseProtocol(proto); err != nil || proto == prober.ICMP {
+			return Port{}, fmt.Errorf("port %q: expected tcp:NUMBER or udp:NUMBER", s)
+		}
 	}
 	return Port{Protocol: proto, Port: uint16(n)}, nil
+}
+
+// ParseProtocol reads a protocol that can be tried, in any case. icmp is a ping,
+// over IPv6 one of ICMPv6.
+func ParseProtocol(s string) (string, error) {
+	p, err := connectivity.ParseProtocol(s)
+	switch {
+	case err != nil:
+		return "", err
+	case p == policy.ICMPv6:
+		return prober.ICMP, nil
+	case !prober.Knows(p.String()):
+		return "", fmt.Errorf("connections of %s can't be tried, only those of tcp, udp and icmp; netpol explain and netpol test judge it", connectivity.ProtocolText(p))
+	}
+	return p.String(), nil
 }
 
 // Selection says which pairs to try.
@@ -60,6 +80,9 @@ type Selection struct {
 	// Ports to try: of those that a destination declares, or, with To, any.
 	// Empty: all that are declared.
 	Ports []Port
+	// Protocols to try: of the declared ports those of them, and a ping for
+	// prober.ICMP. Empty: those of the ports.
+	Protocols []string
 	// Families are which addresses to try, as Is6 says.
 	Families []bool
 	// Services makes connections to a pod's port by the Services that lead
@@ -105,27 +128,49 @@ func named(p *lab.PodStatus, name string) bool {
 	return name == p.Workload.Name || name == p.Namespace+"/"+p.Workload.Name
 }
 
-// ports are the ports to try at a pod, sorted.
+// ports are the ports to try at a pod, sorted. A ping is ICMP without one.
 func (s *Selection) ports(p *lab.PodStatus) []Port {
 	var out []Port
+	if slices.Contains(s.Protocols, prober.ICMP) {
+		out = append(out, Port{Protocol: prober.ICMP})
+	}
 	if s.To != "" && len(s.Ports) > 0 {
-		for _, want := range s.Ports {
-			if want.Protocol == "" {
-				want.Protocol = declared(p, want.Port)
-			}
-			out = append(out, want)
-		}
+		out = append(out, s.asked(p)...)
 	} else {
 		for _, d := range p.Ports {
-			if len(s.Ports) == 0 || slices.ContainsFunc(s.Ports, func(w Port) bool {
+			if s.takes(d.Protocol) && (len(s.Ports) == 0 || slices.ContainsFunc(s.Ports, func(w Port) bool {
 				return w.Port == d.Port && (w.Protocol == "" || w.Protocol == d.Protocol)
-			}) {
+			})) {
 				out = append(out, Port{Protocol: d.Protocol, Port: d.Port})
 			}
 		}
 	}
 	slices.SortFunc(out, comparePorts)
 	return slices.Compact(out)
+}
+
+// asked are the ports that were named, whether the pod declares them or not.
+func (s *Selection) asked(p *lab.PodStatus) []Port {
+	var out []Port
+	for _, want := range s.Ports {
+		switch {
+		case want.Protocol != "":
+			out = append(out, want)
+		case len(s.Protocols) == 0:
+			out = append(out, Port{declared(p, want.Port), want.Port})
+		default:
+			for _, protocol := range s.Protocols {
+				if protocol != prober.ICMP {
+					out = append(out, Port{protocol, want.Port})
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (s *Selection) takes(protocol string) bool {
+	return prober.Knows(protocol) && (len(s.Protocols) == 0 || slices.Contains(s.Protocols, protocol))
 }
 
 // declared is the protocol with which a pod declares a port, or TCP.

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/netpol-project/netpol/pkg/connectivity"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 )
 
@@ -58,9 +59,11 @@ func (c *Client) Denied(ctx context.Context, protocol string, source, destinatio
 	}, nil
 }
 
+// number is a protocol's; 0, which the agent refuses, for one that there is not.
 func number(protocol string) uint32 {
-	if protocol == "UDP" {
-		return 17
+	p, err := connectivity.ParseProtocol(protocol)
+	if err != nil {
+		return 0
 	}
-	return 6
+	return uint32(p)
 }

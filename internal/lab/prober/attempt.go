@@ -2,6 +2,7 @@ package prober
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -20,11 +21,26 @@ type attempt struct {
 	timeout time.Duration
 	giveUp  context.CancelFunc
 	timer   *time.Timer // nil before the connection begins
+	id      uint16      // of an echo request
 }
 
 // connect succeeds when the other side answered.
 func (a *attempt) connect(ctx context.Context) error {
-	network := strings.ToLower(a.Protocol)
+	defer func() {
+		if a.timer != nil {
+			a.timer.Stop()
+		}
+	}()
+	switch a.Protocol {
+	case TCP, UDP:
+		return a.dial(ctx)
+	case ICMP, ICMPv6:
+		return a.ping(ctx)
+	}
+	return fmt.Errorf("there is no prober for %s", a.Protocol)
+}
+
+func (a *attempt) dial(ctx context.Context) error {
 	dialer := net.Dialer{
 		// A second connection attempt would be another connection.
 		FallbackDelay: -1,
@@ -32,13 +48,8 @@ func (a *attempt) connect(ctx context.Context) error {
 			return a.bindAndRegister(ctx, c)
 		},
 	}
-	defer func() {
-		if a.timer != nil {
-			a.timer.Stop()
-		}
-	}()
-	conn, err := dialer.DialContext(ctx, network, a.Destination.String())
-	if err != nil || network == "tcp" {
+	conn, err := dialer.DialContext(ctx, strings.ToLower(a.Protocol), a.Destination.String())
+	if err != nil || a.Protocol == TCP {
 		if conn != nil {
 			_ = conn.Close()
 		}
@@ -48,9 +59,24 @@ func (a *attempt) connect(ctx context.Context) error {
 	return a.ask(ctx, conn)
 }
 
-// udpTries is how often a datagram is sent: one may be lost for reasons that
+// register tells the agent of the source, and only then lets the connection
+// begin, and its time.
+func (a *attempt) register(ctx context.Context, source netip.AddrPort) error {
+	if a.agent != nil {
+		registering, cancel := context.WithTimeout(ctx, registerPatience)
+		defer cancel()
+		if err := a.agent.Register(registering, a.Protocol, source); err != nil {
+			return fmt.Errorf("register the probe with the agent: %w", err)
+		}
+	}
+	a.bound <- source
+	a.timer = time.AfterFunc(a.timeout, a.giveUp)
+	return nil
+}
+
+// datagramTries is how often a datagram is sent: one may be lost for reasons that
 // are no policy's.
-const udpTries = 3
+const datagramTries = 3
 
 // ask sends a datagram and waits for an answer.
 func (a *attempt) ask(ctx context.Context, conn net.Conn) error {
@@ -60,9 +86,9 @@ func (a *attempt) ask(ctx context.Context, conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	pause := a.timeout / udpTries
+	pause := a.timeout / datagramTries
 	buf := make([]byte, 2048)
-	for range udpTries {
+	for range datagramTries {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

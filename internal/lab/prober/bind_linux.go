@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,17 +20,7 @@ func (a *attempt) bindAndRegister(ctx context.Context, c syscall.RawConn) error 
 	if err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
-	if a.agent != nil {
-		registering, cancel := context.WithTimeout(ctx, registerPatience)
-		err := a.agent.Register(registering, a.Protocol, source)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("register the probe with the agent: %w", err)
-		}
-	}
-	a.bound <- source
-	a.timer = time.AfterFunc(a.timeout, a.giveUp)
-	return nil
+	return a.register(ctx, source)
 }
 
 func bind(fd int, addr netip.Addr) (netip.AddrPort, error) {

@@ -10,6 +10,7 @@ package prober
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -31,9 +32,9 @@ const (
 // Task is one attempt to make.
 type Task struct {
 	ID          int            `json:"id"`
-	Protocol    string         `json:"protocol"` // TCP or UDP
+	Protocol    string         `json:"protocol"` // one that Knows
 	Source      netip.Addr     `json:"source"`
-	Destination netip.AddrPort `json:"destination"`
+	Destination netip.AddrPort `json:"destination"` // port 0 for a ping
 }
 
 // Outcome is what became of a Task.
@@ -58,14 +59,32 @@ type Denial struct {
 
 // Agent is what the prober asks the agent. Both may be called at once.
 type Agent interface {
-	// Register says that a connection from source is a test.
+	// Register says that a connection from source is a test. A ping has its
+	// identifier for a port.
 	Register(ctx context.Context, protocol string, source netip.AddrPort) error
 	// Denied is nil as long as the agent has not seen the kernel refuse it.
 	Denied(ctx context.Context, protocol string, source, destination netip.AddrPort) (*Denial, error)
 }
 
+// The protocols that can be tried. Of ICMP and ICMPv6 it is a ping. Not among
+// them are SCTP, for which many kernels have no sockets, and UDPLite, whose
+// packets connection tracking takes for invalid: it checks their sums as UDP's,
+// so they never come as far as a policy.
+const (
+	TCP    = "TCP"
+	UDP    = "UDP"
+	ICMP   = "ICMP"
+	ICMPv6 = "ICMPv6"
+)
+
 // Knows says whether connections of a protocol can be tried.
-func Knows(protocol string) bool { return protocol == "TCP" || protocol == "UDP" }
+func Knows(protocol string) bool {
+	switch protocol {
+	case TCP, UDP, ICMP, ICMPv6:
+		return true
+	}
+	return false
+}
 
 // parallel bounds the attempts of one prober at a time.
 const parallel = 64
@@ -77,10 +96,12 @@ func Run(ctx context.Context, agent Agent, tasks []Task, timeout time.Duration) 
 	out := make([]Outcome, len(tasks))
 	slots := make(chan struct{}, parallel)
 	var wg sync.WaitGroup
+	first := rand.N(identifiers)
 	for i, t := range tasks {
 		slots <- struct{}{}
 		wg.Go(func() {
-			out[i] = one(ctx, agent, t, timeout)
+			a := &attempt{Task: t, agent: agent, timeout: timeout, id: uint16(1 + (first+i)%identifiers)}
+			out[i] = a.run(ctx)
 			<-slots
 		})
 	}
@@ -99,16 +120,20 @@ const (
 	recordPatience = time.Second
 )
 
-func one(ctx context.Context, agent Agent, t Task, timeout time.Duration) Outcome {
+// identifiers is how many an echo request may have, 0 left out.
+const identifiers = 65535
+
+// run carries an attempt out.
+func (a *attempt) run(ctx context.Context) Outcome {
 	start := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	connecting, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	a := &attempt{Task: t, agent: agent, timeout: timeout, giveUp: giveUp, bound: make(chan netip.AddrPort, 1)}
+	a.giveUp, a.bound = giveUp, make(chan netip.AddrPort, 1)
 	denials := make(chan *Denial, 1)
 	var asking sync.WaitGroup
-	if agent != nil {
+	if a.agent != nil {
 		asking.Go(func() {
 			if d := a.awaitDenial(ctx); d != nil {
 				denials <- d
@@ -125,7 +150,7 @@ func one(ctx context.Context, agent Agent, t Task, timeout time.Duration) Outcom
 		cancel()
 	}
 	asking.Wait()
-	o := Outcome{ID: t.ID, Took: time.Since(start)}
+	o := Outcome{ID: a.ID, Took: time.Since(start)}
 	select {
 	case o.Denial = <-denials:
 	default:
@@ -139,7 +164,7 @@ func one(ctx context.Context, agent Agent, t Task, timeout time.Duration) Outcom
 		o.Result = Blocked
 	case timedOut:
 		o.Result, o.Error = Error, "no answer, and no record that a policy denied it"
-		if agent == nil {
+		if a.agent == nil {
 			o.Error = "no answer"
 		}
 	default:
