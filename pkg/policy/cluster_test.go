@@ -82,6 +82,7 @@ func TestS4_FaultyClusterRules(t *testing.T) {
 		"{action: Pass, to: [{namespaces: {}}, {domainNames: [a.b]}]}":                                          {{Action: policy.Deny}},
 		"{action: Deny, to: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 0}}}, {udp: {}}]}": {{Action: policy.Deny}},
 		"{action: Accept, to: [{namespaces: {}}], protocols: [{icmp: {}}]}":                                     {{Action: policy.Allow, Source: never}},
+		"{action: Deny, to: [{networks: [10.0.0.0/8]}], protocols: [{destinationNamedPort: a}, {udp: {}}]}":     {{Action: policy.Deny}},
 		"{action: Accept, to: [{}]}":                                                                            {{Action: policy.Allow, Source: never}},
 		"{action: Deny, to: []}":                                                                                {{Action: policy.Deny}},
 		"{action: Allow, to: [{namespaces: {}}]}":                                                               {{Action: policy.Deny}},
