@@ -82,11 +82,13 @@ func connectivityRows(p *connectivity.Pair) []connectivityRow {
 
 // allowedText is what is allowed on any port.
 func allowedText(p *connectivity.Pair) string {
-	text := p.Open.String()
-	if !p.Partly.Empty() {
-		text += "; some pods " + p.Partly.String()
+	switch {
+	case p.Partly.Empty():
+		return p.Open.String()
+	case p.Open.Empty():
+		return "some pods " + p.Partly.String()
 	}
-	return text
+	return p.Open.String() + "; some pods " + p.Partly.String()
 }
 
 func printConnectivityTable(p *output.Printer, pairs []connectivity.Pair, wide bool) error {

@@ -180,7 +180,11 @@ func (q *explainQuestion) walk(m *tier.Model, scope tier.Scope, c *tier.Conn) ex
 		end.notReached = notReached(m.Selecting(scope, dir, local.Endpoint), &w)
 		e.ends = append(e.ends, end)
 		e.allowed = e.allowed && w.Verdict.Action == policy.Allow
-		e.notes = append(e.notes, httpNotes(&w)...)
+	}
+	for i := range e.ends {
+		if !e.allowed {
+			e.notes = append(e.notes, httpNotes(&e.ends[i].walk)...)
+		}
 	}
 	return e
 }

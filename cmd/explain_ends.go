@@ -33,13 +33,13 @@ type door struct {
 func newExplainQuestion(m *tier.Model, opts *ExplainOptions, target connectivity.Target) (*explainQuestion, error) {
 	namespaces := opts.Factory.Namespaces()
 	source := strings.TrimSuffix(strings.TrimPrefix(opts.Source, "["), "]")
-	src, err := findEnd(m, source, namespaces)
+	src, err := connectivity.Lookup(m, source, namespaces)
 	if err != nil {
-		return nil, err
+		return nil, endError(source, err)
 	}
-	dst, err := findEnd(m, target.Name, namespaces)
+	dst, target, err := connectivity.LookupTarget(m, target, namespaces)
 	if err != nil {
-		return nil, err
+		return nil, endError(target.Name, err)
 	}
 	if src.Kind == connectivity.EndService {
 		return nil, cli.Usage("netpol explain NAMESPACE/WORKLOAD "+opts.Destination, "%s: a Service starts no connections, the pods behind it do", src.Name)
@@ -54,9 +54,8 @@ func newExplainQuestion(m *tier.Model, opts *ExplainOptions, target connectivity
 	return q, q.open(m.Snapshot(), target)
 }
 
-// findEnd looks a name up; the error says what to type.
-func findEnd(m *tier.Model, name string, namespaces []string) (*connectivity.End, error) {
-	end, err := connectivity.Lookup(m, name, namespaces)
+// endError is the error for a name, with what to type instead.
+func endError(name string, err error) error {
 	var unknown *connectivity.UnknownName
 	var ambiguous *connectivity.AmbiguousName
 	switch {
@@ -66,11 +65,11 @@ func findEnd(m *tier.Model, name string, namespaces []string) (*connectivity.End
 		if unknown.Hint != "" && errors.As(e, &typed) {
 			typed.Where = append(typed.Where, "type "+unknown.Hint)
 		}
-		return nil, e
+		return e
 	case errors.As(err, &ambiguous):
-		return nil, &cli.Error{Err: err, What: fmt.Sprintf("%q is not one name but %d", name, len(ambiguous.Of)), Where: ambiguous.Of, Try: "the whole name, or -n NAMESPACE"}
+		return &cli.Error{Err: err, What: fmt.Sprintf("%q is not one name but %d", name, len(ambiguous.Of)), Where: ambiguous.Of, Try: "the whole name, or -n NAMESPACE"}
 	}
-	return end, err
+	return err
 }
 
 // open finds the doors: the port that is meant at each of the destinations.

@@ -64,11 +64,14 @@ func printTier(p *output.Printer, t *tier.TierStep) {
 			p.Printf("      no rules\n")
 		}
 		for _, r := range ps.Rules {
-			if r.Matched {
+			switch {
+			case r.Matched:
 				p.Indented(6, fmt.Sprintf("rule %d %s: matches%s", r.Index, r.Action, decides(r.Action)))
-				continue
+			case r.Failed == "http":
+				p.Indented(6, fmt.Sprintf("rule %d %s: no, it asks for HTTP %s, which is not judged here", r.Index, r.Action, r.Wanted))
+			default:
+				p.Indented(6, fmt.Sprintf("rule %d %s: no, %s is %s, wanted %s", r.Index, r.Action, r.Failed, r.Met, r.Wanted))
 			}
-			p.Indented(6, fmt.Sprintf("rule %d %s: no, %s is %s, wanted %s", r.Index, r.Action, r.Failed, r.Met, r.Wanted))
 		}
 	}
 	if t.ByDefault {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -106,6 +107,33 @@ func Lookup(m *tier.Model, name string, namespaces []string) (*End, error) {
 		return l.host(rest)
 	}
 	return nil, l.unknown(name)
+}
+
+// LookupTarget is Lookup for a target. What looks like namespace/workload, but
+// is not there, may be a bare name with a protocol: then that is taken out of
+// the name.
+func LookupTarget(m *tier.Model, t Target, namespaces []string) (*End, Target, error) {
+	e, err := Lookup(m, t.Name, namespaces)
+	head, tail, ok := strings.Cut(t.Name, "/")
+	proto, known := protocolNamed(tail)
+	if err == nil || !ok || !known || t.Protocol != 0 || head == prefixSet || head == prefixHost {
+		return e, t, err
+	}
+	spec := PortSpec{Protocol: proto}
+	if t.Given {
+		port := t.PortName
+		if port == "" {
+			port = strconv.Itoa(int(t.Port))
+		}
+		var bad error
+		if spec, bad = portOf(proto, port); bad != nil {
+			return e, t, err
+		}
+	}
+	if bare, other := Lookup(m, head, namespaces); other == nil {
+		return bare, Target{Name: head, PortSpec: spec}, nil
+	}
+	return e, t, err
 }
 
 func one(name string, ends []End) (*End, error) {

@@ -47,6 +47,9 @@ func ParseTarget(s string) (Target, error) {
 	if rest == "" {
 		return Target{Name: name}, nil
 	}
+	if net, err := netip.ParsePrefix(name + rest); err == nil && net == net.Masked() && !net.IsSingleIP() {
+		return Target{}, fmt.Errorf("%q is a net: name one address of it", s)
+	}
 	p, err := parseTail(rest)
 	if err != nil {
 		return Target{}, fmt.Errorf("%q: %w", s, err)
@@ -254,13 +257,13 @@ func (p PortSpec) whichPort(declared, fit []policy.ContainerPort) error {
 	if len(fit) == 0 {
 		list = declared
 		if p.PortName != "" {
-			what = fmt.Sprintf("no port is called %q", p.PortName)
+			what = fmt.Sprintf("no port is called %q;", p.PortName)
 		} else if p.Protocol != 0 {
 			what = fmt.Sprintf("which %s port?", p.Protocol)
 		}
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("%s it declares none", strings.TrimSuffix(what, ":"))
+		return fmt.Errorf("%s it declares none", what)
 	}
 	var names []string
 	for _, d := range list {
