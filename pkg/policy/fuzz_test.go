@@ -93,17 +93,25 @@ func FuzzDecodeJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc string) {
 		res, faults := checkDecode(t, doc)
 		var u unstructured.Unstructured
-		if json.Unmarshal([]byte(doc), &u.Object) != nil || len(res) != 1 || len(faults) > 0 || u.Object["items"] != nil {
-			return
-		}
-		again, faults := policy.ValidateObject(&u)
-		if len(faults) > 0 {
-			t.Fatalf("in memory: %v", faults)
-		}
-		if p, ok := res[0].Value.(*policy.Policy); ok {
-			samePolicy(t, p, again.(*policy.Policy))
+		if json.Unmarshal([]byte(doc), &u.Object) == nil {
+			sameObject(t, &u, res, faults)
 		}
 	})
+}
+
+// sameObject holds an object to the resource that was read from its file.
+func sameObject(t *testing.T, u *unstructured.Unstructured, res []policy.Resource, faults policy.Faults) {
+	t.Helper()
+	if len(res) != 1 || len(faults) > 0 || u.Object["items"] != nil {
+		return
+	}
+	again, faults := policy.ValidateObject(u)
+	if len(faults) > 0 {
+		t.Fatalf("in memory: %v", faults)
+	}
+	if p, ok := res[0].Value.(*policy.Policy); ok {
+		samePolicy(t, p, again.(*policy.Policy))
+	}
 }
 
 func checkDecode(t *testing.T, doc string) ([]policy.Resource, policy.Faults) {
@@ -115,6 +123,9 @@ func checkDecode(t *testing.T, doc string) ([]policy.Resource, policy.Faults) {
 		}
 	}
 	policy.NewSnapshot(1, res, nil)
+	if m, err := policy.ReadObject([]byte(doc)); err == nil && m != nil {
+		sameObject(t, &unstructured.Unstructured{Object: m}, res, faults)
+	}
 	for i := range res {
 		switch v := res[i].Value.(type) {
 		case nil:
