@@ -75,6 +75,7 @@ func (a *Agent) observe(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { a.noteLoss(ctx, refused); return nil })
+	g.Go(func() error { a.noteUnlogged(ctx, logged); return nil })
 	return g.Wait()
 }
 
@@ -152,10 +153,14 @@ func (a *Agent) connectionEnded(e *collect.Event) {
 func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
 	var told uint64
 	var unknown bool
-	for ctx.Err() == nil {
-		pause(ctx, time.Second)
+	over := overflow{log: refused, group: DenyGroup, many: busyRefusals, counters: a.kernel.Logged}
+	for ; ctx.Err() == nil; pause(ctx, time.Second) {
 		conns, denies := a.conns.Loss(), refused.Loss()
-		lost := conns.Lost + denies.Lost
+		kept, err := over.lost()
+		if err != nil && ctx.Err() == nil {
+			a.opts.Log.Error("counters of refusals can't be read", "error", err)
+		}
+		lost := conns.Lost + denies.Lost + kept
 		more := conns.Unknown || denies.Unknown
 		if lost != told || more != unknown {
 			a.flows.Lost(int64(lost-told), more, a.opts.Now())

@@ -35,8 +35,9 @@ type Log struct {
 
 	last    uint32 // sequence number
 	started bool
-	gaps    atomic.Uint64
-	unknown atomic.Bool
+	// numbered packets came, gaps did not.
+	numbered, gaps atomic.Uint64
+	unknown        atomic.Bool
 }
 
 // nflog's messages and attributes, as linux/netfilter/nfnetlink_log.h numbers
@@ -177,6 +178,7 @@ func (l *Log) datagram(b []byte, at time.Time, each func(*Denied)) {
 
 // count notes the numbers that are missing.
 func (l *Log) count(seq uint32) {
+	l.numbered.Add(1)
 	missing := seq - l.last - 1 // wraps as the kernel's number does
 	switch {
 	case !l.started:
@@ -216,6 +218,10 @@ func (d *Denied) decode(body []byte) (seq uint32, numbered, ok bool) {
 	})
 	return seq, numbered, ok
 }
+
+// Sent is how many packets the kernel has sent so far: those that came, and
+// those whose numbers are missing.
+func (l *Log) Sent() uint64 { return l.numbered.Load() + l.Loss().Lost }
 
 // Loss is how many packets did not fit into the buffer: what the gaps in
 // their numbers show, or what the socket counted if that is more (the latest
