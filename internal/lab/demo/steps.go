@@ -167,6 +167,7 @@ func explainWhy() step {
 		say:   `netpol names the rule that decides.`,
 		acts: []act{{
 			args:   words("explain wordpress/wordpress vote/db:5432"),
+			exit:   1, // the answer is no
 			proves: "it was denied in the tier platform, before the default deny was asked",
 			check:  blocked("db", "--from", "wordpress/wordpress", "--to", "vote/db"),
 		}},
