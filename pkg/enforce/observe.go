@@ -4,6 +4,7 @@ package enforce
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -50,6 +51,8 @@ func (a *Agent) observe(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-a.conns.Ready():
+			// What reading all resources took is never needed at once again.
+			debug.FreeOSMemory()
 			a.ready.Store(true)
 		}
 		return nil
