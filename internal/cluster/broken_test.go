@@ -25,6 +25,12 @@ kind: Namespace
 metadata: {name: a, labels: {env: prod}}
 `
 
+const networkSet = `apiVersion: projectcalico.org/v3
+kind: GlobalNetworkSet
+metadata: {name: bad}
+spec: {nets: [192.0.2.0/24, 198.51.100.0/24]}
+`
+
 // inForce is the policies, the order of tier guard and the label env of
 // namespace a: what a verdict may depend on.
 func inForce(s *policy.Snapshot) string {
@@ -37,7 +43,32 @@ func inForce(s *policy.Snapshot) string {
 			out = append(out, env)
 		}
 	}
+	for _, set := range s.NetworkSets {
+		for _, n := range set.Nets {
+			out = append(out, n.String())
+		}
+	}
 	return strings.Join(out, " ")
+}
+
+// TestDirKeepsSets: a set with a net that is not understood is as it was, since
+// there are rules that allow by it and rules that deny by it.
+func TestDirKeepsSets(t *testing.T) {
+	d := tree(t, map[string]string{"set.yaml": networkSet})
+	path := filepath.Join(d.root, "set.yaml")
+	for _, c := range []struct{ old, now, want string }{
+		{"192.0.2.0/24", "192.0.2.0/33", "192.0.2.0/24 198.51.100.0/24"},
+		{"192.0.2.0/24, ", "", "198.51.100.0/24"},
+		{"nets: [192.0.2.0/24, 198.51.100.0/24]", "net: [192.0.2.0/24]", "198.51.100.0/24"},
+		{"spec: {", "", "198.51.100.0/24"},
+		{networkSet, "# nothing\n", ""},
+	} {
+		put(t, path, strings.Replace(networkSet, c.old, c.now, 1))
+		s, _, err := d.Snapshot(t.Context())
+		if got := strings.TrimSpace(inForce(s)); err != nil || got != c.want {
+			t.Errorf("%q: in force: %q, %v, want %q", c.now, got, err, c.want)
+		}
+	}
 }
 
 // TestDirKeepsWhatIsInForceOfASpoiltFile: nothing opens because a file is half

@@ -91,12 +91,23 @@ func (f *file) keep(old *file) {
 		i := slices.IndexFunc(f.resources, same)
 		switch {
 		case !enforced(r):
-		case i >= 0 && f.resources[i].Value == nil:
+		case i >= 0 && (f.resources[i].Value == nil || isPeer(r) && atFault(errs, r.Key)):
 			f.resources[i] = r
 		case i < 0 && (unknown || slices.ContainsFunc(f.resources, spoilt)):
 			f.resources = append(f.resources, r)
 		}
 	}
+}
+
+// isPeer says whether rules match a resource by the addresses that it lists.
+// Some rules allow and some deny by them, so that neither a longer nor a
+// shorter list is the safe one: what was last understood whole is.
+func isPeer(r policy.Resource) bool {
+	switch r.Value.(type) {
+	case *policy.NetworkSet, *policy.HostEndpoint, *policy.Slice:
+		return true
+	}
+	return false
 }
 
 func atFault(errs policy.Faults, key policy.Key) bool {
