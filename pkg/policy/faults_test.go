@@ -132,6 +132,11 @@ var wrongDocuments = []wrong{
 		"6:74 spec.ingress[0].from[0].podSelector.matchExpressions[0].operator Is: did you mean In?"}},
 	{name: "S4 In without values", doc: kubernetes("ingress: [{from: [{podSelector: {matchExpressions: [{key: a, operator: In}]}}]}]"), faults: []string{"6:74 spec.ingress[0].from[0].podSelector.matchExpressions[0].operator In: needs values"}},
 	{name: "S4 unknown field", doc: kubernetes("ingress: [{form: []}]"), faults: []string{"6:14 spec.ingress[0].form: did you mean from?"}},
+	{name: "S4 v3 fields in a Kubernetes policy", doc: kubernetes("types: [Ingress]\ningress: [{source: {}}]"), faults: []string{
+		"6:3 spec.types: has policyTypes instead", "7:14 spec.ingress[0].source: has from instead"}},
+	{name: "Kubernetes fields in a v3 policy", doc: v3("NetworkPolicy", "podSelector: {}\negress: [{action: Deny, to: []}]"), faults: []string{
+		"5:3 spec.podSelector: has selector instead", "6:27 spec.egress[0].to: has destination instead"}},
+	{name: "a global policy's field", doc: v3("NetworkPolicy", "namespaceSelector: all()"), faults: []string{"5:3 spec.namespaceSelector: only a GlobalNetworkPolicy"}},
 	{name: "S4 policy type", doc: kubernetes("policyTypes: [Egres]"), faults: []string{"6:17 spec.policyTypes[0] Egres: did you mean Egress?"}},
 }
 

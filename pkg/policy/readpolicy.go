@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	v3 "github.com/projectcalico/api/pkg/apis/projectcalico/v3"
+
 	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
@@ -86,6 +88,12 @@ func (r *policyReader) head() {
 	p.NamespaceSelector = r.selector(r.spec.get("namespaceSelector"), false)
 	p.ServiceAccountSelector = r.selector(r.spec.get("serviceAccountSelector"), false)
 	r.hostFields()
+	for i := range items(r.spec.get("performanceHints")) {
+		if n := &r.spec.get("performanceHints").kids[i].node; n.kind == isString && n.text != string(v3.PerfHintAssumeNeededOnEveryNode) {
+			r.fault(n, Fault{Code: CodeUnknownValue, Warning: true, Reason: "there is no such hint; hints change no verdict",
+				Fix: "write " + string(v3.PerfHintAssumeNeededOnEveryNode)})
+		}
+	}
 	if p.Kind.Staged() {
 		p.StagedAction = r.stagedAction(r.spec)
 	}

@@ -109,7 +109,7 @@ func (r *reading) check(n *node, s *schema, skip ...string) {
 				Field:  joinPath(pathOf(r.root, n), e.key),
 				Reason: noSuchField,
 				Code:   CodeUnknownField,
-				Fix:    didYouMean(e.key, s.names),
+				Fix:    s.fixField(e.key),
 			})
 		case !slices.Contains(skip, e.key):
 			r.check(&e.node, s.fields[e.key])

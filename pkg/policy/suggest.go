@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // nearest is the candidate that word was probably meant to be: the one with
 // the fewest edits, if they are few for its length; else "".
@@ -54,4 +57,29 @@ func didYouMean(word string, known []string) string {
 		return "use one of " + strings.Join(known, ", ")
 	}
 	return ""
+}
+
+// otherAPI is what a field is called where another API's manifest was begun
+// with: Kubernetes' policies and v3 ones are easily mixed up.
+var otherAPI = map[string][]string{
+	"podSelector": {"selector"}, "selector": {"podSelector"}, "policyTypes": {"types"}, "types": {"policyTypes"},
+	"from": {"source"}, "to": {"destination"}, "source": {"from"}, "destination": {"to"},
+	"ipBlock": {"nets", "networks"}, "cidr": {"nets"}, "nets": {"ipBlock", "networks"}, "networks": {"nets", "ipBlock"},
+	"namespaces": {"namespaceSelector"}, "priority": {"order"}, "order": {"priority"},
+}
+
+// globalOnly are fields that policies without a namespace alone have.
+var globalOnly = []string{"applyOnForward", "doNotTrack", "namespaceSelector", "preDNAT"}
+
+// fixField is the fix for a field that s does not have.
+func (s *schema) fixField(key string) string {
+	for _, name := range otherAPI[key] {
+		if slices.Contains(s.names, name) {
+			return "this kind has " + name + " instead"
+		}
+	}
+	if slices.Contains(globalOnly, key) && slices.Contains(s.names, "serviceAccountSelector") {
+		return "only a GlobalNetworkPolicy has it"
+	}
+	return didYouMean(key, s.names)
 }
