@@ -28,32 +28,38 @@ type coverKey struct {
 // rule: more of them are a generated set, where the first ones tell.
 const mostAlike = 256
 
+// coverage is what is known while policies are gone through in their order.
+type coverage struct {
+	// rules that decide, of the policies so far.
+	rules map[coverKey][]ruleRef
+	// replaced are the enforced policies that a staged one stands in for (S27).
+	replaced map[policy.Key]bool
+}
+
 // covered finds rules that can't match since an earlier one always decides.
 func (r *run) covered() {
-	replaced := map[policy.Key]bool{}
+	c := coverage{map[coverKey][]ruleRef{}, map[policy.Key]bool{}}
 	for _, p := range r.policies {
 		if p.Kind.Staged() {
 			twin := p.Key
 			twin.Kind = p.Kind.Enforced()
-			replaced[twin] = true
+			c.replaced[twin] = true
 		}
 	}
-	known := map[coverKey][]ruleRef{}
 	for _, p := range r.policies {
 		subject := subjectOf(p)
 		for _, d := range acts(p) {
 			for i := range p.Rules[d] {
-				if by, ok := r.coveredBy(p, d, i, subject, known, replaced); ok {
+				if by, ok := c.coveredBy(p, d, i, subject); ok {
 					r.warnCovered(p, d, i, by)
 				}
 			}
 		}
-		// Only rules that decide, of a policy that says itself whom it selects.
 		for _, d := range acts(p) {
 			for i := range p.Rules[d] {
 				if rule := &p.Rules[d][i]; rule.Action != policy.Log && rule.HTTP == nil {
 					k := coverKey{p.Tier, d, p.Namespace, first(p.Selector.Equalities()), first(peerOf(rule, d).Selector.Equalities())}
-					known[k] = append(known[k], ruleRef{p, i})
+					c.rules[k] = append(c.rules[k], ruleRef{p, i})
 				}
 			}
 		}
@@ -76,12 +82,11 @@ func peerOf(rule *policy.Rule, d policy.Direction) *policy.Entity {
 }
 
 // coveredBy finds the first rule before rule i of p that covers it.
-func (r *run) coveredBy(p *policy.Policy, d policy.Direction, i int, subject *selector.Selector,
-	known map[coverKey][]ruleRef, replaced map[policy.Key]bool) (ruleRef, bool) {
+func (c *coverage) coveredBy(p *policy.Policy, d policy.Direction, i int, subject *selector.Selector) (ruleRef, bool) {
 	rules := p.Rules[d]
 	for j := range i {
-		c := rulePair{&rules[j], &rules[i], p, p}
-		if rules[j].Action != policy.Log && c.covers() {
+		pair := rulePair{&rules[j], &rules[i], p, p}
+		if rules[j].Action != policy.Log && pair.covers() {
 			return ruleRef{p, j}, true
 		}
 	}
@@ -94,9 +99,9 @@ func (r *run) coveredBy(p *policy.Policy, d policy.Direction, i int, subject *se
 	for _, ns := range namespaces {
 		for _, s := range subjects {
 			for _, peer := range peers {
-				list := known[coverKey{p.Tier, d, ns, s, peer}]
+				list := c.rules[coverKey{p.Tier, d, ns, s, peer}]
 				for _, ref := range list[:min(len(list), mostAlike)] {
-					if r.coversFromBefore(ref, p, d, i, replaced) {
+					if c.coversFromBefore(ref, p, d, i) {
 						return ref, true
 					}
 				}
@@ -108,17 +113,17 @@ func (r *run) coveredBy(p *policy.Policy, d policy.Direction, i int, subject *se
 
 // coversFromBefore says whether a rule of another policy, one that is asked
 // before, covers rule i of p.
-func (r *run) coversFromBefore(ref ruleRef, p *policy.Policy, d policy.Direction, i int, replaced map[policy.Key]bool) bool {
+func (c *coverage) coversFromBefore(ref ruleRef, p *policy.Policy, d policy.Direction, i int) bool {
 	q := ref.policy
 	switch {
-	case q.Kind.Staged() && !p.Kind.Staged(), p.Kind.Staged() && replaced[q.Key]:
+	case q.Kind.Staged() && !p.Kind.Staged(), p.Kind.Staged() && c.replaced[q.Key]:
 		return false // they never count together
 	case q.Rules[d][ref.index].Action == policy.Allow && kubernetes(p):
 		// Kubernetes policies add up: that two of them allow the same is usual.
 		return false
 	}
-	c := rulePair{&q.Rules[d][ref.index], &p.Rules[d][i], q, p}
-	return c.covers() && subjectCovers(q, p)
+	pair := rulePair{&q.Rules[d][ref.index], &p.Rules[d][i], q, p}
+	return pair.covers() && subjectCovers(q, p)
 }
 
 func kubernetes(p *policy.Policy) bool {
