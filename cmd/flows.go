@@ -101,6 +101,9 @@ With --follow, what comes in is shown as it comes, until Ctrl-C.`,
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
 	flags.BoolVarP(&opts.Follow, "follow", "f", false, "show what comes in as it comes")
 	flags.BoolVar(&opts.Probes, "include-probes", false, "netpol's own test connections too")
+	for _, name := range []string{"from", "to", "workload"} {
+		completeFlag(cmd, f, name, allWorkloads)
+	}
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
 	return cmd
 }
@@ -147,6 +150,11 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	}
 	if opts.Follow {
 		return followFlows(ctx, opts, filter)
+	}
+	if len(ev.flows) == 0 {
+		if err := opts.knownPeers(ev.snap); err != nil {
+			return err
+		}
 	}
 	doc := flowsReport{Meta: output.NewMeta("FlowList"), Coverage: newCoverageReport(ev.coverage), Items: []flowItem{}}
 	for i := range ev.flows {

@@ -192,3 +192,12 @@ func TestFlowsShowICMPSetsAndLogs(t *testing.T) {
 	out, _ = b.must(0, "flows", "-o", "wide", "--to", "office", "--protocol", "icmp")
 	contains(t, out, "no policy; logged by default: NetworkPolicy vote/log, rule 0")
 }
+
+func TestFlowsRefusesNamesThatNothingHas(t *testing.T) {
+	b := newBench(t).sawVote()
+	_, errs := b.must(2, "flows", "--from", "vote/vot")
+	contains(t, errs, `no workload, network set, node or address "vote/vot"; did you mean "vote/vote"?`)
+	b.must(2, "flows", "--workload", "nosuch", "-o", "json")
+	b.must(0, "flows", "--from", "192.0.2.99")
+	b.must(0, "flows", "--to", "vote")
+}

@@ -82,6 +82,8 @@ recommendations.`,
 	flags.StringVar(&opts.Via, "via", "pod", "address to connect to: the pod's, or that of the service that leads there")
 	flags.StringVar(&opts.Expect, "expect", "", "compare with a file (connectivity -o json or probe -o json), allow or deny; exit code 1 if a pair differs")
 	flags.DurationVar(&opts.Timeout, "timeout", 3*time.Second, "how long to wait for an answer or for a record of a denial")
+	completeFlag(cmd, f, "from", allWorkloads)
+	completeFlag(cmd, f, "to", allWorkloads)
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
 	return cmd
 }

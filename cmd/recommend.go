@@ -71,6 +71,7 @@ that was seen is allowed beside a default-deny, and what else is.`,
 	flags.BoolVar(&opts.Force, "force", false, "with --enforce: even if they would block a flow that was seen")
 	flags.BoolVar(&opts.IncludeDenied, "include-denied", false, "recommend flows too that are refused now")
 	opts.DryRun.addTo(cmd)
+	completeFlag(cmd, f, "workload", allWorkloads)
 	output.AddFlag(flags, &opts.Format, output.YAML, output.JSON, output.Text, output.Wide)
 	return cmd
 }

@@ -233,8 +233,7 @@ func (p PortSpec) Resolve(declared []policy.ContainerPort) (policy.Protocol, uin
 	for _, d := range declared {
 		if (p.Protocol == 0 || d.Protocol == p.Protocol) && (p.PortName == "" || d.Name == p.PortName) &&
 			(p.Port == 0 || d.Port == p.Port) {
-			d.Name = ""
-			if !slices.Contains(fit, d) {
+			if !slices.ContainsFunc(fit, func(o policy.ContainerPort) bool { return o.Protocol == d.Protocol && o.Port == d.Port }) {
 				fit = append(fit, d)
 			}
 		}
