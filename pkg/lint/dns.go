@@ -25,6 +25,7 @@ func (r *run) dnsForgotten() {
 	}
 	servers := r.dnsServers()
 	found := map[*policy.Policy][]*policy.Endpoint{}
+	known := map[string]bool{} // of those that are judged alike
 	for _, pr := range r.profiles {
 		if pr.dir != policy.Egress {
 			continue
@@ -34,7 +35,16 @@ func (r *run) dnsForgotten() {
 			continue
 		}
 		for _, ep := range pr.endpoints {
-			if ep != r.stranger && !slices.ContainsFunc(servers, func(s dnsServer) bool { return s.endpoint == ep }) && r.noDNS(pr.scope, ep, servers) {
+			if ep == r.stranger || slices.ContainsFunc(servers, func(s dnsServer) bool { return s.endpoint == ep }) {
+				continue
+			}
+			key := r.model.Profile(pr.scope, policy.Egress, ep)
+			none, ok := known[key]
+			if !ok {
+				none = r.noDNS(pr.scope, ep, servers)
+				known[key] = none
+			}
+			if none {
 				found[p] = append(found[p], ep)
 			}
 		}
@@ -106,6 +116,9 @@ func (r *run) dnsServers() []dnsServer {
 	return out
 }
 
+// mostNets bounds how many networks are looked into for DNS.
+const mostNets = 4096
+
 // noDNS says that the model denies an endpoint every way to DNS: to pods that
 // serve it, to any address that rules or network sets name (servers may be
 // there), and to addresses that nobody names. A deny by a rule that says whom
@@ -122,7 +135,11 @@ func (r *run) noDNS(scope tier.Scope, ep *policy.Endpoint, servers []dnsServer) 
 		}
 	}
 	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53")}
-	for _, n := range r.model.Nets(scope, policy.Egress, ep) {
+	nets := r.model.Nets(scope, policy.Egress, ep)
+	if len(nets) > mostNets {
+		return false // it takes long to tell
+	}
+	for _, n := range nets {
 		addrs = append(addrs, n.Addr())
 	}
 	for _, a := range addrs {
