@@ -71,11 +71,15 @@ func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool) erro
 			}
 			continue
 		}
+		state := state(pol)
+		if w.faulty[k] {
+			state = output.Cell{Text: state.Text + ",faulty", Style: output.Bad}
+		}
 		if wide {
 			rules := len(pol.Rules[policy.Ingress]) + len(pol.Rules[policy.Egress])
-			t.Row(k.Namespace, k.Name, k.Kind, pol.Tier, orderCell(pol.Order), state(pol), typesText(pol), rules, pol.Origin, selectorText(pol))
+			t.Row(k.Namespace, k.Name, k.Kind, pol.Tier, orderCell(pol.Order), state, typesText(pol), rules, pol.Origin, selectorText(pol))
 		} else {
-			t.Row(k.Namespace, k.Name, pol.Tier, orderCell(pol.Order), state(pol), typesText(pol), selectorText(pol))
+			t.Row(k.Namespace, k.Name, pol.Tier, orderCell(pol.Order), state, typesText(pol), selectorText(pol))
 		}
 	}
 	return t.Print()

@@ -72,6 +72,8 @@ type world struct {
 	store cluster.Store
 	snap  *policy.Snapshot
 	keys  []policy.Key // of all there is, faulty ones too
+	// faulty are the resources that are not judged as they were meant.
+	faulty map[policy.Key]bool
 }
 
 func loadWorld(ctx context.Context, open func() (cluster.Store, error)) (*world, policy.Faults, error) {
@@ -84,7 +86,11 @@ func loadWorld(ctx context.Context, open func() (cluster.Store, error)) (*world,
 		return nil, nil, err
 	}
 	keys, err := store.Keys(ctx)
-	return &world{store: store, snap: snap, keys: keys}, faults, err
+	faulty := map[policy.Key]bool{}
+	for _, f := range faults.Errors() {
+		faulty[f.Key] = true
+	}
+	return &world{store: store, snap: snap, keys: keys, faulty: faulty}, faults, err
 }
 
 // tier looks a tier up by name.
