@@ -18,6 +18,7 @@ type AgentOptions struct {
 	Prefix      string
 	PodCIDRs    []string
 	Established string
+	Tunnels     bool
 	Socket      string
 	// What Log rules write; LogFile empty is standard error.
 	LogPrefix         string
@@ -57,6 +58,7 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringVar(&opts.Prefix, "interface-prefix", "veth", "how the host's ends of pod interfaces begin")
 	fs.StringSliceVar(&opts.PodCIDRs, "pod-cidr", nil, "addresses of this node's pods; unknown ones among them are closed")
 	fs.StringVar(&opts.Established, "established", "cut", "what happens to live connections that a change forbids: cut or keep")
+	fs.BoolVar(&opts.Tunnels, "allow-pod-tunnels", false, "let pods make VXLAN, Geneve and IPIP tunnels to nodes, in which no policy sees anything")
 	fs.StringVar(&opts.Socket, "socket", "/run/netpol/agent.sock", "unix socket to answer on")
 	fs.StringVar(&opts.LogPrefix, "log-prefix", defaultLogPrefix, "how lines of Log rules begin, after the time")
 	fs.StringVar(&opts.LogFile, "log-file", "", "file that lines of Log rules are appended to (default: standard error)")

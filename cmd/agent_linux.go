@@ -28,6 +28,7 @@ func runAgent(ctx context.Context, opts *AgentOptions, dir string, cidrs []netip
 	}
 	return enforce.Run(ctx, enforce.Options{
 		Source: store, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
+		AllowPodTunnels: opts.Tunnels,
 		KeepEstablished: opts.Established == "keep", Socket: opts.Socket, Version: programVersion(),
 		Log:      slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil)),
 		LogLines: enforce.LogLines{Out: lines, Prefix: opts.LogPrefix, PerSecond: opts.LogRate, Burst: opts.LogBurst},

@@ -38,6 +38,7 @@ type Agent struct {
 	places   atomic.Pointer[places]
 	services atomic.Pointer[serviceIndex]
 	setNames atomic.Pointer[flow.SetNames]
+	nodes    atomic.Pointer[nodeNames]
 	probes   *probes
 	refusals *refusals
 	counters counters
@@ -164,6 +165,7 @@ func (a *Agent) setProblems(faults policy.Faults, extra ...string) {
 // rulesetConfig is what the compiler needs to know beside the model.
 func (a *Agent) rulesetConfig() ruleset.Config {
 	return ruleset.Config{
+		Nodes: a.nodes.Load().others, AllowTunnels: a.opts.AllowPodTunnels,
 		InterfacePrefix: a.opts.InterfacePrefix, Node: a.opts.Node, LocalCIDRs: a.opts.PodCIDRs,
 		DenyGroup: DenyGroup, LogGroup: LogGroup, LooseTCP: a.loose.Load(),
 	}

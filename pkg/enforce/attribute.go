@@ -154,6 +154,9 @@ func (a *Agent) flowPeer(p tier.Peer) flow.Peer {
 	case a.isHost(p.Addr):
 		return flow.Peer{Kind: flow.PeerHost, Workload: policy.Workload{Name: a.opts.Node}}
 	}
+	if name := a.nodes.Load().name(p.Addr); name != "" {
+		return flow.Peer{Kind: flow.PeerHost, Workload: policy.Workload{Name: name}, Addr: p.Addr}
+	}
 	return a.setNames.Load().Network(p.Addr)
 }
 

@@ -37,6 +37,9 @@ type Options struct {
 	InterfacePrefix string
 	// PodCIDRs are the addresses of this node's pods, known and unknown ones.
 	PodCIDRs []netip.Prefix
+	// AllowPodTunnels lets pods make VXLAN, Geneve and IPIP tunnels to nodes
+	// (S31), which carry what no policy sees.
+	AllowPodTunnels bool
 	// KeepEstablished leaves live connections alone that a change forbids, as
 	// Calico's agent does; otherwise they are cut (S11).
 	KeepEstablished bool

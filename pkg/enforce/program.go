@@ -107,6 +107,9 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	} else {
 		next.model = tier.New(state.Snapshot, prev.model)
 	}
+	if !a.nodes.Load().of(state.Snapshot.Nodes) {
+		a.nodes.Store(nameNodes(state.Snapshot.Nodes, a.opts.Node))
+	}
 	local, problems := a.localEndpoints(next.model)
 	var err error
 	next.compiled, err = ruleset.Compile(ruleset.Input{

@@ -74,6 +74,9 @@ func skip(req *Request, rp *replay.Replay, o *flow.Observed) string {
 			return p.String() + " has no pods any more, so no selector picks it"
 		}
 	}
+	if o.Source.Kind == flow.PeerHost && !rp.FromOwnHost(o) {
+		return "node " + o.Source.Workload.Name + " forwards it for somebody else (a NodePort or load balancer), so who may come that way is for you to say"
+	}
 	if o.Destination.Kind == flow.PeerHost && !o.Destination.Addr.IsValid() {
 		return "the host's address is not known"
 	}

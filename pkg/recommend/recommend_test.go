@@ -275,6 +275,21 @@ func TestWhatNoRuleCanSayIsSkipped(t *testing.T) {
 	}
 }
 
+func TestS34_WhatAnotherNodeForwardsIsNoNet(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	w.saw("n1", "vote/vote", policy.TCP, 80, "") // its own host: needs no rule
+	w.saw("n2", "vote/vote", policy.TCP, 80, "")
+	w.flows[1].Source.Addr = netip.MustParseAddr("192.0.2.2")
+	res := Recommend(w.request("vote/vote"))
+	if len(res.Policies) != 0 {
+		t.Errorf("got %v, want none", res.Policies)
+	}
+	if len(res.Skipped) != 1 || !strings.Contains(res.Skipped[0].Reason, "node n2 forwards") {
+		t.Errorf("skipped %v, want what n2 forwards", res.Skipped)
+	}
+}
+
 func TestProofTellsWhatEnforcingWouldBreak(t *testing.T) {
 	// db's flow from a pod without labels can't be written down; the policy for
 	// what can be closes db, and the other flow with it.

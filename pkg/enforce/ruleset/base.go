@@ -23,7 +23,7 @@ const (
 func baseChains(cfg *Config) []*Chain {
 	established := rule(accept, ctState(StateEstablished|StateRelated))
 	egress := cutRules()
-	if len(cfg.Nodes) > 0 {
+	if len(cfg.Nodes) > 0 && !cfg.AllowTunnels {
 		for i := range families {
 			f := &families[i]
 			egress = append(egress, rule(call("pod-tunnels"), iface(IIFName, cfg.InterfacePrefix), f.is(), in("nodes"+f.suffix, f.daddr)))
@@ -84,8 +84,10 @@ func sharedChains(cfg *Config) []*Chain {
 
 	// Neighbour discovery is untracked, so it comes before any ct rule (S23).
 	host := append([]Rule{link}, cutRules()...)
-	host = append(host, rule(call("pod-tunnels")),
-		rule(accept, ctState(StateEstablished|StateRelated)), dhcp, rule(to("from-pod")))
+	if !cfg.AllowTunnels {
+		host = append(host, rule(call("pod-tunnels")))
+	}
+	host = append(host, rule(accept, ctState(StateEstablished|StateRelated)), dhcp, rule(to("from-pod")))
 
 	// The node may always begin a connection to its pods, but what it says in
 	// one that was cut would bring that back, the other way round.

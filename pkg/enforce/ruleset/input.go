@@ -24,6 +24,8 @@ type Config struct {
 	// Nodes are other nodes' addresses: tunnels that a pod makes to them are
 	// refused (S31). This node's own are known to the kernel.
 	Nodes []netip.Addr
+	// AllowTunnels lets pods make tunnels to nodes all the same (S31).
+	AllowTunnels bool
 	// DenyGroup and LogGroup are the nflog groups of refusals and Log rules.
 	DenyGroup, LogGroup uint16
 	// LooseTCP lets TCP connections go on that are older than the rules (S11).
@@ -33,7 +35,7 @@ type Config struct {
 
 func (c *Config) equal(o *Config) bool {
 	return c.InterfacePrefix == o.InterfacePrefix && c.Node == o.Node && c.DenyGroup == o.DenyGroup &&
-		c.LogGroup == o.LogGroup && c.LooseTCP == o.LooseTCP &&
+		c.LogGroup == o.LogGroup && c.LooseTCP == o.LooseTCP && c.AllowTunnels == o.AllowTunnels &&
 		slices.Equal(c.LocalCIDRs, o.LocalCIDRs) && slices.Equal(c.Nodes, o.Nodes)
 }
 

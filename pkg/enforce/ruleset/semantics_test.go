@@ -213,6 +213,11 @@ func TestS31_PodMadeTunnels(t *testing.T) {
 		{"UDP to a node", w.packet("a/y", "10.1.0.2", policy.UDP, 53), Accept, 0},
 		{"VXLAN of nodes", w.packet("10.1.0.2", "10.1.0.3", policy.UDP, 4789), Accept, 0},
 	})
+	w.cfg.AllowTunnels = true
+	w.check(t, []expect{
+		{"permitted to the host", with(w.packet("a/y", "10.1.0.1", policy.UDP, 4789), host), Accept, 0},
+		{"permitted to a node", w.packet("a/y", "10.1.0.2", 4, 0), Accept, 0},
+	})
 }
 
 func TestS32_PodReachesItself(t *testing.T) {

@@ -216,6 +216,11 @@ func (r *Replay) Judge(scope tier.Scope, o *flow.Observed, c tier.Conn) Verdict 
 	return v
 }
 
+// FromOwnHost says whether o comes from a host that runs pods which it goes to.
+func (r *Replay) FromOwnHost(o *flow.Observed) bool {
+	return slices.ContainsFunc(r.Endpoints(o.Destination.Workload), func(ep *policy.Endpoint) bool { return ownHost(o.Source, ep) })
+}
+
 // ownHost says whether p is the host that ep runs on. A host whose name is not
 // known is taken for it, since only a pod's own host reports as one.
 func ownHost(p flow.Peer, ep *policy.Endpoint) bool {
