@@ -2,6 +2,7 @@ package connectivity_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"testing"
 
@@ -25,8 +26,10 @@ func town(pods, workloads, policies int) *policy.Snapshot {
 		ns, name := fmt.Sprintf("ns-%03d", w/10), fmt.Sprintf("app-%03d", w)
 		labels := selector.Labels{"app": name, "layer": fmt.Sprint(w % 3), policy.LabelNamespace: ns, policy.LabelOrchestrator: "k8s"}
 		for p := w; p < pods; p += workloads {
+			own := maps.Clone(labels)
+			own["pod"] = fmt.Sprint(p) // as StatefulSets and Jobs have
 			s.Endpoints = append(s.Endpoints, &policy.Endpoint{
-				Namespace: ns, Name: fmt.Sprintf("%s-%05d", name, p), Labels: labels,
+				Namespace: ns, Name: fmt.Sprintf("%s-%05d", name, p), Labels: own,
 				Workload: policy.Workload{Kind: policy.KindDeployment, Namespace: ns, Name: name},
 				Addrs:    []netip.Addr{netip.AddrFrom4([4]byte{10, byte(w), byte(p >> 8), byte(p)})},
 				Ports:    []policy.ContainerPort{{Name: "http", Protocol: policy.TCP, Port: 80}, {Protocol: policy.TCP, Port: 9090}},

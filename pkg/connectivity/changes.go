@@ -66,7 +66,7 @@ func Changes(before, after View, o Options) []Change {
 	}
 	rows := make([][]Change, len(groups))
 	parallel(len(groups), func() func(int) {
-		d := differ{before: newJudge(before.Model, before.Scope), after: newJudge(after.Model, after.Scope)}
+		d := differ{before: newJudge(sb, before.Scope), after: newJudge(sa, after.Scope)}
 		return func(i int) {
 			for k := range groups {
 				src, dst := &groups[i], &groups[k]

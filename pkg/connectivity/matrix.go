@@ -86,7 +86,7 @@ func Matrix(m *tier.Model, scope tier.Scope, o Options) []Pair {
 	}
 	rows := make([][]Pair, len(groups))
 	parallel(len(groups), func() func(int) {
-		r := row{j: newJudge(m, scope), groups: groups, o: &o}
+		r := row{j: newJudge(s, scope), groups: groups, o: &o}
 		return func(i int) { rows[i] = r.judge(&groups[i]) }
 	})
 	return slices.Concat(rows...)

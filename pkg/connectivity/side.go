@@ -91,7 +91,7 @@ type judge struct {
 	m        *tier.Model
 	scope    tier.Scope
 	profiles map[profileKey]*profile
-	byLocal  [2]map[int32]*profile // by direction and party.sort
+	byLocal  [2][]*profile // by direction and party.sort
 }
 
 type profileKey struct {
@@ -104,27 +104,29 @@ type profile struct {
 	pairs     *tier.Pairs
 	byAddress bool
 	none      bool // no policy at all
-	sides     map[sideKey]*side
+	// sides by peer: three for each sort, without a family and of each.
+	sides []*side
 }
 
-type sideKey struct {
-	peer   int32
-	family int
-}
-
-func newJudge(m *tier.Model, scope tier.Scope) *judge {
-	return &judge{m: m, scope: scope, profiles: map[profileKey]*profile{}, byLocal: [2]map[int32]*profile{{}, {}}}
+// newJudge is for parties of those sorts that there are by now.
+func newJudge(s *sorts, scope tier.Scope) *judge {
+	n := len(s.byKey)
+	return &judge{
+		m: s.m, scope: scope, profiles: map[profileKey]*profile{},
+		byLocal: [2][]*profile{make([]*profile, n), make([]*profile, n)},
+	}
 }
 
 func (j *judge) profile(dir policy.Direction, local *party) *profile {
-	if p, ok := j.byLocal[dir][local.sort]; ok {
+	if p := j.byLocal[dir][local.sort]; p != nil {
 		return p
 	}
 	k := profileKey{dir, j.m.Profile(j.scope, dir, local.ep)}
 	p, ok := j.profiles[k]
 	if !ok {
-		p = &profile{none: k.key == "", sides: map[sideKey]*side{}}
+		p = &profile{none: k.key == ""}
 		if !p.none {
+			p.sides = make([]*side, 3*len(j.byLocal[dir]))
 			p.byAddress = j.m.ByAddress(j.scope, dir, local.ep)
 			p.pairs = j.m.Pairs(j.scope, dir, local.ep)
 		}
@@ -143,16 +145,14 @@ func (j *judge) side(dir policy.Direction, local, peer *party, family int) *side
 	if p.none {
 		return open
 	}
-	k := sideKey{peer.sort, family}
+	slot := &p.sides[3*int(peer.sort)+1+family]
 	if !p.byAddress {
-		k = sideKey{peer.plain, -1}
+		slot = &p.sides[3*int(peer.plain)]
 	}
-	s, ok := p.sides[k]
-	if !ok {
-		s = newSide(p.pairs.With(local.peer(family), peer.peer(family)))
-		p.sides[k] = s
+	if *slot == nil {
+		*slot = newSide(p.pairs.With(local.peer(family), peer.peer(family)))
 	}
-	return s
+	return *slot
 }
 
 // cell is some pairs of pods of two groups that are judged alike.

@@ -8,26 +8,83 @@ import (
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/policy/selector"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// sorts number who can't be told apart, as policed and as peer: pods with the
-// same labels and named ports whose addresses are of the same atoms.
+// sorts number who can't be told apart, as policed and as peer: pods of one
+// namespace and service account, alike in the labels that some selector speaks
+// of and in named ports, whose addresses are of the same atoms. Labels that are
+// each pod's own (a StatefulSet's, a Job's) so make no more sorts.
 type sorts struct {
 	m     *tier.Model
 	atoms *Atoms
 	byKey map[sortKey]int32
 	ports map[*policy.ContainerPort]string // by the first of a list
+	// spoken are the labels that selectors speak of.
+	spoken map[string]bool
+	labels map[int]string // by identity
 }
 
 type sortKey struct {
-	identity int // -1 for addresses
-	ports    string
-	v4, v6   int
+	labels string // with the namespace; empty for addresses
+	ports  string
+	v4, v6 int
 }
 
 func newSorts(m *tier.Model, atoms *Atoms) *sorts {
-	return &sorts{m: m, atoms: atoms, byKey: map[sortKey]int32{}, ports: map[*policy.ContainerPort]string{}}
+	return &sorts{
+		m: m, atoms: atoms, byKey: map[sortKey]int32{}, ports: map[*policy.ContainerPort]string{},
+		spoken: spokenLabels(m.Snapshot()), labels: map[int]string{},
+	}
+}
+
+// spokenLabels are the labels of pods that policies and Services look at.
+func spokenLabels(s *policy.Snapshot) map[string]bool {
+	out := map[string]bool{policy.LabelServiceAccount: true}
+	add := func(list ...*selector.Selector) {
+		for _, sel := range list {
+			if sel != nil {
+				for _, name := range sel.LabelNames() {
+					out[name] = true
+				}
+			}
+		}
+	}
+	for _, p := range s.Policies {
+		add(p.Selector)
+		for d := range p.Rules {
+			for i := range p.Rules[d] {
+				r := &p.Rules[d][i]
+				add(r.Source.Selector, r.Source.NotSelector, r.Destination.Selector, r.Destination.NotSelector)
+			}
+		}
+	}
+	for _, svc := range s.Services {
+		for name := range svc.Selector {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// spokenOf is a key of an endpoint's namespace and of those of its labels that
+// selectors speak of.
+func (s *sorts) spokenOf(ep *policy.Endpoint) string {
+	id := s.m.Identity(ep)
+	if key, ok := s.labels[id]; ok && id >= 0 {
+		return key
+	}
+	var parts []string
+	for name, value := range ep.Labels {
+		if s.spoken[name] {
+			parts = append(parts, name+"="+value)
+		}
+	}
+	slices.Sort(parts)
+	key := ep.Namespace + "\x00" + strings.Join(parts, "\x00")
+	s.labels[id] = key
+	return key
 }
 
 func (s *sorts) number(k sortKey) int32 {
@@ -42,17 +99,17 @@ func (s *sorts) number(k sortKey) int32 {
 // pod is the number of a pod's sort.
 func (s *sorts) pod(ep *policy.Endpoint) int32 {
 	a := addrsOf(ep)
-	return s.number(sortKey{s.m.Identity(ep), s.portNames(ep), s.atoms.Of(a[0]), s.atoms.Of(a[1])})
+	return s.number(sortKey{s.spokenOf(ep), s.portNames(ep), s.atoms.Of(a[0]), s.atoms.Of(a[1])})
 }
 
 // plain is the same without the addresses.
 func (s *sorts) plain(ep *policy.Endpoint) int32 {
-	return s.number(sortKey{s.m.Identity(ep), s.portNames(ep), -2, -2})
+	return s.number(sortKey{s.spokenOf(ep), s.portNames(ep), -2, -2})
 }
 
 // atom is the number of an atom's addresses.
 func (s *sorts) atom(a *Atom) int32 {
-	return s.number(sortKey{-1, "", s.atoms.Of(a.Addr), -1})
+	return s.number(sortKey{"", "", s.atoms.Of(a.Addr), -1})
 }
 
 // portNames is a key of the named ports, which rules and Services may name.
