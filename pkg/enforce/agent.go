@@ -156,7 +156,11 @@ func (a *Agent) deafen() error {
 func (a *Agent) setProblems(faults policy.Faults, extra ...string) {
 	list := make([]string, 0, len(faults)+len(extra))
 	for _, f := range faults {
-		list = append(list, f.Error())
+		if f.Warning {
+			list = append(list, "warning: "+f.Error())
+		} else {
+			list = append(list, f.Error())
+		}
 	}
 	list = append(list, extra...)
 	a.problems.Store(&list)
