@@ -21,7 +21,7 @@ func TestIdentityContract(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
 		w.twins(t)
-		views := w.views(drawWires(t)[:3])
+		views := w.views(drawWires(t, w)[:3])
 		s, nets := newSubject(t, w, nil), w.nets()
 		w.pairs(func(a, b End) {
 			if a.Pod == b.Pod || !sameNets(nets, a.Addr, b.Addr) || s.identity(a) != s.identity(b) {
@@ -48,7 +48,7 @@ func TestProfileContract(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
 		w.twins(t)
-		views := w.views(drawWires(t)[:3])
+		views := w.views(drawWires(t, w)[:3])
 		s := newSubject(t, w, nil)
 		w.pairs(func(a, b End) {
 			for _, v := range views {
@@ -75,7 +75,7 @@ func TestProfileAcrossModels(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := Worlds().Draw(t, "world")
 		after := Edited(before).Draw(t, "edited")
-		services := drawWires(t)
+		services := drawWires(t, after)
 		old := newSubject(t, before, nil)
 		s := newSubject(t, after, old)
 		for _, a := range before.PodEnds() {
@@ -118,7 +118,7 @@ func sameOutside(t *rapid.T, before, after *World, c [2]Packet, services []Wire)
 func TestNetsContract(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		views := w.views(drawWires(t)[:4])
+		views := w.views(drawWires(t, w)[:4])
 		s := newSubject(t, w, nil)
 		for _, v := range views {
 			for _, local := range w.PodEnds() {

@@ -15,7 +15,7 @@ import (
 func TestEveryDoorGivesTheOraclesAnswer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawWires(t)[:3]
+		services := drawWires(t, w)[:3]
 		s := newSubject(t, w, nil)
 		for _, v := range w.scopes() {
 			for _, local := range w.PodEnds() {
@@ -115,7 +115,7 @@ func (s *subject) checkSelecting(t *rapid.T, v scopePair, dir policy.Direction, 
 func TestS10_EvaluateJudgesBothEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawWires(t)[:3]
+		services := drawWires(t, w)[:3]
 		s := newSubject(t, w, nil)
 		for _, source := range w.Ends() {
 			for _, destination := range w.Ends() {

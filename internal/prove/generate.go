@@ -20,10 +20,10 @@ var (
 	missingTiers   = []string{"aa", "zz"}
 	accountNames   = []string{"default", "robot"}
 	accountKeys    = []string{"app", "kind"}
-	portNamePool   = []string{"http", "web", "dns"}
+	portNamePool   = []string{"http", "web", "http", "dns"}
 	podKeys        = []string{"app", "role", "x.y/z_1-2"}
 	namespaceKeys  = []string{"team", "env"}
-	labelValues    = []string{"a", "b", "ab", "ba", ""}
+	labelValues    = []string{"a", "b", "a", "ab", "ba", "a", "b", ""}
 	someOrders     = []float64{1000, 1, 1000, 0.5, -1, 1_000_000, 2_000_000}
 )
 
@@ -121,7 +121,7 @@ func (g gen) defaultTier() *Tier {
 
 // tierOf draws the tier that a policy says it is in.
 func (g gen) tierOf(w *World) string {
-	if g.eighths(2) {
+	if g.eighths(1) {
 		return pick(g, missingTiers)
 	}
 	names := []string{"", "default"}

@@ -61,7 +61,7 @@ func (g gen) kubePort() KubePort {
 		p.Name = pick(g, portNamePool)
 	case g.eighths(6):
 		p.Port = pick(g, rulePorts)
-		if g.eighths(4) {
+		if g.eighths(5) {
 			p.EndPort = min(p.Port+pick(g, []int{0, 1, 10, 1000}), 65535)
 		}
 	}

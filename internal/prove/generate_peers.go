@@ -53,7 +53,7 @@ func changedOnce[E any](list []E, next E, id func(E) string) []E {
 // and numbers.
 func (g gen) containers() []Container {
 	var out []Container
-	for range pick(g, []int{0, 1, 1, 2, 3}) {
+	for range pick(g, []int{1, 0, 2, 1, 2, 3}) {
 		c := Container{Role: pick(g, []Role{RoleMain, RoleMain, RoleSidecar, RoleInit})}
 		for range g.between(0, 3) {
 			p := g.containerPort()
@@ -67,7 +67,7 @@ func (g gen) containers() []Container {
 }
 
 func (g gen) containerPort() ContainerPort {
-	return ContainerPort{Name: pick(g, portNamePool), Protocol: pick(g, []string{"", "TCP", "UDP", "SCTP", "TCP"}), Number: pick(g, declaredPorts)}
+	return ContainerPort{Name: pick(g, portNamePool), Protocol: pick(g, []string{"", "TCP", "", "UDP", "SCTP", "TCP"}), Number: pick(g, declaredPorts)}
 }
 
 // addr4s and addr6s are single addresses that sets and slices name: of pods,
@@ -126,22 +126,32 @@ func (g gen) hostEndpoint(w *World) *HostEndpoint {
 	return h
 }
 
-// service draws a Service with a selector, with slices, or with both.
+// service draws a Service with a selector, with slices, or with both. Most
+// selectors match some pod, and most names are of its ports.
 func (g gen) service(w *World) *Service {
 	s := &Service{Namespace: pick(g, w.Namespaces).Name, Name: pick(g, serviceNames)}
-	if g.eighths(5) {
+	declared := ContainerPort{Name: pick(g, portNamePool), Protocol: pick(g, []string{"", "TCP", "UDP", "SCTP"})}
+	if g.eighths(6) {
 		s.Selector = map[string]string{pick(g, podKeys): pick(g, labelValues)}
+		p, key := pick(g, w.Pods), pick(g, podKeys)
+		if value, has := p.Labels[key]; has && g.eighths(6) {
+			s.Namespace, s.Selector = p.Namespace, map[string]string{key: value}
+			if ports := p.ports(); len(ports) > 0 {
+				declared = pick(g, ports)
+			}
+		}
 	}
 	names := []string{"one", "two"}
 	for i := range g.between(1, 2) {
-		p := ServicePort{Name: names[i], Protocol: pick(g, []string{"", "TCP", "UDP", "SCTP"}), Port: pick(g, declaredPorts)}
-		switch pick(g, []string{"number", "name", "same", "name"}) {
+		p := ServicePort{Name: names[i], Protocol: declared.Protocol, Port: pick(g, declaredPorts)}
+		switch pick(g, []string{"name", "number", "same", "name"}) {
 		case "number":
 			p.Target = pick(g, declaredPorts)
 		case "name":
-			p.TargetName = pick(g, portNamePool)
+			p.TargetName = declared.Name
 		}
 		s.Ports = append(s.Ports, p)
+		declared = ContainerPort{Name: pick(g, portNamePool), Protocol: pick(g, []string{"", "TCP", "UDP", "SCTP"})}
 	}
 	if s.Selector == nil || g.eighths(2) {
 		s.Legacy = g.eighths(2)

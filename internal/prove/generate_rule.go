@@ -24,7 +24,7 @@ var (
 		"2001:db8::1", "2001:db8:1::1", "2001:db9::1", "fd00::3", "fd00::ff")
 
 	rulePorts     = []int{80, 53, 443, 8080, 1, 81, 65535}
-	declaredPorts = []int{80, 8080, 443, 53}
+	declaredPorts = []int{80, 8080, 53}
 	ranges        = []Port{{Min: 80, Max: 90}, {Min: 1, Max: 1024}, {Min: 443, Max: 8080}, {Min: 8000, Max: 65535}, {Min: 81, Max: 81}}
 	// sourcePorts are those that connections come from, 0 for not known; rules
 	// name some of them.
@@ -34,12 +34,19 @@ var (
 	Ports = []int{80, 0, 1, 2, 52, 53, 54, 79, 81, 82, 90, 91, 442, 443, 444, 1024, 1025, 7999, 8000, 8080, 8081, 65534, 65535}
 	// Protocols holds every protocol that rules name, and some that none does;
 	// those that rules can say more of more than once.
-	Protocols = []int{6, 17, 6, 17, 132, 6, 1, 58, 136, 47, 99, 1, 58}
+	Protocols = []int{6, 17, 6, 17, 132, 6, 1, 58, 136, 47, 99, 1, 58, 1, 58}
 
 	serviceNames = []string{"s", "s-a", "db"}
-	icmpTypes    = []int{8, 13, 128, 0, 3, 254}
-	icmpCodes    = []int{0, 1, 255}
+	icmpCodes    = []int{0, 1, 0, 255}
 )
+
+// typesOf are the types of ICMP or ICMPv6 that rules and connections use.
+func typesOf(proto int) []int {
+	if proto == int(policy.ICMP) {
+		return []int{8, 8, 13, 8, 3, 254}
+	}
+	return []int{128, 128, 139, 128, 3, 0}
+}
 
 func (g gen) rules(w *World, p *Policy, dir policy.Direction) []Rule {
 	var out []Rule
@@ -67,6 +74,9 @@ func (g gen) rule(w *World, p *Policy, dir policy.Direction) Rule {
 			peer = &r.Destination
 		}
 		*peer = Entity{Service: g.serviceRef(w, p)}
+		if g.eighths(5) {
+			return r
+		}
 	}
 	if g.eighths(5) {
 		g.protocol(&r, family, dir)
@@ -95,7 +105,7 @@ func (g gen) protocol(r *Rule, family int, dir policy.Direction) {
 	}
 	named := pick(g, []*Protocol{
 		{Name: "TCP"}, {Name: "UDP"}, {Name: "TCP"}, {Name: "SCTP"}, {Number: 6}, {Number: 17}, {Number: 132},
-		{Name: "UDPLite"}, {Number: 47}, icmp, icmp, icmp,
+		{Name: "UDPLite"}, {Number: 47}, icmp, icmp, icmp, icmp, icmp,
 	})
 	if g.eighths(1) {
 		r.NotProtocol = named
@@ -108,22 +118,22 @@ func (g gen) protocol(r *Rule, family int, dir policy.Direction) {
 	switch named.number() {
 	case 1, 58:
 		if g.eighths(4) {
-			r.ICMP = g.icmp()
+			r.ICMP = g.icmp(named.number())
 		}
-		if g.eighths(3) {
-			r.NotICMP = g.icmp()
+		if r.ICMP == nil && g.eighths(5) || g.eighths(2) {
+			r.NotICMP = g.icmp(named.number())
 		}
 	case 6, 17, 132:
 		g.rulePorts(r)
 		if dir == policy.Ingress && named.Name == "TCP" && r.NotProtocol == nil && r.Action == policy.Allow {
-			r.HTTP = g.eighths(1)
+			r.HTTP = g.eighths(2)
 		}
 	}
 }
 
-func (g gen) icmp() *ICMP {
-	i := &ICMP{Type: pick(g, icmpTypes), Code: -1}
-	if g.eighths(3) {
+func (g gen) icmp(proto int) *ICMP {
+	i := &ICMP{Type: pick(g, typesOf(proto)), Code: -1}
+	if g.eighths(5) {
 		i.Code = pick(g, icmpCodes)
 	}
 	return i
@@ -134,14 +144,14 @@ func (g gen) rulePorts(r *Rule) {
 		if g.eighths(4) {
 			r.Destination.Ports = g.ports()
 		}
-		if g.eighths(2) {
+		if len(r.Destination.Ports) == 0 && g.eighths(3) || g.eighths(1) {
 			r.Destination.NotPorts = g.ports()
 		}
 	}
 	if g.eighths(2) {
 		r.Source.Ports = g.sourcePorts()
 	}
-	if g.eighths(1) {
+	if len(r.Source.Ports) == 0 && g.eighths(3) || g.eighths(1) {
 		r.Source.NotPorts = g.sourcePorts()
 	}
 }
@@ -152,9 +162,9 @@ func (g gen) ports() []Port {
 		port := pick(g, rulePorts)
 		next := Port{Min: port, Max: port}
 		switch {
-		case g.eighths(3):
+		case g.eighths(2):
 			next = pick(g, ranges)
-		case g.eighths(4):
+		case g.eighths(5):
 			next = Port{Name: pick(g, portNamePool)}
 		}
 		out = append(out, next)
@@ -166,7 +176,7 @@ func (g gen) sourcePorts() []Port {
 	var out []Port
 	for range g.between(1, 2) {
 		next := pick(g, ruleSourcePorts)
-		if g.eighths(3) {
+		if g.eighths(4) {
 			next = Port{Name: pick(g, portNamePool)}
 		}
 		out = append(out, next)
@@ -174,34 +184,37 @@ func (g gen) sourcePorts() []Port {
 	return out
 }
 
-// entity draws one side of a rule; half of the sides are empty.
+// entity draws one side of a rule. Half of the sides are empty and most others
+// have one criterion: where there are more, few connections get to the last.
 func (g gen) entity(nets []netip.Prefix, anyNet netip.Prefix) Entity {
 	var e Entity
 	if g.eighths(4) {
 		return e
 	}
-	if g.eighths(2) {
-		e.Nets = g.some(append([]netip.Prefix{anyNet}, nets...))
-	}
-	if g.eighths(1) {
-		e.NotNets = g.some(nets)
-	}
-	if g.eighths(3) {
-		e.Selector = g.expr(policySubjectKeys, 2)
-	}
-	if g.eighths(2) {
-		e.NotSelector = g.expr(policySubjectKeys, 2)
-	}
-	if g.eighths(2) {
-		e.NamespaceSelector = g.expr(namespaceSelectorKeys, 2)
-		if g.eighths(3) {
-			e.NamespaceSelector = &Expr{Op: pick(g, []Op{OpGlobal, OpGlobal, OpAll})}
-		}
-	}
-	if g.eighths(1) {
-		e.ServiceAccounts = g.accountMatch()
+	g.criterion(&e, nets, anyNet)
+	for g.eighths(2) {
+		g.criterion(&e, nets, anyNet)
 	}
 	return e
+}
+
+func (g gen) criterion(e *Entity, nets []netip.Prefix, anyNet netip.Prefix) {
+	switch pick(g, []string{"selector", "nets", "notSelector", "namespaces", "accounts", "scope", "notNets"}) {
+	case "nets":
+		e.Nets = g.some(append([]netip.Prefix{anyNet}, nets...))
+	case "notNets":
+		e.NotNets = g.some(nets)
+	case "selector":
+		e.Selector = g.expr(policySubjectKeys, 2)
+	case "notSelector":
+		e.NotSelector = g.expr(policySubjectKeys, 2)
+	case "namespaces":
+		e.NamespaceSelector = g.expr(namespaceSelectorKeys, 2)
+	case "scope":
+		e.NamespaceSelector = &Expr{Op: pick(g, []Op{OpGlobal, OpGlobal, OpAll})}
+	case "accounts":
+		e.ServiceAccounts = g.accountMatch()
+	}
 }
 
 func (g gen) accountMatch() *AccountMatch {

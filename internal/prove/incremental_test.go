@@ -11,7 +11,7 @@ import (
 func TestModelAfterEditsEqualsModelFromScratch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawWires(t)[:3]
+		services := drawWires(t, w)[:3]
 		s := newSubject(t, w, nil)
 		for range 3 {
 			before := w

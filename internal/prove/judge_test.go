@@ -139,10 +139,10 @@ func plain(h policy.Hit) policy.Hit {
 }
 
 // drawWires draws the protocols and ports that a world is asked about.
-func drawWires(t *rapid.T) []Wire {
+func drawWires(t *rapid.T, w *World) []Wire {
 	out := []Wire{}
 	for range 8 {
-		out = append(out, gen{t}.wire())
+		out = append(out, gen{t}.wire(w))
 	}
 	return out
 }
@@ -174,7 +174,7 @@ func TestOracleAgreesWithModel(t *testing.T) {
 	cases := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawWires(t)
+		services := drawWires(t, w)
 		s := newSubject(t, w, nil)
 		for _, v := range w.scopes() {
 			w.packets(services, func(c Packet) {

@@ -3,7 +3,6 @@ package prove
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -37,9 +36,6 @@ func (s *shot) key() seen {
 	}
 	return k
 }
-
-// hasPorts says whether the protocol's packets begin with two ports.
-func hasPorts(proto int) bool { return slices.Contains([]int{6, 17, 132, 136}, proto) }
 
 // send enters the sender's namespace and starts the connection.
 func (s *shot) send() error {

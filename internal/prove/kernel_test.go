@@ -38,7 +38,7 @@ func TestKernelAgreesWithOracle(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
 			before := atHome(Worlds().Draw(rt, "world"))
 			after := atHome(Edited(before).Draw(rt, "edited"))
-			services := drawSockets(rt)
+			services := drawSockets(rt, before)
 			s := newSubject(rt, before, nil)
 			rules := compileNode(rt, s, nil)
 			attempts += n.play(rt, kernel, rules, services)
@@ -83,10 +83,10 @@ func atLeast(t *testing.T, cases int) {
 }
 
 // drawSockets draws protocols and ports for connections.
-func drawSockets(t *rapid.T) []Wire {
+func drawSockets(t *rapid.T, w *World) []Wire {
 	var out []Wire
 	for range 11 {
-		v := gen{t}.wire()
+		v := gen{t}.wire(w)
 		if !policy.Protocol(v.Protocol).HasTypes() {
 			v.Port = max(1, v.Port)
 		}

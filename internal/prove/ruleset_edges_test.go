@@ -17,7 +17,7 @@ func TestS31_UnknownIsClosedInTheRules(t *testing.T) {
 	linkLocal := addresses("169.254.7.7", "fe80::7")
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		v := drawWires(t)[0]
+		v := drawWires(t, w)[0]
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		for _, e := range w.Ends() {
 			sources := append([]netip.Addr{e.Addr}, linkLocal...)
@@ -74,7 +74,7 @@ func (n *nodeRules) closedBehind(t fataler, iface string, source netip.Addr, v W
 func TestS12_PodAndItsHostInTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawWires(t)
+		services := drawWires(t, w)
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		for _, e := range w.PodEnds() {
 			for _, host := range hostAddrs {
@@ -97,7 +97,7 @@ func TestS12_PodAndItsHostInTheRules(t *testing.T) {
 func TestS11_ConnectionsNotPacketsInTheRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		v := drawWires(t)[0]
+		v := drawWires(t, w)[0]
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		n.connections(func(source, destination End) {
 			if !fits(source.Addr, v.Protocol) {

@@ -212,7 +212,7 @@ func TestTracerAgreesWithOracle(t *testing.T) {
 		if rapid.Bool().Draw(t, "spread") {
 			w.spread(t)
 		}
-		services := drawWires(t)
+		services := drawWires(t, w)
 		n := compileNode(t, newSubject(t, w, nil), nil)
 		n.checkAll(t, services, &packets)
 	})
@@ -240,7 +240,7 @@ func TestRulesAfterEditsEqualRulesFromScratch(t *testing.T) {
 	packets := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
-		services := drawWires(t)[:3]
+		services := drawWires(t, w)[:3]
 		s := newSubject(t, w, nil)
 		n := compileNode(t, s, nil)
 		for range 3 {

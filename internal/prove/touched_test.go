@@ -16,7 +16,7 @@ func TestTouchedContract(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := Worlds().Draw(t, "world")
 		after := Edited(before).Draw(t, "edited")
-		services := drawWires(t)
+		services := drawWires(t, after)
 		old := newSubject(t, before, nil)
 		s := newSubject(t, after, old)
 		if s.model.Epoch() != old.model.Epoch() {

@@ -155,14 +155,10 @@ func (r *reach) ports(x *end, rep *policy.Endpoint, f func(policy.Protocol, uint
 	if rep != nil && selects(r.service, rep) {
 		for i := range r.service.Ports {
 			sp := &r.service.Ports[i]
-			if sp.TargetName == "" {
-				f(sp.Protocol, sp.TargetPort)
-				continue
-			}
-			for _, cp := range rep.Ports {
-				if cp.Name == sp.TargetName && cp.Protocol == sp.Protocol {
-					f(cp.Protocol, cp.Port)
-				}
+			// Of several ports of one name Kubernetes takes the first, other
+			// than rules that name a port (S21).
+			if number := sp.TargetPortOf(rep); number != 0 {
+				f(sp.Protocol, number)
 			}
 		}
 	}
