@@ -17,14 +17,7 @@ import (
 
 // NewCmdCreate is "netpol create".
 func NewCmdCreate(f *cli.Factory) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "create",
-		Short: "Create a policy from rules on the command line",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  parent,
-	}
-	cmd.AddCommand(NewCmdCreatePolicy(f, nil))
-	return cmd
+	return newGroup("create", "Create a policy from rules on the command line", NewCmdCreatePolicy(f, nil))
 }
 
 // CreatePolicyOptions are what "create policy" needs.
@@ -96,7 +89,7 @@ and writes nothing.`,
 	fs.StringArrayVar(&opts.Egress, "egress", nil, "rule for connections from the pods; may be repeated")
 	fs.StringSliceVar(&opts.Types, "types", nil, "ingress, egress or both (default: those that have rules)")
 	fs.BoolVar(&opts.Enforce, "enforce", false, "enforce it at once instead of staging it")
-	opts.Place.addTo(cmd, "policy of the tier")
+	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds))
 	opts.addFlags(cmd)
 	completeTier(cmd, f)
 	return cmd

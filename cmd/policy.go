@@ -16,14 +16,7 @@ import (
 
 // NewCmdPolicy is "netpol policy".
 func NewCmdPolicy(f *cli.Factory) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "policy",
-		Short: "Move a policy within its tier or to another",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  parent,
-	}
-	cmd.AddCommand(NewCmdPolicyMove(f, nil))
-	return cmd
+	return newGroup("policy", "Move a policy within its tier or to another", NewCmdPolicyMove(f, nil))
 }
 
 // PolicyMoveOptions are what "policy move" needs.
@@ -64,11 +57,9 @@ order is left between neighbours.`,
 		},
 	}
 	cmd.Flags().StringVar(&opts.Tier, "tier", "", "tier to move it to")
-	opts.Place.addTo(cmd, "policy of the tier")
+	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds))
 	opts.addFlags(cmd)
 	completeArg(cmd, f, policyNames(f, policyKinds))
-	completeFlag(cmd, f, "before", policyNames(f, policyKinds))
-	completeFlag(cmd, f, "after", policyNames(f, policyKinds))
 	completeTier(cmd, f)
 	return cmd
 }

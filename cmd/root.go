@@ -121,6 +121,13 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	return cli.Unknown("command", word, names, cmd.CommandPath()+" --help")
 }
 
+// newGroup is a command that only has subcommands.
+func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: parent}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
 // parent is the RunE of a command that only has subcommands.
 func parent(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

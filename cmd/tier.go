@@ -17,14 +17,8 @@ import (
 
 // NewCmdTier is "netpol tier".
 func NewCmdTier(f *cli.Factory) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "tier",
-		Short: "List, create, move and delete tiers",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  parent,
-	}
-	cmd.AddCommand(NewCmdTierList(f, nil), NewCmdTierCreate(f, nil), NewCmdTierMove(f, nil), NewCmdTierDelete(f, nil))
-	return cmd
+	return newGroup("tier", "List, create, move and delete tiers",
+		NewCmdTierList(f, nil), NewCmdTierCreate(f, nil), NewCmdTierMove(f, nil), NewCmdTierDelete(f, nil))
 }
 
 // NewCmdTierList is "netpol tier list", another word for "get tiers".
@@ -100,11 +94,9 @@ func NewCmdTierMove(f *cli.Factory, runF func(context.Context, *TierMoveOptions)
 			return tierMoveRun(cmd.Context(), opts)
 		},
 	}
-	opts.Place.addTo(cmd, "tier")
+	opts.Place.addTo(cmd, f, "tier", tierNames)
 	opts.addFlags(cmd)
 	completeArg(cmd, f, tierNames)
-	completeFlag(cmd, f, "before", tierNames)
-	completeFlag(cmd, f, "after", tierNames)
 	return cmd
 }
 

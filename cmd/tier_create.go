@@ -48,10 +48,8 @@ tier's default action: deny, or pass to the next tier.`,
 		},
 	}
 	cmd.Flags().StringVar(&opts.DefaultAction, "default-action", "deny", "what happens at the end of the tier: deny or pass")
-	opts.Place.addTo(cmd, "tier")
+	opts.Place.addTo(cmd, f, "tier", tierNames)
 	opts.addFlags(cmd)
-	completeFlag(cmd, f, "before", tierNames)
-	completeFlag(cmd, f, "after", tierNames)
 	return cmd
 }
 
