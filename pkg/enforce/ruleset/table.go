@@ -1,7 +1,6 @@
 package ruleset
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/netpol-project/netpol/pkg/tier"
@@ -47,21 +46,6 @@ func newTable(f *family, a *asker) *table {
 	return t
 }
 
-// asker judges for one profile.
-type asker struct {
-	*shared
-	question question
-	index    *index
-	ground   *ground
-	first    *asker // of a variant: the one for its first table
-}
-
-// shared is what all profiles of a chain of compilations share.
-type shared struct {
-	decisions *decisions
-	answers   *answers
-}
-
 func (t *table) terrain() *terrain { return t.ground.terrains[t.fam.index] }
 
 // ask is the answer for a peer whose address is in a class, judged at most once.
@@ -84,22 +68,6 @@ func (t *table) ask(a *asker, id int, mb member, in int) answerID {
 	return t.outside[id]
 }
 
-func (a *asker) judge(p tier.Peer) answerID { return a.answers.judge(&a.question, a.decisions, p) }
-
-// judgeIdentity judges an address that no nets in force tell from others of
-// its identity, once for both families if they are alike.
-func (a *asker) judgeIdentity(id int, mb member) answerID {
-	known, key := a.question.many.byIdentity, sourced{id, a.question.sourcePort}
-	if ans, ok := known[key]; ok {
-		return ans
-	}
-	ans := a.judge(tier.Peer{Endpoint: mb.ep, Addr: mb.addr})
-	if known != nil {
-		known[key] = ans
-	}
-	return ans
-}
-
 // surround judges the addresses that nobody owns. It says whether anything
 // differs from before.
 func (t *table) surround(a *asker) bool {
@@ -118,31 +86,6 @@ func (t *table) surround(a *asker) bool {
 	t.ground, t.around = a.ground, around
 	t.back = at.heaviest(around)
 	return true
-}
-
-// heaviest is the answer that most addresses get; the first one on a tie.
-func (t *terrain) heaviest(around []answerID) answerID {
-	weight := map[answerID]float64{}
-	best := around[t.order[0]+1]
-	for _, c := range t.order {
-		weight[around[c+1]] += t.weights[c+1]
-	}
-	for _, c := range t.order {
-		if ans := around[c+1]; weight[ans] > weight[best] {
-			best = ans
-		}
-	}
-	return best
-}
-
-// size is about how many addresses a segment has.
-func size(s segment) float64 {
-	lo, hi := s.lo.AsSlice(), s.hi.AsSlice()
-	n := 0.0
-	for i := range lo {
-		n = n*256 + float64(hi[i]) - float64(lo[i])
-	}
-	return n + 1
 }
 
 // planFor is the elements that a known peer's address needs.
@@ -205,38 +148,4 @@ func (t *table) rebuild(a *asker) {
 		t.buckets[b] = list
 	}
 	t.dirty = true
-}
-
-// nets are the elements for addresses that nobody owns; what holds for all
-// others it adds to l.
-func (t *table) nets(a *asker, l *load) map[bucket][]Element {
-	back, whole := t.back, t.whole()
-	if whole {
-		l.add(stageRest, netip.Addr{}, netip.Addr{}, a.answers.plan(t.back, 0))
-	} else {
-		back = 0 // what differs from the first table leaves nothing to it
-	}
-	parts := map[bucket][]part{}
-	for _, c := range t.terrain().order {
-		if !whole && t.asFirst(c) {
-			continue
-		}
-		for _, it := range a.answers.plan(t.around[c+1], back) {
-			b := bucketOf(stageNets, &it)
-			it.dec, it.level = 0, 0
-			parts[b] = append(parts[b], part{c, it})
-		}
-	}
-	out := make(map[bucket][]Element, len(parts)+8)
-	t.long = nil
-	for b, parts := range parts {
-		list := t.terrain().list(b, parts)
-		if out[b] = list.elements; list.name != "" {
-			if t.long == nil {
-				t.long = map[bucket]string{}
-			}
-			t.long[b] = list.name
-		}
-	}
-	return out
 }
