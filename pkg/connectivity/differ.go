@@ -41,6 +41,7 @@ func (d *differ) pair(src, dst *joint) []Change {
 
 // collect finds the cells of two groups.
 func (d *differ) collect(src, dst *joint, b *changeBuilder) {
+	was, is := 0, 0 // pairs of pods
 	for i := range src.parties {
 		for k := range dst.parties {
 			s, t := &src.parties[i], &dst.parties[k]
@@ -50,10 +51,16 @@ func (d *differ) collect(src, dst *joint, b *changeBuilder) {
 			}
 			if pairs > 0 {
 				d.meet(s, t, pairs, b)
-				b.pairs += pairs
+			}
+			if s.before != nil && t.before != nil {
+				was += pairs
+			}
+			if s.after != nil && t.after != nil {
+				is += pairs
 			}
 		}
 	}
+	b.pairs = max(was, is)
 	for i := range b.cells {
 		c := &b.cells[i]
 		b.hasBefore = b.hasBefore || !c.before.absent()
@@ -109,7 +116,7 @@ type changeBuilder struct {
 	sides []cell // of both views
 	// hasBefore and hasAfter: some pods are there; common: in both views.
 	hasBefore, hasAfter, common bool
-	pairs                       int
+	pairs                       int // of pods, in the view that has more of them
 	rows                        []changeRow
 	index                       map[changeKey]int
 	ranges                      [][]policy.PortRange // by row, of the present protocol
