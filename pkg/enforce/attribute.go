@@ -151,7 +151,7 @@ func (a *Agent) flowPeer(p tier.Peer) flow.Peer {
 	switch {
 	case p.Endpoint != nil:
 		return flow.Peer{Kind: flow.PeerWorkload, Workload: p.Endpoint.Workload}
-	case a.isHost(p.Addr):
+	case a.isHost(p.Addr) && !a.services.Load().isLocal(p.Addr):
 		return flow.Peer{Kind: flow.PeerHost, Workload: policy.Workload{Name: a.opts.Node}}
 	}
 	if name := a.nodes.Load().name(p.Addr); name != "" {

@@ -13,6 +13,9 @@ import (
 type serviceIndex struct {
 	list []*policy.Service // what it was made from
 	by   map[dialled]servicePort
+	// local are addresses of node-local caches (S33), this node's own by the
+	// kernel's view.
+	local map[netip.Addr]bool
 }
 
 // dialled is what a client connects to; addr is the zero Addr for a NodePort.
@@ -25,10 +28,14 @@ type dialled struct {
 type servicePort struct{ namespace, name, port string }
 
 func indexServices(list []*policy.Service) *serviceIndex {
-	x := &serviceIndex{list: list, by: make(map[dialled]servicePort, 2*len(list))}
+	x := &serviceIndex{list: list, by: make(map[dialled]servicePort, 2*len(list)), local: map[netip.Addr]bool{}}
 	for _, svc := range list {
 		for _, p := range svc.Ports {
 			to := servicePort{svc.Namespace, svc.Name, p.Name}
+			for _, addr := range svc.Local {
+				x.local[addr] = true
+				x.by[dialled{p.Protocol, addr, p.Port}] = to
+			}
 			for _, addr := range svc.Addrs {
 				x.by[dialled{p.Protocol, addr, p.Port}] = to
 			}
@@ -60,9 +67,12 @@ func (x *serviceIndex) find(t *tuple, toNode bool) (servicePort, bool) {
 		return servicePort{}, false
 	}
 	d := dialled{t.protocol, t.dialled.Addr(), t.dialled.Port()}
-	if toNode {
+	if toNode && !x.local[d.addr] {
 		d.addr = netip.Addr{}
 	}
 	svc, ok := x.by[d]
 	return svc, ok
 }
+
+// isLocal says whether a node-local cache has the address.
+func (x *serviceIndex) isLocal(a netip.Addr) bool { return x != nil && x.local[a] }

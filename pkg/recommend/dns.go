@@ -1,6 +1,7 @@
 package recommend
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -52,4 +53,19 @@ func targetPort(s *policy.Service, port uint16) uint16 {
 		}
 	}
 	return 0
+}
+
+// servedAt is the Service that an address on the node stands for (S33).
+func (l *labeler) servedAt(addr netip.Addr, proto policy.Protocol, port uint16) *policy.ServiceRef {
+	for _, s := range l.services {
+		if !slices.Contains(s.Local, addr) {
+			continue
+		}
+		for _, b := range s.Backends {
+			if b.Addr == addr && slices.ContainsFunc(b.Ports, func(p policy.ContainerPort) bool { return p.Protocol == proto && p.Port == port }) {
+				return &policy.ServiceRef{Namespace: s.Namespace, Name: s.Name}
+			}
+		}
+	}
+	return nil
 }

@@ -20,10 +20,13 @@ func groupRules(members []*one) []Rule {
 		base.NamespaceSelector = selector.Eq("kubernetes.io/metadata.name", c.namespace)
 	}
 	var byPeer []Rule
-	if c.rank >= 2 {
-		byPeer = netRules(base, members)
-	} else {
+	switch c.rank {
+	case 0, 1:
 		byPeer = selectorRules(base, members)
+	case 2, 3:
+		byPeer = netRules(base, members)
+	default:
+		byPeer = []Rule{serviceRule(base, members)}
 	}
 	var out []Rule
 	for _, r := range byPeer {
@@ -37,6 +40,14 @@ func groupRules(members []*one) []Rule {
 		}
 	}
 	return out
+}
+
+func serviceRule(r Rule, members []*one) Rule {
+	r.Service = &members[0].class.service
+	for _, m := range members {
+		r.Evidence = append(r.Evidence, m.evidence...)
+	}
+	return r
 }
 
 func netRules(base Rule, members []*one) []Rule {
@@ -112,7 +123,15 @@ func compareRules(a, b Rule) int {
 		cmp.Compare(a.icmpType(), b.icmpType()),
 		strings.Compare(a.Selector.String(), b.Selector.String()),
 		slices.CompareFunc(a.Nets, b.Nets, netip.Prefix.Compare),
+		strings.Compare(a.serviceName(), b.serviceName()),
 	)
+}
+
+func (r Rule) serviceName() string {
+	if r.Service == nil {
+		return ""
+	}
+	return r.Service.Namespace + "/" + r.Service.Name
 }
 
 func (r Rule) icmpType() uint8 {
@@ -124,6 +143,8 @@ func (r Rule) icmpType() uint8 {
 
 func ruleRank(r Rule) int {
 	switch {
+	case r.Service != nil:
+		return 4
 	case len(r.Nets) > 0 && r.Nets[0].Addr().Is6():
 		return 3
 	case len(r.Nets) > 0:

@@ -110,7 +110,7 @@ func (p *Policy) Model() *policy.Policy {
 }
 
 func (r Rule) model(dir policy.Direction) policy.Rule {
-	peer := policy.Entity{Nets: r.Nets, Selector: r.Selector, NamespaceSelector: r.NamespaceSelector}
+	peer := policy.Entity{Nets: r.Nets, Selector: r.Selector, NamespaceSelector: r.NamespaceSelector, Service: r.Service}
 	out := policy.Rule{Action: policy.Allow, Protocol: r.Protocol, ICMP: r.ICMP}
 	if dir == policy.Ingress {
 		out.Source, out.Destination.Ports = peer, r.Ports

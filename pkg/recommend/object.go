@@ -114,7 +114,13 @@ func (r Rule) object(dir policy.Direction) map[string]any {
 		}
 		peer["nets"] = nets
 	}
-	out := map[string]any{"action": "Allow", "protocol": protocolValue(r.Protocol)}
+	if r.Service != nil {
+		peer["services"] = map[string]any{"name": r.Service.Name, "namespace": r.Service.Namespace}
+	}
+	out := map[string]any{"action": "Allow"}
+	if r.Protocol != 0 {
+		out["protocol"] = protocolValue(r.Protocol)
+	}
 	destination := peer
 	if r.ICMP != nil {
 		out["icmp"] = map[string]any{"type": int64(r.ICMP.Type)}

@@ -85,6 +85,29 @@ func TestS33_DNSHasUDPAndTCP(t *testing.T) {
 	}
 }
 
+func TestS33_NodeLocalDNSIsRecommendedAsTheService(t *testing.T) {
+	w := voteWorld()
+	w.flows = nil
+	local := netip.MustParseAddr("169.254.20.10")
+	dns := *w.snap.Service("kube-system", "kube-dns")
+	dns.Local = []netip.Addr{local}
+	dns.Backends = []policy.Backend{{Addr: local, Ports: []policy.ContainerPort{{Protocol: policy.TCP, Port: 53}, {Protocol: policy.UDP, Port: 53}}}}
+	for i, s := range w.snap.Services {
+		if s.Name == dns.Name {
+			w.snap.Services[i] = &dns
+		}
+	}
+	w.saw("vote/worker", "169.254.20.10", policy.UDP, 53, "kube-system/kube-dns")
+	res := Recommend(w.request("vote/worker"))
+	rules := find(t, res, "worker").Rules[policy.Egress]
+	if len(rules) != 1 || rules[0].serviceName() != "kube-system/kube-dns" || rules[0].Protocol != 0 || len(rules[0].Nets) > 0 {
+		t.Fatalf("rules %+v, want the Service alone", rules)
+	}
+	if b := res.Proof.Breaks; len(b) > 0 {
+		t.Errorf("the rule does not allow what was seen: %v", b)
+	}
+}
+
 func TestRulesAreMergedButNeverWider(t *testing.T) {
 	w := voteWorld()
 	w.flows = nil

@@ -22,15 +22,16 @@ const (
 	maxRules    = 1024
 )
 
-// Rule is one Allow rule. The peer is picked by selectors or by nets, never by
-// neither.
+// Rule is one Allow rule. The peer is picked by selectors, by nets or by a
+// Service, never by none.
 type Rule struct {
-	Protocol          policy.Protocol
+	Protocol          policy.Protocol    // 0 with a Service, which has its own
 	Ports             []policy.PortRange // empty for protocols without ports
 	ICMP              *policy.ICMPMatch  // of ICMP and ICMPv6: the type; all codes
 	Selector          *selector.Selector
 	NamespaceSelector *selector.Selector
 	Nets              []netip.Prefix
+	Service           *policy.ServiceRef // egress only
 	// Evidence are the flows that it is written for.
 	Evidence []*flow.Observed
 }
@@ -38,8 +39,9 @@ type Rule struct {
 // class is what peers must have in common to share a rule: their namespace
 // ("" is the policy's own), or the family of their addresses.
 type class struct {
-	rank      int // 0 own namespace, 1 other namespaces, 2 IPv4, 3 IPv6
+	rank      int // 0 own namespace, 1 other namespaces, 2 IPv4, 3 IPv6, 4 a Service
 	namespace string
+	service   policy.ServiceRef
 }
 
 // one is everything that one peer needs of one protocol.
@@ -47,7 +49,7 @@ type one struct {
 	peer     flow.Peer
 	class    class
 	pick     pick
-	net      netip.Prefix
+	net      netip.Prefix // or a Service, in class
 	protocol policy.Protocol
 	ports    map[uint16]bool
 	icmp     *policy.ICMPMatch
@@ -122,6 +124,10 @@ func newOne(n need, proto policy.Protocol, ownNamespace string, labels *labeler)
 		if !addr.IsValid() {
 			return nil, "the address is not known; a rule for any address is never recommended"
 		}
+		if svc := labels.servedAt(addr, proto, n.flow.Port); svc != nil {
+			o.class, o.protocol = class{rank: 4, service: *svc}, 0
+			return o, ""
+		}
 		o.net = netip.PrefixFrom(addr.WithZone(""), addr.BitLen())
 		o.class = class{rank: 2}
 		if addr.Is6() {
@@ -143,7 +149,9 @@ func newOne(n need, proto policy.Protocol, ownNamespace string, labels *labeler)
 	return o, ""
 }
 
-func (c class) key() string { return strconv.Itoa(c.rank) + " " + c.namespace }
+func (c class) key() string {
+	return fmt.Sprintf("%d %s %s", c.rank, c.namespace, c.service)
+}
 
 // what is the protocol, and ICMP's type.
 func (o *one) what() string {

@@ -88,11 +88,14 @@ func (r Rule) yaml(b *strings.Builder, dir policy.Direction) {
 			via = " by Service " + s
 		}
 		fmt.Fprintf(b, "  # %s %s%s: %s, last %s\n", word, peer, via, plural(o.Connections, "connection"), stamp(o.LastSeen))
-		if o.Protocol != r.Protocol {
+		if o.Protocol != r.Protocol && r.Protocol != 0 {
 			fmt.Fprintf(b, "  # (DNS: long answers come over %s)\n", r.Protocol)
 		}
 	}
-	fmt.Fprintf(b, "  - action: Allow\n    protocol: %s\n", r.Protocol)
+	b.WriteString("  - action: Allow\n")
+	if r.Protocol != 0 {
+		fmt.Fprintf(b, "    protocol: %s\n", r.Protocol)
+	}
 	if r.ICMP != nil {
 		fmt.Fprintf(b, "    icmp:\n      type: %d\n", r.ICMP.Type)
 	}
@@ -128,6 +131,9 @@ func (r Rule) yamlPeer(b *strings.Builder) {
 	}
 	if r.Selector != nil {
 		fmt.Fprintf(b, "      selector: %s\n", quoted(r.Selector))
+	}
+	if r.Service != nil {
+		fmt.Fprintf(b, "      services:\n        name: %s\n        namespace: %s\n", r.Service.Name, r.Service.Namespace)
 	}
 	if len(r.Nets) > 0 {
 		b.WriteString("      nets:\n")
