@@ -110,3 +110,29 @@ spec: {nets: [192.0.2.7/32]}
 		a.agreed()
 	})
 }
+
+// A ping that goes on is cut like any connection: its next message is refused
+// and told.
+func TestS11_ChangeCutsAPing(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, server := n.addPod("client"), n.addPod("server")
+		n.policy("server", `{selector: app == 'server', types: [Ingress], ingress: [{action: Allow}]}`)
+		a := n.start(nil)
+		for family, typ := range []byte{8, 128} {
+			n.message(client, server.addrs[family], typ, 0, 77)
+			awaitLive(a, 1)
+			cuts := a.status().CutConnections
+			n.policy("server", `{selector: app == 'server', types: [Ingress]}`)
+			a.sync()
+			await(t, "the cut", func() bool { return a.status().CutConnections > cuts })
+			before := deniedPackets(a)
+			n.message(client, server.addrs[family], typ, 0, 77)
+			await(t, "the refusal", func() bool { return deniedPackets(a) > before })
+			awaitLive(a, 0)
+			n.policy("server", `{selector: app == 'server', types: [Ingress], ingress: [{action: Allow}]}`)
+			a.sync()
+		}
+		a.agreed()
+	})
+}
