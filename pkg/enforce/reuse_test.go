@@ -4,6 +4,7 @@ package enforce_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/netpol-project/netpol/internal/netnstest"
@@ -39,6 +40,33 @@ func TestS35_NewOwnerInheritsNoConnection(t *testing.T) {
 				return counted(a, client, &fresh, policy.Ingress, flow.Filter{Action: policy.Deny}).Connections == int64(family+1)
 			})
 			silent(t, fmt.Sprint("the new owner, family ", family), k.server)
+		}
+	})
+}
+
+// While a pod is being terminated, a new one may have its address already: the
+// newest owns it, and the rules go on following the policies.
+func TestS35_TwoPodsClaimOneAddress(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, old := n.addPod("client"), n.addPod("old")
+		n.listenOnce(old, serverPort)
+		fresh := *old
+		fresh.name = "fresh"
+		n.write("pod-old", strings.Replace(podManifest(old), "labels:", "deletionTimestamp: 2026-03-01T12:00:00Z, labels:", 1))
+		n.write("pod-fresh", strings.Replace(podManifest(&fresh), "labels:", "creationTimestamp: 2026-03-01T12:00:01Z, labels:", 1))
+		n.policy("old", `{selector: app == 'old', types: [Ingress]}`)
+		a := n.start(nil)
+		if p := a.status().Problems; len(p) > 0 {
+			t.Errorf("problems: %q", p)
+		}
+		if got := a.try(client, &fresh, 0, serverPort); got != connected {
+			t.Errorf("the policy of the one before: %s, want %s", got, connected)
+		}
+		n.policy("fresh", `{selector: app == 'fresh', types: [Ingress]}`)
+		a.sync()
+		if got := a.try(client, &fresh, 0, serverPort); got != denied {
+			t.Errorf("the policy of the newest: %s, want %s", got, denied)
 		}
 	})
 }
