@@ -21,6 +21,10 @@ type end struct {
 	// wild says that a pattern found it: what can't be asked about it is passed
 	// over.
 	wild bool
+	// service is what the name stands for, if it is one: its ports are
+	// translated, as the node does before policies are asked (S22).
+	service *policy.Service
+	node    string // of a host: it always reaches its own pods (S12)
 }
 
 // directory finds ends by name. The workloads are sorted.
@@ -74,7 +78,7 @@ func (d *directory) find(name string) ([]end, error) {
 	if len(e.Peers) == 0 {
 		return nil, fmt.Errorf("%s: there is no address behind it", name)
 	}
-	return []end{{name: name, peers: e.Peers, pods: len(e.Peers)}}, nil
+	return []end{{name: name, peers: e.Peers, pods: len(e.Peers), service: e.Service, node: e.Node}}, nil
 }
 
 // match is the workloads that a pattern means; * alone means all of them.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/connectivity"
 	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
 )
 
 // question is a protocol and the ports to ask about; Min and Max are 0 for a
@@ -158,7 +159,11 @@ func (x *expander) onlyTo(c *Case) ([]pair, error) {
 }
 
 // questions are what is asked of one endpoint or address of a pair.
-func (p *pair) questions(ep *policy.Endpoint) ([]question, error) {
+func (p *pair) questions(to tier.Peer) ([]question, error) {
+	ep := to.Endpoint
+	if p.to.service != nil {
+		return p.translated(to)
+	}
 	if ep != nil {
 		q, err := portsOf(ep, p.ports, p.protocol)
 		if err != nil && p.to.wild {

@@ -1,7 +1,6 @@
 package policytest
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -34,15 +33,14 @@ func without(r policy.PortRange, others []policy.PortRange) []policy.PortRange {
 // and a pair with addresses of both families where that matters.
 func (r *runner) judge(c Check) []Check {
 	var perFamily [][]Check
-	for _, at := range families(c.Source, c.Destination) {
+	for _, at := range families(&c) {
 		c.Source, c.Destination = at[0], at[1]
 		perFamily = append(perFamily, r.ports(c))
 	}
-	if len(perFamily) == 1 {
-		return perFamily[0]
-	}
-	same := slices.EqualFunc(perFamily[0], perFamily[1], func(a, b Check) bool { return a.Ports == b.Ports && a.alike(&b) })
-	if same {
+	switch {
+	case len(perFamily) == 0:
+		return nil
+	case len(perFamily) == 1, slices.EqualFunc(perFamily[0], perFamily[1], func(a, b Check) bool { return a.Ports == b.Ports && a.alike(&b) }):
 		return perFamily[0]
 	}
 	out := slices.Concat(perFamily...)
@@ -71,30 +69,41 @@ func (r *runner) ports(c Check) []Check {
 }
 
 // families are the addresses that two ends talk with: one pair for each family
-// that both have, or as they are.
-func families(src, dst tier.Peer) [][2]tier.Peer {
+// that both have and the protocol is of; none where there is no such family. An
+// end whose addresses are not known yet may have both.
+func families(c *Check) [][2]tier.Peer {
 	var out [][2]tier.Peer
-	if src.Endpoint != nil && dst.Endpoint != nil && !src.Addr.IsValid() && !dst.Addr.IsValid() {
-		for _, is4 := range []bool{true, false} {
-			a, b := addrOf(src, is4), addrOf(dst, is4)
-			if a.IsValid() && b.IsValid() {
-				out = append(out, [2]tier.Peer{{Endpoint: src.Endpoint, Addr: a}, {Endpoint: dst.Endpoint, Addr: b}})
-			}
+	known := false
+	for _, is4 := range []bool{true, false} {
+		src, srcHas, srcKnown := inFamily(c.Source, is4)
+		dst, dstHas, dstKnown := inFamily(c.Destination, is4)
+		known = known || srcKnown || dstKnown
+		other := c.Protocol == policy.ICMP && !is4 || c.Protocol == policy.ICMPv6 && is4
+		if srcHas && dstHas && !other && (srcKnown || dstKnown) {
+			out = append(out, [2]tier.Peer{src, dst})
 		}
 	}
-	if len(out) == 0 {
-		out = append(out, [2]tier.Peer{src, dst})
+	if !known {
+		return [][2]tier.Peer{{c.Source, c.Destination}}
 	}
 	return out
 }
 
-func addrOf(p tier.Peer, is4 bool) (found netip.Addr) {
+// inFamily is an end with its address of a family; has says that it has one or
+// may have, known that its addresses are known.
+func inFamily(p tier.Peer, is4 bool) (at tier.Peer, has, known bool) {
+	switch {
+	case p.Addr.IsValid():
+		return p, p.Addr.Is4() == is4, true
+	case p.Endpoint == nil || len(p.Endpoint.Addrs) == 0:
+		return p, true, false
+	}
 	for _, a := range p.Endpoint.Addrs {
 		if a.Is4() == is4 {
-			return a
+			return tier.Peer{Endpoint: p.Endpoint, Addr: a}, true, true
 		}
 	}
-	return found
+	return p, false, true
 }
 
 // intervals cuts the ports into parts in which the verdict can't change.

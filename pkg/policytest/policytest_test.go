@@ -33,7 +33,7 @@ status: {phase: Running, podIPs: [{ip: 10.1.0.2}, {ip: "fd00::2"}]}
 apiVersion: v1
 kind: Pod
 metadata: {name: db, namespace: shop, labels: {app: db}}
-spec: {containers: [{name: c, ports: [{name: sql, containerPort: 5432}, {name: metrics, containerPort: 9000}]}]}
+spec: {nodeName: n1, containers: [{name: c, ports: [{name: sql, containerPort: 5432}, {name: metrics, containerPort: 9000}]}]}
 status: {phase: Running, podIPs: [{ip: 10.1.0.3}, {ip: "fd00::3"}]}
 ---
 apiVersion: v1
@@ -41,6 +41,11 @@ kind: Pod
 metadata: {name: job, namespace: other, labels: {app: job}}
 spec: {containers: [{name: c}]}
 status: {phase: Running, podIPs: [{ip: 10.1.0.4}, {ip: "fd00::4"}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: data, namespace: shop}
+spec: {selector: {app: db}, ports: [{name: sql, port: 80, targetPort: sql}, {name: metrics, port: 81, targetPort: 9000}]}
 ---
 apiVersion: projectcalico.org/v3
 kind: NetworkPolicy
@@ -142,6 +147,22 @@ func TestCases(t *testing.T) {
 			"passed | web-0→db ICMP/8:0 allow"},
 		"a type of ICMP": {`{from: shop/web-0, to: shop/db, protocol: ICMP, ports: [8, "13:0"], expect: allow}`,
 			"failed | web-0→db ICMP/8 allow | web-0→db ICMP/13:0 deny"},
+		"a Service's port is the one behind it (S22)": {`{from: shop/web-0, to: "svc/shop/data:80", expect: allow}`,
+			"passed | web-0→db TCP/5432 allow"},
+		"a Service's ports": {`{from: shop/web-0, to: svc/shop/data, expect: allow}`,
+			"failed | web-0→db TCP/5432 allow | web-0→db TCP/9000 deny"},
+		"a Service's port by name": {`{from: shop/web-0, to: svc/shop/data, port: metrics, expect: deny}`,
+			"passed | web-0→db TCP/9000 deny"},
+		"a port that a Service has not": {`{from: shop/web-0, to: svc/shop/data, port: 5432, expect: deny}`,
+			"error: svc/shop/data has no port 5432"},
+		"from a Service": {`{from: svc/shop/data, to: shop/web, expect: deny}`,
+			"error: svc/shop/data: a Service starts no connections, the pods behind it do"},
+		"a node to its own pod (S12)": {`{from: host/n1, to: "shop/db:5432", expect: allow}`,
+			"passed | host/n1→db TCP/5432 allow"},
+		"a ping of the other family (S22)": {`{from: 10.1.0.4, to: shop/web, protocol: ICMPv6, expect: allow}`,
+			"error: there is nothing to test: no destination declares such a port, or the ends have no addresses of one family"},
+		"an address has one family": {`{from: 2001:db8::1, to: "shop/db:5432", expect: deny}`,
+			"passed | 2001:db8::1→db TCP/5432 deny"},
 		"a protocol without ports": {`{from: shop/web-0, to: shop/db, protocol: 47, expect: deny}`,
 			"passed | web-0→db protocol 47 deny"},
 		"by, right": {`{from: shop/web-0, to: "shop/db:5432", expect: allow, by: {tier: default, policy: shop/db, rule: 0, direction: Ingress, kind: NetworkPolicy}}`,
@@ -159,7 +180,7 @@ func TestCases(t *testing.T) {
 		"a pattern without a match": {`{from: none/*, to: shop/db, expect: allow}`,
 			`error: no workload matches "none/*"`},
 		"nothing to ask": {`{from: shop/web, to: "other/*", expect: allow}`,
-			"error: there is nothing to test: no destination declares such a port"},
+			"error: there is nothing to test: no destination declares such a port, or the ends have no addresses of one family"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			if diff := cmp.Diff([]string{tc.want}, run(t, "", tc.in)); diff != "" {

@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -137,7 +138,7 @@ func (r *runner) rest(t *Test) Result {
 }
 
 // errNothing: patterns and lists that mean something, but no connection.
-var errNothing = errors.New("there is nothing to test: no destination declares such a port")
+var errNothing = errors.New("there is nothing to test: no destination declares such a port, or the ends have no addresses of one family")
 
 // all judges pairs.
 func (r *runner) all(pairs []pair, by *By) ([]Check, error) {
@@ -179,10 +180,13 @@ func (r *runner) pair(p *pair, by *By, named map[connection][]policy.PortRange) 
 	if p.from.name == p.to.name && p.from.pods == 1 && (p.from.wild || p.to.wild) {
 		return nil, nil // it always reaches itself (S32), which nobody means to test
 	}
+	if p.from.service != nil {
+		return nil, fmt.Errorf("%s: a Service starts no connections, the pods behind it do", p.from.name)
+	}
 	several := p.from.pods > 1 || p.to.pods > 1
 	var out []Check
 	for _, dst := range p.to.peers {
-		questions, err := p.questions(dst.Endpoint)
+		questions, err := p.questions(dst)
 		if err != nil {
 			return nil, err
 		}
@@ -199,8 +203,14 @@ func (r *runner) pair(p *pair, by *By, named map[connection][]policy.PortRange) 
 					named[key] = append(named[key], q.ports)
 				}
 				for _, ports := range left {
-					out = append(out, r.judge(Check{From: p.from.name, To: p.to.name, Source: src, Destination: dst,
-						Protocol: q.protocol, Ports: ports, Expected: p.expect, By: by})...)
+					c := Check{From: p.from.name, To: p.to.name, Source: src, Destination: dst,
+						Protocol: q.protocol, Ports: ports, Expected: p.expect, By: by}
+					if p.from.node != "" && dst.Endpoint != nil && dst.Endpoint.Node == p.from.node {
+						c.Got = policy.Allow // no policy is asked (S12)
+						out = append(out, c)
+						continue
+					}
+					out = append(out, r.judge(c)...)
 				}
 			}
 		}
