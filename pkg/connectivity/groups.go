@@ -60,20 +60,32 @@ func (p *party) peer(family int) tier.Peer {
 
 func (p *party) homeless() bool { return !p.addrs[0].IsValid() && !p.addrs[1].IsValid() }
 
+// What families returns; nobody writes to them.
+var (
+	noFamily     = []int{-1}
+	onlyIPv4     = []int{0}
+	onlyIPv6     = []int{1}
+	bothFamilies = []int{0, 1}
+)
+
 // families are the address families in which two parties can meet; -1 stands
 // for a connection between two that have no addresses yet, or none in common.
 func families(a, b *party) []int {
-	var out []int
-	for f := range 2 {
-		has := func(p *party) bool { return p.addrs[f].IsValid() || p.homeless() }
-		if has(a) && has(b) && !(a.homeless() && b.homeless()) {
-			out = append(out, f)
-		}
+	if a.homeless() && b.homeless() {
+		return noFamily
 	}
-	if len(out) == 0 {
-		return []int{-1}
+	has := func(f int) bool {
+		return (a.addrs[f].IsValid() || a.homeless()) && (b.addrs[f].IsValid() || b.homeless())
 	}
-	return out
+	switch v4, v6 := has(0), has(1); {
+	case v4 && v6:
+		return bothFamilies
+	case v4:
+		return onlyIPv4
+	case v6:
+		return onlyIPv6
+	}
+	return noFamily
 }
 
 // group is a workload with its parties, or what is outside.

@@ -118,7 +118,7 @@ type row struct {
 }
 
 func (r *row) judge(src *group) []Pair {
-	var out []Pair
+	out := make([]Pair, 0, len(r.groups))
 	for i := range r.groups {
 		dst := &r.groups[i]
 		if Outside(src.node) && Outside(dst.node) || r.o.Pick != nil && !r.o.Pick(src.node, dst.node) {
