@@ -95,9 +95,10 @@ func (w *World) backends(svc *Service, end End) [][]ContainerPort {
 	}
 	for _, slice := range svc.Slices {
 		for _, a := range slice.Addrs {
-			// What Selector tells is not asked from slices.
-			owner := w.owner(a)
-			if slices.Contains(end.addrs(), a) && (owner == nil || !svc.selects(owner)) {
+			// What Selector tells is not asked from slices, also where the
+			// pod that it tells has lost the address to another (S35).
+			told := slices.ContainsFunc(w.Endpoints(), func(p *Pod) bool { return svc.selects(p) && slices.Contains(p.Addrs, a) })
+			if slices.Contains(end.addrs(), a) && !told {
 				out = append(out, slice.Ports)
 			}
 		}
