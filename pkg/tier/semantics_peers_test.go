@@ -166,7 +166,7 @@ func TestS20_Services(t *testing.T) {
 	yes, no := "Allow default/red.p:0", "Deny default/red.p:end"
 	check(t,
 		scenario{name: "address and ports of the endpoints", resources: out("{name: shop, namespace: blue}"), want: map[string]string{
-			"out red/db > blue/shop tcp/8080": yes, "out red/db > blue/shop tcp/8081": yes, "out red/db > blue/shop tcp/9000": yes, "out red/db > blue/shop udp/53": yes,
+			"out red/db > blue/shop tcp/8080": yes, "out red/db > blue/shop tcp/8081": no, "out red/db > blue/shop tcp/9000": yes, "out red/db > blue/shop udp/53": yes,
 			"out red/db > blue/shop/6 tcp/9000": yes,
 			"out red/db > blue/shop tcp/80":     no, "out red/db > blue/shop udp/9000": no, "out red/db > blue/web tcp/8080": no, "out red/db > 10.96.0.9 tcp/80": no,
 		}},
