@@ -34,7 +34,7 @@ lint:
 
 # The three proofs on many more random worlds than make test has time for.
 prove:
-	NETPOL_PROVE_CASES=3000 go test -count 1 -timeout 60m ./internal/prove ./pkg/enforce/ruleset
+	NETPOL_PROVE_CASES=2000 go test -count 1 -timeout 60m ./internal/prove ./pkg/enforce/ruleset
 
 # In benchstat's format. BENCH picks benchmarks, as -bench does.
 BENCH ?= .

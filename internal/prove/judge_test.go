@@ -171,6 +171,7 @@ func (w *World) describe(scope Scope, c Packet) string {
 // TestOracleAgreesWithModel is the first proof: on random worlds the product
 // decides as the naive oracle does, in every scope, for every pair of ends.
 func TestOracleAgreesWithModel(t *testing.T) {
+	atLeast(t, 300)
 	cases := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
@@ -187,7 +188,7 @@ func TestOracleAgreesWithModel(t *testing.T) {
 		}
 	})
 	t.Logf("%d verdicts compared", cases)
-	if cases < 10_000 {
+	if cases < 100_000 {
 		t.Errorf("only %d cases", cases)
 	}
 }

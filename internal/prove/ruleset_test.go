@@ -206,6 +206,7 @@ func fits(a netip.Addr, proto int) bool {
 // packets is what the oracle says, for every pair of ends, and what they log
 // names the rule that decided.
 func TestTracerAgreesWithOracle(t *testing.T) {
+	atLeast(t, 300)
 	packets := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := Worlds().Draw(t, "world")
