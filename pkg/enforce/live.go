@@ -93,15 +93,17 @@ func (l *live) shared(records []attributed) []*flow.Key {
 	return keys
 }
 
-// add remembers a connection; false if it is known already (the kernel told
-// of it twice).
-func (l *live) add(k liveKey, c *liveConn) bool {
+// add remembers a connection and calls tell while it can't be judged again nor
+// end, since its reports can be moved or ended only when they were made; false
+// if it is known already (the kernel told of it twice).
+func (l *live) add(k liveKey, c *liveConn, tell func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.open[k]; ok {
 		return false
 	}
 	l.open[k] = c
+	tell()
 	return true
 }
 

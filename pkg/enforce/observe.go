@@ -111,7 +111,16 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 		return // neither end is a pod of this node
 	}
 	c.reports, c.from, c.to = known.keys, known.from, known.to
-	if !a.live.add(liveKeyOf(&e.Connection), c) {
+	older := e.Old && e.At.Sub(start) < settling
+	tell := a.flows.Started
+	if older {
+		tell = a.flows.Existing
+	}
+	if !a.live.add(liveKeyOf(&e.Connection), c, func() {
+		for i := range known.records {
+			tell(known.records[i].key, known.records[i].ends, e.At)
+		}
+	}) {
 		return
 	}
 	// It may have begun under a policy that has been replaced since, while it
@@ -121,17 +130,10 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 			a.judgeAgain()
 		}
 	}
-	older := e.Old && e.At.Sub(start) < settling
 	for i := range known.records {
-		rec := &known.records[i]
-		if older {
-			a.flows.Existing(rec.key, rec.ends, e.At)
-			continue
-		}
-		if !rec.agreed && !c.tuple.vague() {
+		if rec := &known.records[i]; !rec.agreed && !older && !c.tuple.vague() {
 			a.disagree("the kernel allowed what the model denies", &c.tuple, rec.key.Direction, rec.key.Enforced)
 		}
-		a.flows.Started(rec.key, rec.ends, e.At)
 	}
 }
 

@@ -168,7 +168,12 @@ func TestMirrorTellsOnce(t *testing.T) {
 		}}
 	}
 	m := newMirror()
-	if !m.began(conn(1)) || m.began(conn(1)) || !m.began(conn(2)) {
+	m.since = at
+	began := func(c *Connection) bool {
+		fresh, _ := m.began(c, at)
+		return fresh
+	}
+	if !began(conn(1)) || began(conn(1)) || !began(conn(2)) {
 		t.Error("a beginning is told once for each id")
 	}
 	if known, again := m.ended(conn(1), at); !known || again {
@@ -180,7 +185,7 @@ func TestMirrorTellsOnce(t *testing.T) {
 	if known, again := m.ended(conn(3), at); known || again {
 		t.Error("the end of one whose beginning was missed")
 	}
-	if !m.began(conn(1)) {
+	if !began(conn(1)) {
 		t.Error("the same addresses and id may live again")
 	}
 	if known, _ := m.ended(conn(1), at); !known {
@@ -211,8 +216,17 @@ func TestMirrorTellsOnce(t *testing.T) {
 		t.Errorf("missing twice is gone, got %v", gone)
 	}
 	m.listed(conn(10), true)
-	if m.began(conn(10)) || m.old != 0 {
+	if began(conn(10)) || m.old != 0 {
 		t.Error("a beginning that comes after the listing is the same connection")
+	}
+	for _, late := range []bool{false, true} {
+		m.listed(conn(11), true)
+		m.late = late
+		fresh, former := m.began(conn(11), at.Add(time.Second))
+		if fresh == late || (former == nil) != late || m.old != 0 {
+			t.Errorf("one of the same name that is younger than the listing: new %v, in place of %v; events late: %v", fresh, former, late)
+		}
+		m.ended(conn(11), at)
 	}
 }
 

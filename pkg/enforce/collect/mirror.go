@@ -20,6 +20,10 @@ type mirror struct {
 	recent, before map[key]struct{}
 	turned         time.Time
 	round          uint32 // number of the present sweep
+	// since is when the old ones had been listed.
+	since time.Time
+	// late: events did not fit once, so beginnings may be told late.
+	late bool
 }
 
 // key names a connection without holding on to its addresses.
@@ -59,15 +63,26 @@ func (m *mirror) key(c *Connection) key {
 	return key{c.ID, maphash.Bytes(m.seed, b[:])}
 }
 
-// began takes an event of a new connection; false if it is known.
-func (m *mirror) began(c *Connection) bool {
+// listSlack is more than lies between a connection's entry in the table and
+// its event.
+const listSlack = 10 * time.Millisecond
+
+// began takes an event of a new connection, which is not older than after;
+// fresh is false if it is known. An old one that has its name has ended: the
+// kernel names connections by their addresses and their place in memory, and
+// both are used again.
+func (m *mirror) began(c *Connection, after time.Time) (fresh bool, former *Connection) {
 	k := m.key(c)
 	e, known := m.live[k]
-	if e.old != nil {
-		m.old-- // it was listed first, but its end will be told
-	}
 	m.live[k] = entry{}
-	return !known
+	if e.old == nil {
+		return !known, nil
+	}
+	m.old--
+	if !m.late && after.Sub(m.since) > listSlack {
+		return true, e.old
+	}
+	return false, nil // it was listed first, but its end will be told
 }
 
 // ended takes an event of a connection's end. known tells whether its

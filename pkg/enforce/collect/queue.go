@@ -3,6 +3,7 @@
 package collect
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -20,7 +21,8 @@ const (
 type chunk struct {
 	messages []byte
 	at       time.Time
-	overrun  bool // something did not fit before these
+	after    time.Time // none of them is older
+	overrun  bool      // something did not fit before these
 }
 
 // queue is what was read and waits to be told. One goroutine puts, another
@@ -64,7 +66,7 @@ func (q *queue) tryPut(ch *chunk) bool {
 			return true
 		}
 	}
-	q.list = append(q.list, chunk{messages: append([]byte(nil), ch.messages...), at: ch.at, overrun: ch.overrun})
+	q.list = append(q.list, chunk{messages: bytes.Clone(ch.messages), at: ch.at, after: ch.after, overrun: ch.overrun})
 	return true
 }
 

@@ -22,6 +22,8 @@ type reader struct {
 	events *nfnl.Conn
 	queue  *queue
 	buf    []byte
+	// emptied is when nothing was left to read: what comes is not older.
+	emptied time.Time
 }
 
 const (
@@ -88,7 +90,8 @@ func ignoreClosed(err error) error {
 
 // fill takes what is there, up to a chunk; all tells that there is no more.
 func (r *reader) fill(ctx context.Context) (all bool, err error) {
-	ch := chunk{}
+	start := time.Now()
+	ch := chunk{after: r.emptied}
 	end := 0
 	for !all && end+maxEvent <= len(r.buf) {
 		n, err := r.events.TryReceive(r.buf[end : end+maxEvent])
@@ -102,6 +105,9 @@ func (r *reader) fill(ctx context.Context) (all bool, err error) {
 		}
 		// Messages are padded, so that they can be read one after another.
 		end = min((end+n+3)&^3, len(r.buf))
+	}
+	if all {
+		r.emptied = start
 	}
 	if end > 0 || ch.overrun {
 		ch.messages, ch.at = r.buf[:end], time.Now()

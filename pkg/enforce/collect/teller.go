@@ -35,6 +35,7 @@ func (t *teller) run(ctx context.Context, q *queue) error {
 	if err := t.list(ctx, true); err != nil {
 		return err
 	}
+	t.mirror.since = time.Now()
 	close(t.c.ready)
 	sweep := time.NewTicker(t.c.sweep)
 	defer sweep.Stop()
@@ -44,6 +45,7 @@ func (t *teller) run(ctx context.Context, q *queue) error {
 		case <-q.there:
 			list, last := q.take()
 			for _, ch := range list {
+				t.mirror.late = t.mirror.late || ch.overrun
 				if ch.overrun && relist == nil {
 					relist = time.After(relistAfter)
 				}
@@ -82,21 +84,26 @@ func (t *teller) chunk(ch *chunk) {
 		}
 		switch m.Type & 0xff {
 		case ctNew:
-			t.began(&conn, ch.at)
+			t.began(&conn, ch)
 		case ctDelete:
 			t.ended(&conn, ch.at)
 		}
 	}
 }
 
-func (t *teller) began(conn *Connection, at time.Time) {
-	if !t.mirror.began(conn) {
+func (t *teller) began(conn *Connection, ch *chunk) {
+	fresh, former := t.mirror.began(conn, ch.after)
+	if former != nil {
+		former.End = ch.at
+		t.each(Event{Kind: Ended, At: ch.at, Connection: *former})
+	}
+	if !fresh {
 		return
 	}
 	if conn.Start.IsZero() {
-		conn.Start = at
+		conn.Start = ch.at
 	}
-	t.each(Event{Kind: Started, At: at, Connection: *conn})
+	t.each(Event{Kind: Started, At: ch.at, Connection: *conn})
 }
 
 func (t *teller) ended(conn *Connection, at time.Time) {
