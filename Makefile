@@ -1,7 +1,7 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race lint prove bench generate completions clean
+.PHONY: all build demo test race lint prove fuzz bench generate completions clean
 
 all: build
 
@@ -32,9 +32,20 @@ lint:
 	go mod tidy -diff
 	GOOS=darwin go build -o /dev/null .
 
-# The three proofs on many more random worlds than make test has time for.
+# The three proofs on many more random worlds than make test has time for, and
+# fuzzing.
 prove:
 	NETPOL_PROVE_CASES=2000 go test -count 1 -timeout 60m ./internal/prove ./pkg/enforce/ruleset
+	$(MAKE) fuzz FUZZTIME=5m
+
+# Every fuzz target, one after the other. Inputs that failed stay in testdata.
+FUZZTIME ?= 1m
+fuzz:
+	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' cmd internal pkg | xargs -n1 dirname | sort -u); do \
+		for target in $$(go test -list '^Fuzz' ./$$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$pkg; \
+		done; \
+	done
 
 # In benchstat's format. BENCH picks benchmarks, as -bench does.
 BENCH ?= .
