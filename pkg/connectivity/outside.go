@@ -212,7 +212,7 @@ func (w *sweeper) closeUntil(addr netip.Addr) {
 		if addr.IsValid() && top.Contains(addr) {
 			return
 		}
-		end := lastOf(top)
+		end := policy.LastAddr(top)
 		if w.at.IsValid() && w.at.BitLen() == end.BitLen() && w.at.Compare(end) <= 0 {
 			w.emit(end)
 			w.at = end.Next() // invalid at the end of the family
@@ -270,16 +270,6 @@ func (w *sweeper) atom(top *level, end netip.Addr) Atom {
 			a.Hosts = append(a.Hosts, o.host)
 		}
 	}
-	return a
-}
-
-// lastOf is the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
 	return a
 }
 

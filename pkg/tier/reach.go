@@ -95,7 +95,7 @@ func (r *reach) sum() [16]byte {
 func merge(nets []netip.Prefix) []addrRange {
 	out := make([]addrRange, 0, len(nets))
 	for _, n := range nets {
-		lo, hi := n.Addr(), lastOf(n)
+		lo, hi := n.Addr(), policy.LastAddr(n)
 		if k := len(out); k > 0 && out[k-1].lo.Is4() == lo.Is4() {
 			if lo.Compare(out[k-1].hi) <= 0 {
 				continue
@@ -108,16 +108,6 @@ func merge(nets []netip.Prefix) []addrRange {
 		out = append(out, addrRange{lo, hi})
 	}
 	return out
-}
-
-// lastOf is the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // sortNets masks, sorts and takes out duplicates.

@@ -3,6 +3,8 @@ package ruleset
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // family is what differs between IPv4 and IPv6.
@@ -44,16 +46,6 @@ func (f *family) last() netip.Addr {
 	return a
 }
 
-// lastOf is the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
 // segment is a range of addresses that all nets in force treat alike: net is
 // the most specific prefix that holds it (prefixes nest, so that tells all),
 // or -1.
@@ -82,7 +74,7 @@ func (f *family) cut(nets []netip.Prefix) []segment {
 	closeUntil := func(a netip.Addr) {
 		for len(open) > 0 {
 			inner := open[len(open)-1]
-			if end := lastOf(nets[inner]); end.Less(a) {
+			if end := policy.LastAddr(nets[inner]); end.Less(a) {
 				emit(end, inner)
 				open = open[:len(open)-1]
 				continue
@@ -104,7 +96,7 @@ func (f *family) cut(nets []netip.Prefix) []segment {
 	}
 	for len(open) > 0 {
 		inner := open[len(open)-1]
-		emit(lastOf(nets[inner]), inner)
+		emit(policy.LastAddr(nets[inner]), inner)
 		open = open[:len(open)-1]
 	}
 	emit(f.last(), -1)
