@@ -2,6 +2,7 @@ package tier
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 	"sync/atomic"
 
@@ -184,13 +185,18 @@ func (w *walk) look(r *rule, dir policy.Direction) {
 	}
 }
 
-// digestReaches hashes what entities match by address, in order.
+// digestReaches hashes what entities match by address, in order, and which
+// entities these are: the same addresses may go over from the peers of one rule
+// to those of another, and one Service may get the name of another.
 func (m *Model) digestReaches(entities []int32) string {
 	if len(entities) == 0 {
 		return ""
 	}
 	h := sha256.New()
 	for _, e := range entities {
+		key := m.entities[e].key()
+		h.Write(binary.AppendUvarint(nil, uint64(len(key))))
+		h.Write([]byte(key))
 		h.Write(m.reaches[e].digest[:])
 	}
 	return string(h.Sum(nil)[:16])
