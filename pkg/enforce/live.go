@@ -19,7 +19,7 @@ type liveConn struct {
 	tuple tuple
 	// reports has one for each end that this node judges. Many connections
 	// share the list.
-	reports []*flow.Key
+	reports []*flow.Handle
 	// Names of the pods at the ends, "" where there is none: a connection
 	// whose end has become another pod, or none, is not judged again.
 	from, to string
@@ -59,34 +59,34 @@ func liveKeyOf(c *collect.Connection) liveKey { return liveKey{c.ID, c.Protocol,
 type live struct {
 	mu   sync.Mutex
 	open map[liveKey]*liveConn
-	keys map[flow.Key]*flow.Key
+	keys map[flow.Key]*flow.Handle
 }
 
 func newLive() *live {
-	return &live{open: map[liveKey]*liveConn{}, keys: map[flow.Key]*flow.Key{}}
+	return &live{open: map[liveKey]*liveConn{}, keys: map[flow.Key]*flow.Handle{}}
 }
 
 // maxLiveKeys bounds the keys that are kept for sharing; past it sharing
 // starts over, which costs memory and nothing else.
 const maxLiveKeys = 50_000
 
-func (l *live) share(k flow.Key) *flow.Key {
+func (l *live) share(k flow.Key) *flow.Handle {
 	if p, ok := l.keys[k]; ok {
 		return p
 	}
 	if len(l.keys) >= maxLiveKeys {
 		clear(l.keys)
 	}
-	p := &k
+	p := flow.NewHandle(k)
 	l.keys[k] = p
 	return p
 }
 
 // shared are the records' keys.
-func (l *live) shared(records []attributed) []*flow.Key {
+func (l *live) shared(records []attributed) []*flow.Handle {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	keys := make([]*flow.Key, len(records))
+	keys := make([]*flow.Handle, len(records))
 	for i := range records {
 		keys[i] = l.share(records[i].key)
 	}
@@ -146,7 +146,7 @@ func (l *live) update(c *liveConn, records []attributed, moved func(before, afte
 		return
 	}
 	for i := range c.reports {
-		before := c.reports[i]
+		before := c.reports[i].Key()
 		j := slices.IndexFunc(records, func(r attributed) bool { return r.key.Direction == before.Direction })
 		if j < 0 {
 			continue
@@ -154,10 +154,10 @@ func (l *live) update(c *liveConn, records []attributed, moved func(before, afte
 		// A probe stays one, also after its registration has run out.
 		records[j].key.Probe = before.Probe
 		after := l.share(records[j].key)
-		if *after != *before {
+		if *after.Key() != *before {
 			c.reports = slices.Clone(c.reports)
 			c.reports[i] = after
-			moved(before, after, records[j].ends)
+			moved(before, after.Key(), records[j].ends)
 		}
 	}
 }

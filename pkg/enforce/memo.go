@@ -33,7 +33,7 @@ type memoKey struct {
 // alike is what is reported of connections.
 type alike struct {
 	records  []attributed
-	keys     []*flow.Key // of the records, shared; not to be changed
+	keys     []*flow.Handle // of the records, shared
 	from, to string
 	// each: the source port matters, too, so it is found out for each.
 	each bool

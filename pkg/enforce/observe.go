@@ -112,13 +112,13 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 	}
 	c.reports, c.from, c.to = known.keys, known.from, known.to
 	older := e.Old && e.At.Sub(start) < settling
-	tell := a.flows.Started
+	tell := a.flows.StartedAt
 	if older {
-		tell = a.flows.Existing
+		tell = a.flows.ExistingAt
 	}
 	if !a.live.add(liveKeyOf(&e.Connection), c, func() {
 		for i := range known.records {
-			tell(known.records[i].key, known.records[i].ends, e.At)
+			tell(known.keys[i], known.records[i].ends, e.At)
 		}
 	}) {
 		return
@@ -147,10 +147,10 @@ func (a *Agent) connectionEnded(e *collect.Event) {
 			PacketsOut: int64(e.Sent.Packets), BytesOut: int64(e.Sent.Bytes),
 			PacketsIn: int64(e.Received.Packets), BytesIn: int64(e.Received.Bytes),
 		}
-		if key.Direction == policy.Ingress { // seen from the other end
+		if key.Key().Direction == policy.Ingress { // seen from the other end
 			n.PacketsIn, n.PacketsOut, n.BytesIn, n.BytesOut = n.PacketsOut, n.PacketsIn, n.BytesOut, n.BytesIn
 		}
-		a.flows.Ended(*key, n, e.At)
+		a.flows.EndedAt(key, n, e.At)
 	}
 }
 

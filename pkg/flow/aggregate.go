@@ -23,6 +23,21 @@ func DefaultLimits() Limits { return Limits{Keys: 20000, Keep: 15 * 24 * time.Ho
 // where an end is not a pod.
 type Ends struct{ Source, Destination *policy.Endpoint }
 
+// Handle stands for a key to one Aggregator, which by it finds what it knows of
+// the key without looking the key up: that costs more than counting.
+type Handle struct {
+	key    Key
+	series *series // nil: not looked up yet; only its Aggregator uses it
+}
+
+// NewHandle makes a handle for use with one Aggregator only, by any number of
+// goroutines. It keeps nothing from being evicted: a flow that was
+// evicted begins anew by its handle as by its key.
+func NewHandle(k Key) *Handle { return &Handle{key: k} }
+
+// Key is the key that the handle stands for, not to be changed.
+func (h *Handle) Key() *Key { return &h.key }
+
 // Counters are what conntrack or nflog counted, from the reporter's view.
 type Counters struct{ PacketsIn, PacketsOut, BytesIn, BytesOut int64 }
 
@@ -63,7 +78,13 @@ func NewAggregator(start time.Time, limits Limits) *Aggregator {
 
 // Started counts a connection that was allowed and began at t.
 func (a *Aggregator) Started(k Key, ends Ends, t time.Time) {
-	a.observe(k, ends, t, func(s *series, b *bucket, now int64) {
+	h := Handle{key: k}
+	a.StartedAt(&h, ends, t)
+}
+
+// StartedAt is Started of a handle's key.
+func (a *Aggregator) StartedAt(h *Handle, ends Ends, t time.Time) {
+	a.observe(h, ends, t, func(s *series, b *bucket, now int64) {
 		s.attempt(b, now)
 		s.live++
 		count(s, b, totals{started: 1})
@@ -73,7 +94,13 @@ func (a *Aggregator) Started(k Key, ends Ends, t time.Time) {
 // Existing notes a connection that was open before collecting began: it is
 // live, but was not started in the time that is covered.
 func (a *Aggregator) Existing(k Key, ends Ends, t time.Time) {
-	a.observe(k, ends, t, func(s *series, b *bucket, now int64) {
+	h := Handle{key: k}
+	a.ExistingAt(&h, ends, t)
+}
+
+// ExistingAt is Existing of a handle's key.
+func (a *Aggregator) ExistingAt(h *Handle, ends Ends, t time.Time) {
+	a.observe(h, ends, t, func(s *series, b *bucket, now int64) {
 		s.attempt(b, now)
 		s.live++
 	})
@@ -81,7 +108,13 @@ func (a *Aggregator) Existing(k Key, ends Ends, t time.Time) {
 
 // Ended counts the end of a connection that was started, and its counters.
 func (a *Aggregator) Ended(k Key, c Counters, t time.Time) {
-	a.observe(k, Ends{}, t, func(s *series, b *bucket, now int64) {
+	h := Handle{key: k}
+	a.EndedAt(&h, c, t)
+}
+
+// EndedAt is Ended of a handle's key.
+func (a *Aggregator) EndedAt(h *Handle, c Counters, t time.Time) {
+	a.observe(h, Ends{}, t, func(s *series, b *bucket, now int64) {
 		if s.first == 0 { // evicted meanwhile
 			s.first, s.last = now, now
 		}
@@ -94,7 +127,7 @@ func (a *Aggregator) Ended(k Key, c Counters, t time.Time) {
 
 // Denied counts a new attempt that was refused, with the packets seen so far.
 func (a *Aggregator) Denied(k Key, ends Ends, c Counters, t time.Time) {
-	a.observe(k, ends, t, func(s *series, b *bucket, now int64) {
+	a.observe(&Handle{key: k}, ends, t, func(s *series, b *bucket, now int64) {
 		s.attempt(b, now)
 		counted := c.totals()
 		counted.started = 1
@@ -105,7 +138,7 @@ func (a *Aggregator) Denied(k Key, ends Ends, c Counters, t time.Time) {
 // Again counts more packets of an attempt or connection that was counted
 // before, such as the retransmissions of a refused one.
 func (a *Aggregator) Again(k Key, c Counters, t time.Time) {
-	a.observe(k, Ends{}, t, func(s *series, b *bucket, now int64) {
+	a.observe(&Handle{key: k}, Ends{}, t, func(s *series, b *bucket, now int64) {
 		s.attempt(b, now)
 		count(s, b, c.totals())
 	})
@@ -118,7 +151,7 @@ func (a *Aggregator) Rejudged(before, after Key, ends Ends, t time.Time) {
 	if before == after {
 		return
 	}
-	a.observe(before, Ends{}, t, func(s *series, _ *bucket, now int64) {
+	a.observe(&Handle{key: before}, Ends{}, t, func(s *series, _ *bucket, now int64) {
 		if s.first == 0 {
 			s.first, s.last = now, now
 		}
@@ -137,15 +170,12 @@ func (a *Aggregator) Lost(n int64, more bool, t time.Time) {
 	m.unknown = m.unknown || more
 }
 
-// observe applies change to k's series and the bucket of t.
-func (a *Aggregator) observe(k Key, ends Ends, t time.Time, change func(*series, *bucket, int64)) {
+// observe applies change to the handle's series and the bucket of t.
+func (a *Aggregator) observe(h *Handle, ends Ends, t time.Time, change func(*series, *bucket, int64)) {
 	now := t.UnixNano()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := a.byKey[k]
-	if s == nil {
-		s = a.insert(k)
-	}
+	s := a.find(h)
 	s.source.add(ends.Source)
 	s.destination.add(ends.Destination)
 	change(s, s.at(now), now)
@@ -161,6 +191,25 @@ func (a *Aggregator) observe(k Key, ends Ends, t time.Time, change func(*series,
 			a.sweep(now)
 		}
 	}
+}
+
+// find is the series of a handle's key.
+func (a *Aggregator) find(h *Handle) *series {
+	if h.series != nil && !h.series.gone {
+		return h.series
+	}
+	s := a.byKey[h.key]
+	if s == nil {
+		s = a.insert(h.key)
+	}
+	h.series = s
+	return s
+}
+
+// drop forgets a series; handles find another one, or begin it.
+func (a *Aggregator) drop(s *series) {
+	s.gone, s.fine, s.coarse = true, nil, nil
+	delete(a.byKey, s.key)
 }
 
 func (a *Aggregator) insert(k Key) *series {

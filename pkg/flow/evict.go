@@ -10,10 +10,10 @@ import (
 func (a *Aggregator) sweep(now int64) {
 	a.swept = now
 	oldest := now - int64(a.limits.Keep)
-	for k, s := range a.byKey {
+	for _, s := range a.byKey {
 		s.roll(now-int64(coarse), oldest)
 		if len(s.fine) == 0 && len(s.coarse) == 0 && s.live == 0 {
-			delete(a.byKey, k)
+			a.drop(s)
 		}
 	}
 	a.missing = slices.DeleteFunc(a.missing, func(m missing) bool { return m.hour+int64(coarse) <= oldest })
@@ -36,7 +36,7 @@ func (a *Aggregator) evict() {
 		)
 	})
 	for _, s := range all[:max(len(all)/16, 1)] {
-		delete(a.byKey, s.key)
+		a.drop(s)
 		a.missingAt(s.last).evicted++
 	}
 }

@@ -75,6 +75,7 @@ type series struct {
 	coarse      []bucket // sorted by start
 	source      labelSet
 	destination labelSet
+	gone        bool // dropped; a handle may still point here
 }
 
 // labelSet are the labels shared by all endpoints that took part.
