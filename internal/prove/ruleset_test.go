@@ -168,7 +168,7 @@ func (n *nodeRules) attributed(t fataler, out ruleset.Outcome) (denied *policy.H
 		if !ok {
 			t.Fatalf("log prefix %q is not one of ours", l.Prefix)
 		}
-		if _, reserved := ruleset.Reserved(id); reserved {
+		if _, _, reserved := ruleset.Reserved(id); reserved {
 			continue
 		}
 		hit, _, ok := n.compiled.Hit(id)

@@ -20,11 +20,11 @@ func (a *Agent) refused(d *collect.Denied, first bool) {
 	t := tupleOfPacket(&d.Packet)
 	hit, dir, known := a.history.hitOf(id)
 	if !known {
-		name, ok := ruleset.Reserved(id)
-		if !ok {
+		var name string
+		if name, dir, ok = ruleset.Reserved(id); !ok {
 			return
 		}
-		hit, dir = policy.Hit{Policy: policy.Key{Name: name}, Rule: policy.Closed, Action: policy.Deny}, policy.Egress
+		hit = policy.Hit{Policy: policy.Key{Name: name}, Rule: policy.Closed, Action: policy.Deny}
 	}
 	rec, ok := a.attributeDenied(&t, d.Time, dir, hit)
 	if !ok {

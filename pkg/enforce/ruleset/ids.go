@@ -15,27 +15,36 @@ const (
 	IDUnknown uint32 = 2 // a pod interface or address that nobody knows yet
 	IDRouter  uint32 = 3 // a router advertisement made by a pod
 	IDTunnel  uint32 = 4 // VXLAN, Geneve or IPIP made by a pod
-	IDSource  uint32 = 5 // a source port that the rules can't tell apart
+	// A source port that the rules can't tell apart, of the pod's own policies
+	// for egress and for ingress.
+	IDSource   uint32 = 5
+	IDSourceIn uint32 = 6
 
 	firstHitID uint32 = 16
 )
 
 // reserved are the chains that refuse for a reserved id, by id.
 var reserved = [...]struct{ name, comment string }{
-	IDSpoofed: {"drop-spoofed", "S31: not an address of the pod behind this interface"},
-	IDUnknown: {"drop-unknown", "S31: no pod known yet by this interface or address"},
-	IDRouter:  {"drop-router", "S23: router advertisement from a pod"},
-	IDTunnel:  {"drop-tunnel", "S31: VXLAN, Geneve or IPIP made by a pod"},
-	IDSource:  {"drop-source", "source port 0, or one of more classes than are told apart"},
+	IDSpoofed:  {"drop-spoofed", "S31: not an address of the pod behind this interface"},
+	IDUnknown:  {"drop-unknown", "S31: no pod known yet by this interface or address"},
+	IDRouter:   {"drop-router", "S23: router advertisement from a pod"},
+	IDTunnel:   {"drop-tunnel", "S31: VXLAN, Geneve or IPIP made by a pod"},
+	IDSource:   {"drop-source", "source port 0, or one of more classes than are told apart"},
+	IDSourceIn: {"drop-source-in", "source port 0, or one of more classes than are told apart"},
 }
 
 // Reserved is the name of a reserved id ("spoofed", "unknown", "router",
-// "tunnel", "source"), or false for ids of policy hits and ids never given out.
-func Reserved(id uint32) (string, bool) {
+// "tunnel", "source"), and the direction in which it refuses; false for ids of
+// policy hits and ids never given out.
+func Reserved(id uint32) (string, policy.Direction, bool) {
 	if id == 0 || int(id) >= len(reserved) {
-		return "", false
+		return "", 0, false
 	}
-	return strings.TrimPrefix(reserved[id].name, "drop-"), true
+	dir := policy.Egress
+	if id == IDSourceIn {
+		dir = policy.Ingress
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(reserved[id].name, "drop-"), "-in"), dir, true
 }
 
 const prefixOfLogs = "netpol:"

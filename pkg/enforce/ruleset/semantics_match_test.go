@@ -90,11 +90,15 @@ func TestS31_SourcePortsThatAreNotToldApart(t *testing.T) {
 		rules = append(rules, fromPorts(from(policy.Allow, "", policy.TCP), single(uint16(2*i))))
 	}
 	w.policy("a", "many", "app == 'x'", policy.Ingress, rules...)
+	out := toward(policy.Allow, "", policy.TCP, single(80))
+	out.Source.Ports = []policy.PortRange{single(0)}
+	w.policy("a", "out", "app == 'x'", policy.Egress, out)
 	w.check(t, []expect{
-		{"port 0", w.source("a/y", "a/x", policy.TCP, 0, 80), Drop, IDSource},
+		{"port 0", w.source("a/y", "a/x", policy.TCP, 0, 80), Drop, IDSourceIn},
 		{"an early one", w.source("a/y", "a/x", policy.TCP, 20, 80), Accept, 0},
-		{"a late one", w.source("a/y", "a/x", policy.TCP, 2*(maxSources+5), 80), Drop, IDSource},
+		{"a late one", w.source("a/y", "a/x", policy.TCP, 2*(maxSources+5), 80), Drop, IDSourceIn},
 		{"none of them", w.source("a/y", "a/x", policy.TCP, 21, 80), Drop, firstHitID},
+		{"port 0 of the pod's own", w.source("a/x", "a/y", policy.TCP, 0, 80), Drop, IDSource},
 	})
 }
 

@@ -293,8 +293,14 @@ func TestReservedAndPolicyIDs(t *testing.T) {
 	if _, _, ok := c.Hit(firstHitID + 1000); ok {
 		t.Error("an id never given out is a hit")
 	}
-	if name, ok := Reserved(IDSpoofed); !ok || name != "spoofed" {
-		t.Errorf("Reserved(IDSpoofed) = %q, %v", name, ok)
+	if name, dir, ok := Reserved(IDSpoofed); !ok || name != "spoofed" || dir != policy.Egress {
+		t.Errorf("Reserved(IDSpoofed) = %q, %v, %v", name, dir, ok)
+	}
+	if name, dir, ok := Reserved(IDSource); !ok || name != "source" || dir != policy.Egress {
+		t.Errorf("Reserved(IDSource) = %q, %v, %v", name, dir, ok)
+	}
+	if name, dir, ok := Reserved(IDSourceIn); !ok || name != "source" || dir != policy.Ingress {
+		t.Errorf("Reserved(IDSourceIn) = %q, %v, %v", name, dir, ok)
 	}
 	for _, s := range []string{"", "netpol:", "netpol:x", "other:1", "netpol:4294967296"} {
 		if id, ok := ParseLogPrefix(s); ok {

@@ -115,7 +115,7 @@ func (p *profile) sourceMap(f *family) *Set {
 		switch {
 		case i == 0:
 		case i >= maxSources || askedPort(class) == 0:
-			s.lead(class, to(reserved[IDSource].name))
+			s.lead(class, to(reserved[p.sourceID()].name))
 		case p.variants[f.index][i-1].says():
 			s.lead(class, to(p.variants[f.index][i-1].chainName(p)))
 		}
@@ -132,6 +132,14 @@ func (p *profile) sourceMap(f *family) *Set {
 		}
 	}
 	return s
+}
+
+// sourceID is the id of what the profile can't tell apart.
+func (p *profile) sourceID() uint32 {
+	if p.outward() {
+		return IDSource
+	}
+	return IDSourceIn
 }
 
 // lead adds a class of source ports.
