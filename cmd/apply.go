@@ -61,9 +61,7 @@ func applyRun(ctx context.Context, opts *ApplyOptions) error {
 	if err != nil {
 		return err
 	}
-	for i := range warnings {
-		opts.IO.ErrPrinter().Printf("warning: %s\n", warnings[i].Error())
-	}
+	tellFaults(opts.IO, warnings)
 	w, _, err := loadWorld(ctx, opts.Store)
 	if err != nil {
 		return err

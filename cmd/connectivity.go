@@ -8,6 +8,8 @@ import (
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/connectivity"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // ConnectivityOptions are what connectivity needs.
@@ -75,11 +77,30 @@ type protocolReport struct {
 	Ranges   []rangeReport `json:"ranges"`
 }
 
-// rangeReport is a range of ports in JSON; of ICMP and ICMPv6 of numbers that
-// are type × 256 + code.
+// rangeReport is a range of ports in JSON; of ICMP and ICMPv6 both are 0, as
+// the port of a flow is, and the types and codes stand in ICMP.
 type rangeReport struct {
-	From int `json:"from"`
-	To   int `json:"to"`
+	From int        `json:"from"`
+	To   int        `json:"to"`
+	ICMP *icmpRange `json:"icmp,omitempty"`
+}
+
+// icmpRange is ordered by type, then by code.
+type icmpRange struct {
+	From flow.ICMP `json:"from"`
+	To   flow.ICMP `json:"to"`
+}
+
+func newRangeReport(p policy.Protocol, r policy.PortRange) rangeReport {
+	if p.HasTypes() {
+		return rangeReport{ICMP: &icmpRange{From: icmpOf(r.Min), To: icmpOf(r.Max)}}
+	}
+	return rangeReport{From: int(r.Min), To: int(r.Max)}
+}
+
+func icmpOf(port uint16) flow.ICMP {
+	typ, code := policy.ICMPTypeCode(port)
+	return flow.ICMP{Type: typ, Code: code}
 }
 
 // NewCmdConnectivity is "netpol connectivity".
@@ -200,7 +221,7 @@ func newSpaceReport(s connectivity.Space) spaceReport {
 	for _, p := range s.Protocols {
 		r := protocolReport{Protocol: p.Protocol.String(), Ranges: []rangeReport{}}
 		for _, pr := range p.Ranges {
-			r.Ranges = append(r.Ranges, rangeReport{int(pr.Min), int(pr.Max)})
+			r.Ranges = append(r.Ranges, newRangeReport(p.Protocol, pr))
 		}
 		out.Protocols = append(out.Protocols, r)
 	}

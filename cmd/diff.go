@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -170,11 +171,9 @@ func (o *DiffOptions) read(paths []string, whole bool) (*policy.Snapshot, error)
 		return nil, noResources(paths, true)
 	}
 	snap, faults := policy.NewSnapshot(1, resources, nil)
-	for _, fault := range append(all, faults...) {
-		if whole || fault.Code != policy.CodeMissingTier {
-			o.Factory.IO.ErrPrinter().Printf("warning: %s\n", fault.Error())
-		}
-	}
+	tellFaults(o.Factory.IO, slices.DeleteFunc(append(all, faults...), func(f policy.Fault) bool {
+		return !whole && f.Code == policy.CodeMissingTier
+	}))
 	return snap, nil
 }
 

@@ -32,9 +32,7 @@ func gather(ctx context.Context, f *cli.Factory, filter flow.Filter) (*evidence,
 	if err != nil {
 		return nil, err
 	}
-	for _, fault := range faults {
-		f.IO.ErrPrinter().Printf("warning: %s\n", fault.Error())
-	}
+	tellFaults(f.IO, faults)
 	if err := w.namespaces(filter.Namespaces); err != nil {
 		return nil, err
 	}

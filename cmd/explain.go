@@ -135,7 +135,7 @@ func (e *explained) decisive() (tier.Verdict, policy.Direction) {
 // explain walks both ends, of those pairs of peers that the names stand for
 // the first one that is denied, or else the first one.
 func (q *explainQuestion) explain(m *tier.Model, scope tier.Scope) explained {
-	conns := q.conns()
+	conns := q.conns(m, scope)
 	at, allowed := 0, 0
 	denied := -1
 	for i := range conns {
@@ -151,8 +151,11 @@ func (q *explainQuestion) explain(m *tier.Model, scope tier.Scope) explained {
 	e := q.walk(m, scope, &conns[at])
 	e.notes = append(e.notes, q.notes...)
 	if allowed > 0 && allowed < len(conns) {
-		e.notes = append(e.notes, fmt.Sprintf(
-			"not all of it is judged alike: %d of %d sorts of pairs are allowed; this is one that is not", allowed, len(conns)))
+		note := fmt.Sprintf("not all of it is judged alike: %d of %d sorts of pairs are allowed; this is one that is not", allowed, len(conns))
+		if v := familyOf(&conns[at]); slices.ContainsFunc(conns, func(c tier.Conn) bool { return familyOf(&c) != v }) {
+			note += ", by " + v
+		}
+		e.notes = append(e.notes, note)
 	}
 	return e
 }

@@ -150,9 +150,10 @@ func (q *explainQuestion) openService(s *policy.Snapshot, svc *policy.Service, t
 	return nil
 }
 
-// conns are the connections that are meant, one for each sort of pair, of one
-// family each, and none of a pod with itself unless there is no other.
-func (q *explainQuestion) conns() []tier.Conn {
+// conns are the connections that are meant, one for each sort of pair and each
+// family that may be judged unlike the other, and none of a pod with itself
+// unless there is no other.
+func (q *explainQuestion) conns(m *tier.Model, scope tier.Scope) []tier.Conn {
 	var out, self []tier.Conn
 	for _, src := range q.src.Peers {
 		src.Port = q.sourcePort
@@ -163,7 +164,7 @@ func (q *explainQuestion) conns() []tier.Conn {
 				self = append(self, c)
 			case src.Addr.IsValid() && d.peer.Addr.IsValid() && src.Addr.Is4() != d.peer.Addr.Is4():
 			default:
-				out = append(out, q.withFamily(c))
+				out = append(out, byFamily(m, scope, c)...)
 			}
 		}
 	}
@@ -189,24 +190,6 @@ func meet(c tier.Conn) bool {
 			slices.ContainsFunc(b.Endpoint.Addrs, func(x netip.Addr) bool { return x.Is4() == a.Addr.Is4() })
 	}
 	return one(c.Source, c.Destination) && one(c.Destination, c.Source)
-}
-
-// withFamily gives a connection by ICMPv6 the IPv6 addresses of its pods.
-func (q *explainQuestion) withFamily(c tier.Conn) tier.Conn {
-	if c.Protocol != policy.ICMPv6 {
-		return c
-	}
-	for _, p := range []*tier.Peer{&c.Source, &c.Destination} {
-		if p.Addr.IsValid() || p.Endpoint == nil {
-			continue
-		}
-		for _, a := range p.Endpoint.Addrs {
-			if a.Is6() {
-				p.Addr = a
-			}
-		}
-	}
-	return c
 }
 
 // always says that no policy is asked: a pod and itself (S32), a node and its

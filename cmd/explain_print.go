@@ -70,7 +70,7 @@ func printTier(p *output.Printer, t *tier.TierStep) {
 			case r.Failed == "http":
 				p.Indented(6, fmt.Sprintf("rule %d %s: no, it asks for HTTP %s, which is not judged here", r.Index, r.Action, r.Wanted))
 			default:
-				p.Indented(6, fmt.Sprintf("rule %d %s: no, %s is %s, wanted %s", r.Index, r.Action, r.Failed, r.Met, r.Wanted))
+				p.Indented(6, fmt.Sprintf("rule %d %s: no, %s wants %s, met %s", r.Index, r.Action, r.Failed, r.Wanted, r.Met))
 			}
 		}
 	}

@@ -2,21 +2,21 @@ package cmd
 
 import (
 	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // explainReport is the JSON of explain.
 type explainReport struct {
 	output.Meta
-	Source      string          `json:"source"`
-	Destination string          `json:"destination"`
-	Protocol    string          `json:"protocol"`
-	Port        int             `json:"port"` // of ICMP and ICMPv6 type × 256 + code
-	SourcePort  int             `json:"sourcePort,omitempty"`
-	Result      string          `json:"result"` // allow or deny
-	Notes       []string        `json:"notes,omitempty"`
-	Ends        []explainEnd    `json:"ends"`
-	Pending     *explainPending `json:"pending,omitempty"`
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+	flow.Port
+	SourcePort int             `json:"sourcePort,omitempty"`
+	Result     string          `json:"result"` // allow or deny
+	Notes      []string        `json:"notes,omitempty"`
+	Ends       []explainEnd    `json:"ends"`
+	Pending    *explainPending `json:"pending,omitempty"`
 }
 
 // explainPending is there if staged policies would change who decides.
@@ -72,6 +72,16 @@ func resultWord(allowed bool) string {
 	return "deny"
 }
 
+// newPortReport is a port as flows have it in JSON. What is asked about is
+// known, so type 0 of ICMP is one too.
+func newPortReport(p policy.Protocol, port uint16) flow.Port {
+	out := flow.NewPort(p, port)
+	if p.HasTypes() && out.ICMP == nil {
+		out.ICMP = &flow.ICMP{}
+	}
+	return out
+}
+
 func newExplainKey(k policy.Key) explainKey { return explainKey{string(k.Kind), k.Namespace, k.Name} }
 
 func explainKeys(keys []policy.Key) []explainKey {
@@ -85,7 +95,7 @@ func explainKeys(keys []policy.Key) []explainKey {
 func newExplainReport(e *explained) explainReport {
 	r := explainReport{
 		Meta: output.NewMeta("Explanation"), Source: e.source, Destination: e.destination,
-		Protocol: e.protocol.String(), Port: int(e.port), SourcePort: int(e.sourcePort),
+		Port: newPortReport(e.protocol, e.port), SourcePort: int(e.sourcePort),
 		Result: resultWord(e.allowed), Notes: e.notes, Ends: []explainEnd{},
 	}
 	if a := e.pending; a != nil {

@@ -103,9 +103,7 @@ func getRun(ctx context.Context, opts *GetOptions) error {
 	if err != nil {
 		return err
 	}
-	for i := range faults {
-		opts.IO.ErrPrinter().Printf("warning: %s\n", faults[i].Error())
-	}
+	tellFaults(opts.IO, faults)
 	if opts.Namespace != "" {
 		if err := w.namespaces([]string{opts.Namespace}); err != nil {
 			return err

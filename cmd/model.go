@@ -19,9 +19,7 @@ func loadModel(ctx context.Context, f *cli.Factory) (*tier.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, fault := range faults {
-		f.IO.ErrPrinter().Printf("warning: %s\n", fault.Error())
-	}
+	tellFaults(f.IO, faults)
 	return tier.New(snap, nil), nil
 }
 

@@ -181,14 +181,15 @@ func (s *testSession) storeWorld(ctx context.Context) (*testWorld, error) {
 // could not be read proves nothing. What netpol can't judge yet, and warnings,
 // are told.
 func (s *testSession) trust(faults policy.Faults) error {
-	var bad policy.Faults
+	var bad, told policy.Faults
 	for _, f := range faults {
 		if f.Warning || f.Unsupported {
-			s.opts.Factory.IO.ErrPrinter().Printf("warning: %s\n", f.Error())
-			continue
+			told = append(told, f)
+		} else {
+			bad = append(bad, f)
 		}
-		bad = append(bad, f)
 	}
+	tellFaults(s.opts.Factory.IO, told)
 	if len(bad) == 0 {
 		return nil
 	}

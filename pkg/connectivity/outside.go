@@ -71,8 +71,11 @@ func NewAtoms(snaps ...*policy.Snapshot) *Atoms {
 	b.mentions = slices.Compact(b.mentions)
 	out := b.sweep()
 	for f, at := range out.Internet() {
-		if addr := netip.MustParseAddr(examples[f]); &out.all[out.Of(addr)] == at {
-			at.Addr = addr
+		for _, text := range examples[f] {
+			if addr := netip.MustParseAddr(text); out.Atom(addr) == at {
+				at.Addr = addr
+				break
+			}
 		}
 	}
 	return out
@@ -106,9 +109,13 @@ func (a *Atoms) Internet() []*Atom {
 	return best[:]
 }
 
-// examples are addresses for examples (RFC 5737, RFC 3849): they look like the
-// internet's, which 0.0.0.0 does not.
-var examples = [2]string{"203.0.113.1", "2001:db8::1"}
+// examples are addresses that look like the internet's, which 0.0.0.0 does not:
+// those for examples (RFC 5737, RFC 3849), and others for where a rule or a set
+// names these. The first one that nothing names is taken.
+var examples = [2][]string{
+	{"203.0.113.1", "198.51.100.1", "192.0.2.1", "1.1.1.1", "8.8.8.8", "93.184.215.14", "151.101.1.69", "20.112.250.133"},
+	{"2001:db8::1", "2606:4700::1", "2a00:1450::1", "2600::1"},
+}
 
 // In lists the atoms of one network set.
 func (a *Atoms) In(set *policy.NetworkSet) []*Atom {

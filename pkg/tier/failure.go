@@ -3,6 +3,7 @@ package tier
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -12,15 +13,13 @@ import (
 // the connection has.
 func (m *Model) failure(r *rule, src *policy.Rule, q *question) (field, wanted, met string) {
 	switch {
-	case r.never && src.HTTP != nil:
-		return "http", httpText(src.HTTP), "nothing here judges HTTP"
 	case r.ipVersion != 0 && r.ipVersion != q.version:
 		return "ipVersion", fmt.Sprint(r.ipVersion), fmt.Sprint(q.version)
 	case r.protocol != 0 && r.protocol != q.protocol:
 		return "protocol", r.protocol.String(), q.protocol.String()
 	case r.notProtocol != 0 && r.notProtocol == q.protocol:
-		return "notProtocol", r.notProtocol.String(), q.protocol.String()
-	case r.never || r.by != nil && r.protocol == 0 && !r.by.serviceOnly():
+		return "notProtocol", anyBut + r.notProtocol.String(), q.protocol.String()
+	case r.never && src.HTTP == nil || r.by != nil && r.protocol == 0 && !r.by.serviceOnly():
 		return "protocol", "TCP, UDP or SCTP", "none"
 	}
 	sides := [...]sideOf{
@@ -57,7 +56,8 @@ func (m *Model) entityFailure(s *sideOf) (field, wanted, met string) {
 	if s.entity == noEntity || m.entityMatches(s.entity, s.end) {
 		return "", "", ""
 	}
-	e := s.rule
+	e, ent, rep := s.rule, &m.entities[s.entity], m.ids.rep(s.end.id)
+	wanted = entityText(e)
 	switch {
 	case e.Service != nil:
 		met = m.endText(s.end)
@@ -67,14 +67,20 @@ func (m *Model) entityFailure(s *sideOf) (field, wanted, met string) {
 		return s.name + ".services", e.Service.Namespace + "/" + e.Service.Name, met
 	case e.ServiceAccounts != nil && !m.accountMatches(s):
 		return s.name + ".serviceAccounts", accountsText(e.ServiceAccounts), m.accountText(s.end)
+	case rep != nil && ent.nsSel != nil && (ent.nsSel.Global() || !ent.nsSel.Matches(m.labels.namespaces[rep.Namespace])):
+		return s.name + ".namespaceSelector", e.NamespaceSelector.String(),
+			m.endText(s.end) + " in namespace " + rep.Namespace + labelsText(m.labels.namespaces[rep.Namespace])
 	case e.Selector != nil:
 		field = "selector"
 	case e.NotSelector != nil:
 		field = "notSelector"
 	default:
-		field = "namespaceSelector"
+		field, wanted = "namespaceSelector", e.NamespaceSelector.String()
 	}
-	return s.name + "." + field, entityText(e), m.endText(s.end)
+	if rep != nil && ent.namespace != "" && ent.namespace != rep.Namespace {
+		wanted += ", in namespace " + ent.namespace // S16: its labels may well match
+	}
+	return s.name + "." + field, wanted, m.endText(s.end)
 }
 
 // accountMatches says whether the service account alone is as the rule wants.
@@ -99,17 +105,26 @@ func (s *sideOf) netsFailure(r *rule, q *question) (field, wanted, met string) {
 	if s.end.addr.IsValid() {
 		met = s.end.addr.String()
 	}
-	return s.name + "." + field, netsText(e.Nets, e.NotNets), met
+	wanted = netsText(e.Nets, e.NotNets)
+	if r.nets.version != q.version {
+		wanted = fmt.Sprintf("IPv%d, %s", r.nets.version, wanted) // S23, notNets too
+	}
+	return s.name + "." + field, wanted, met
 }
 
 // portFailure looks at what is left: ports, types and Services' ports.
 func (m *Model) portFailure(r *rule, src *policy.Rule, q *question, sides []sideOf) (field, wanted, met string) {
-	have := policy.PortText(q.protocol, q.port)
+	have := q.protocol.String()
+	if text := policy.PortText(q.protocol, q.port); text != "" {
+		have = text
+	}
 	if r.types {
+		typ, code := policy.ICMPTypeCode(q.port)
+		have = icmpText(&policy.ICMPMatch{Type: typ, Code: int(code)})
 		if len(r.ports) > 0 && !r.portIn(r.ports, q) {
 			return "icmp", icmpText(src.ICMP), have
 		}
-		return "notICMP", icmpText(src.NotICMP), have
+		return "notICMP", anyBut + icmpText(src.NotICMP), have
 	}
 	for i := range sides {
 		s := &sides[i]
@@ -121,12 +136,15 @@ func (m *Model) portFailure(r *rule, src *policy.Rule, q *question, sides []side
 		case len(e.Ports)+len(e.NamedPorts) > 0 && !has(e.Ports, e.NamedPorts):
 			return s.name + ".ports", portsText(e.Ports, e.NamedPorts), m.portMet(s, e.NamedPorts, q)
 		case has(e.NotPorts, e.NotNamedPorts):
-			return s.name + ".notPorts", portsText(e.NotPorts, e.NotNamedPorts), m.portMet(s, e.NotNamedPorts, q)
+			return s.name + ".notPorts", anyBut + portsText(e.NotPorts, e.NotNamedPorts), m.portMet(s, e.NotNamedPorts, q)
 		}
+	}
+	if src.HTTP != nil { // last: all else holds (S24)
+		return "http", httpText(src.HTTP), "nothing here judges HTTP"
 	}
 	if r.by != nil && r.by.service {
 		ref := src.Destination.Service
-		return "destination.services", ref.Namespace + "/" + ref.Name, q.protocol.String() + " " + have
+		return "destination.services", ref.Namespace + "/" + ref.Name, strings.TrimSuffix(q.protocol.String()+"/"+policy.PortText(q.protocol, q.port), "/")
 	}
 	return "destination.ports", portsText(src.Destination.Ports, src.Destination.NamedPorts), have
 }
@@ -134,6 +152,9 @@ func (m *Model) portFailure(r *rule, src *policy.Rule, q *question, sides []side
 // portMet is the port, and what the names stand for at that end.
 func (m *Model) portMet(s *sideOf, names []string, q *question) string {
 	met := strconv.Itoa(int(s.port))
+	if s.name == "source" && s.port == AssumedSourcePort {
+		met += ", as programs get"
+	}
 	for _, name := range names {
 		numbers := m.numbers([]string{name}, s.end, s.entity, q.protocol)
 		switch {

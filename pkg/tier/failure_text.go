@@ -9,6 +9,9 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
+// anyBut is before what a criterion such as notPorts leaves out.
+const anyBut = "any but "
+
 func httpText(h *policy.HTTPMatch) string {
 	parts := slices.Clone(h.Methods)
 	for _, p := range h.Paths {
@@ -52,7 +55,7 @@ func entityText(e *policy.Entity) string {
 		parts = append(parts, e.Selector.String())
 	}
 	if e.NotSelector != nil {
-		parts = append(parts, "not "+e.NotSelector.String())
+		parts = append(parts, anyBut+e.NotSelector.String())
 	}
 	if e.NamespaceSelector != nil {
 		parts = append(parts, "in namespaces "+e.NamespaceSelector.String())
@@ -69,7 +72,7 @@ func netsText(nets, notNets []netip.Prefix) string {
 		parts = append(parts, n.String())
 	}
 	for _, n := range notNets {
-		parts = append(parts, "not "+n.String())
+		parts = append(parts, anyBut+n.String())
 	}
 	return strings.Join(parts, ", ")
 }
@@ -88,20 +91,29 @@ func (m *Model) endText(x *end) string {
 	if rep := m.ids.rep(x.id); rep != nil {
 		return rep.Workload.String() + labelsText(rep.Labels)
 	}
+	if !x.addr.IsValid() {
+		return "an address that is not known"
+	}
 	text := x.addr.String()
 	for _, set := range m.snap.NetworkSets {
 		if inNets(set.Nets, x.addr) {
 			text += ", in " + set.Key.String() + labelsText(set.Labels)
 		}
 	}
+	for _, h := range m.snap.HostEndpoints {
+		if slices.Contains(h.Addrs, x.addr) {
+			text += ", of HostEndpoint " + h.Name + labelsText(h.Labels)
+		}
+	}
 	return text
 }
 
-// labelsText leaves out the labels that Calico adds by itself.
+// labelsText leaves out the labels that Calico and Kubernetes add by
+// themselves.
 func labelsText(all map[string]string) string {
 	var own []string
 	for k, v := range all {
-		if !strings.Contains(k, "projectcalico.org/") {
+		if !strings.Contains(k, "projectcalico.org/") && k != policy.LabelMetadataName {
 			own = append(own, k+"="+v)
 		}
 	}
