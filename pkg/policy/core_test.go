@@ -189,3 +189,39 @@ func TestDecoderShares(t *testing.T) {
 		t.Errorf("the pod depends on the document: %+v", y)
 	}
 }
+
+// A Deny may name the Service, so one with faults does not vanish; 0 stands for
+// a port that is not given.
+func TestS20_WhatCouldBeReadOfAServiceIsKept(t *testing.T) {
+	for spec, want := range map[string]struct {
+		ports  int
+		faulty bool
+	}{
+		"{selector: {app: db}, ports: [{port: 80, nodePort: 0, targetPort: 0}]}":        {1, false},
+		"{selector: {app: db}, ports: [{port: 80, targetPort: 70000}, {port: 81}]}":     {1, true},
+		"{selector: {app: db}, ports: [{port: 80, targetPort: '70000'}, {port: 81}]}":   {1, true},
+		"{selector: {app: db}, ports: [{port: 0}]}":                                     {0, true},
+		"{selector: {app: db}, clusterIP: 10.0.0.300, ports: [{port: 80}]}":             {1, true},
+		"{selector: {app: db, generation: 1}, ports: [{port: 80}]}":                     {1, true},
+		"{selector: {app: db}, ports: [{port: 80, protocol: TPC}, {port: 80}]}":         {1, true},
+		"{selector: {app: db}, ports: [{port: 80, targetPort: {}}, {port: 81}], a: []}": {1, true},
+	} {
+		list, faults := policy.Decode("f.yaml", []byte("apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: vote}\nspec: "+spec))
+		if (faults.Err() != nil) != want.faulty {
+			t.Errorf("%s: %v", spec, faults)
+		}
+		svc, ok := list[0].Value.(*policy.Service)
+		if !ok {
+			t.Errorf("%s: no Service", spec)
+			continue
+		}
+		if svc.Selector["app"] != "db" || len(svc.Ports) != want.ports {
+			t.Errorf("%s: %+v", spec, svc)
+		}
+		for _, p := range svc.Ports {
+			if p.TargetPort != p.Port {
+				t.Errorf("%s: %+v", spec, p)
+			}
+		}
+	}
+}

@@ -41,9 +41,10 @@ func Decode(file string, data []byte) ([]Resource, Faults) {
 //
 // A policy that is enforced must not vanish because of a fault, since that
 // would open what it closes. Its Value is then what can be said of it with
-// every unknown part taken to the closed side (S4): see policyReader. Pods
-// and Namespaces keep what could be read, for the same reason. Staged policies
-// and everything else with faults have no Value.
+// every unknown part taken to the closed side (S4): see policyReader. Pods and
+// all else that rules speak of (namespaces, service accounts, Services and their
+// endpoints, network sets, host endpoints) keep what could be read, for the same
+// reason. Staged policies and everything else with faults have no Value.
 //
 // The file's name goes into Origins only. Nothing of data is kept.
 func (d *Decoder) Decode(file string, data []byte) ([]Resource, Faults) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 )
 
+// readService reads a Service. Like of pods, what could be read is kept: without
+// the Service a Deny by its name would hold for nothing.
 func readService(r *reading) any {
 	spec := r.root.get("spec")
 	s := &Service{Namespace: r.key.Namespace, Name: r.key.Name, Origin: r.origin(r.root.line, r.root.col)}
@@ -21,30 +23,45 @@ func readService(r *reading) any {
 	}
 	ports := spec.get("ports")
 	for i := range items(ports) {
-		n := &ports.kids[i].node
-		p := ServicePort{
-			Name:     r.dec.shared.str(textOf(n.get("name"))),
-			Protocol: r.protocolOr(n, TCP),
-			Port:     r.portNumber(n.get("port")),
-			NodePort: r.portNumber(n.get("nodePort")),
+		start := r.mark()
+		if p := r.servicePort(&ports.kids[i].node); !r.since(start) {
+			s.Ports = append(s.Ports, p)
 		}
-		if t := n.get("targetPort"); t != nil && t.kind == isString && !digits(t.text) {
-			p.TargetName = r.dec.shared.str(t.text)
-		} else if t != nil && t.kind == isString {
-			v, _ := strconv.ParseUint(t.text, 10, 16)
-			p.TargetPort = uint16(v)
-		} else {
-			p.TargetPort = r.portNumber(t)
-		}
-		if p.TargetPort == 0 && p.TargetName == "" {
-			p.TargetPort = p.Port
-		}
-		s.Ports = append(s.Ports, p)
-	}
-	if r.since(0) {
-		return nil
 	}
 	return s
+}
+
+func (r *reading) servicePort(n *node) ServicePort {
+	p := ServicePort{
+		Name:     r.dec.shared.str(textOf(n.get("name"))),
+		Protocol: r.protocolOr(n, TCP),
+		Port:     r.portNumber(n.get("port")),
+		NodePort: r.portOrNone(n.get("nodePort")),
+	}
+	switch t := n.get("targetPort"); {
+	case t == nil || t.kind != isString:
+		p.TargetPort = r.portOrNone(t)
+	case !digits(t.text):
+		p.TargetName = r.dec.shared.str(t.text)
+	default:
+		v, err := strconv.ParseUint(t.text, 10, 16)
+		if err != nil || v == 0 {
+			r.fault(t, Fault{Code: CodeBadPort, Reason: "a port is a number from 1 to 65535"})
+		}
+		p.TargetPort = uint16(v)
+	}
+	if p.TargetPort == 0 && p.TargetName == "" {
+		p.TargetPort = p.Port
+	}
+	return p
+}
+
+// portOrNone is a port of which Kubernetes takes 0 for none.
+func (r *reading) portOrNone(n *node) uint16 {
+	if n != nil && n.kind == isNumber && n.text == "0" {
+		return 0
+	}
+	return r.portNumber(n)
 }
 
 func (r *reading) serviceAddr(to []netip.Addr, n *node) []netip.Addr {
