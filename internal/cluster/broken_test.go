@@ -71,6 +71,31 @@ func TestDirKeepsSets(t *testing.T) {
 	}
 }
 
+// TestDirKeepsServices: a Service with a port that is not understood is as it
+// was, for the same reason.
+func TestDirKeepsServices(t *testing.T) {
+	const service = "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: a}\nspec: {selector: {app: db}, ports: [{port: 80}, {port: 81}]}\n"
+	d := tree(t, map[string]string{"service.yaml": service})
+	path := filepath.Join(d.root, "service.yaml")
+	for _, c := range []struct {
+		old, now string
+		ports    int
+	}{
+		{"port: 81", "port: 81000", 2},
+		{", {port: 81}", "", 1},
+		{"kind: Service", "kind: [Service]", 1},
+	} {
+		put(t, path, strings.Replace(service, c.old, c.now, 1))
+		s, _, err := d.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if svc := s.Service("a", "db"); svc == nil || len(svc.Ports) != c.ports {
+			t.Errorf("%q: in force: %+v, want %d ports", c.now, svc, c.ports)
+		}
+	}
+}
+
 // TestDirKeepsWhatIsInForceOfASpoiltFile: nothing opens because a file is half
 // written, unreadable or has a slip where it says what it is; what is removed
 // on purpose goes.

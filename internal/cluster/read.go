@@ -99,12 +99,13 @@ func (f *file) keep(old *file) {
 	}
 }
 
-// isPeer says whether rules match a resource by the addresses that it lists.
+// isPeer says whether rules match a resource by the addresses or ports that it
+// lists.
 // Some rules allow and some deny by them, so that neither a longer nor a
 // shorter list is the safe one: what was last understood whole is.
 func isPeer(r policy.Resource) bool {
 	switch r.Value.(type) {
-	case *policy.NetworkSet, *policy.HostEndpoint, *policy.Slice:
+	case *policy.NetworkSet, *policy.HostEndpoint, *policy.Service, *policy.Slice:
 		return true
 	}
 	return false
