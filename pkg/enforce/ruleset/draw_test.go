@@ -3,6 +3,7 @@ package ruleset
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -243,7 +244,7 @@ func drawWorld(t *rapid.T) *world {
 // change does one thing to the world.
 func (w *world) change(t *rapid.T, step int) {
 	pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "which") }
-	switch rapid.IntRange(0, 10).Draw(t, "change") {
+	switch rapid.IntRange(0, 13).Draw(t, "change") {
 	case 0:
 		w.drawPod(t, 20+step)
 	case 1:
@@ -294,6 +295,21 @@ func (w *world) change(t *rapid.T, step int) {
 		w.snap.Endpoints[i] = &ep
 	case 10:
 		w.drawAccounts(t)
+	case 11: // networks stay what they are and go over to other rules
+		sets := make([]*policy.NetworkSet, len(w.snap.NetworkSets))
+		for i, s := range w.snap.NetworkSets {
+			c := *s
+			c.Labels = maps.Clone(c.Labels)
+			c.Labels["app"] = map[string]string{"a": "b", "b": "a"}[c.Labels["app"]]
+			sets[i] = &c
+		}
+		w.snap.NetworkSets = sets
+	case 12:
+		w.snap.NetworkSets = w.snap.NetworkSets[:len(w.snap.NetworkSets)/2]
+		w.snap.Services = w.snap.Services[:len(w.snap.Services)/2]
+	case 13:
+		w.snap.HostEndpoints = []*policy.HostEndpoint{{Name: "host", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.200")},
+			Labels: labelMap([]string{"app=" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "host's app")})}}
 	case 6: // a namespace changes hands
 		ns := *w.snap.Namespaces[0]
 		ns.Labels = labelMap([]string{"kubernetes.io/metadata.name=" + ns.Name, "team=" + rapid.SampledFrom([]string{"red", "blue"}).Draw(t, "team")})

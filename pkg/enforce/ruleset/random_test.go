@@ -172,7 +172,9 @@ func TestFollowingIsCompilingAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		for step := range rapid.IntRange(1, 6).Draw(t, "steps") {
-			w.change(t, step)
+			for i := range rapid.IntRange(1, 3).Draw(t, "changes at once") {
+				w.change(t, 3*step+i)
+			}
 			in = w.input(in.Model)
 			next, err := Compile(in, c)
 			if err != nil {
