@@ -42,9 +42,7 @@ func printDiffTable(p *output.Printer, changes []connectivity.Change, wide bool)
 		src, dst := connectivity.NodeText(c.Source), connectivity.NodeText(c.Destination)
 		if !wide {
 			on := c.What.String()
-			if c.Changed < c.Pairs {
-				on += fmt.Sprintf(" (%d of %d pairs of pods)", c.Changed, c.Pairs)
-			}
+			on += shareText(c)
 			t.Row(change, src, dst, on, causeText(c))
 			continue
 		}
@@ -52,6 +50,19 @@ func printDiffTable(p *output.Printer, changes []connectivity.Change, wide bool)
 			answerText(&c.Before), answerText(&c.After))
 	}
 	return t.Print()
+}
+
+// shareText says how much of two ends a change is about, where that is not all:
+// of pods so many pairs, of nets and sets so many of the parts that rules tell
+// apart.
+func shareText(c *connectivity.Change) string {
+	switch {
+	case c.Changed >= c.Pairs:
+		return ""
+	case connectivity.Outside(c.Source) || connectivity.Outside(c.Destination):
+		return fmt.Sprintf(" (%d of %d parts)", c.Changed, c.Pairs)
+	}
+	return fmt.Sprintf(" (%d of %d pairs of pods)", c.Changed, c.Pairs)
 }
 
 // causeText is what makes the change: what decides after it, or what decided
@@ -117,9 +128,7 @@ func printDiffRows(p *output.Printer, changes []connectivity.Change) {
 	for i := range changes {
 		c := &changes[i]
 		on := c.What.String()
-		if c.Changed < c.Pairs {
-			on += fmt.Sprintf(" (%d of %d pairs of pods)", c.Changed, c.Pairs)
-		}
+		on += shareText(c)
 		p.Printf("| %s | %s | %s | %s | %s | %s | %s |\n", "**"+changeWord(c)+"**",
 			markdown(connectivity.NodeText(c.Source)), markdown(connectivity.NodeText(c.Destination)), markdown(on),
 			markdown(declaredText(c)), markdown(answerText(&c.Before)), markdown(answerText(&c.After)))

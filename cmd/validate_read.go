@@ -114,6 +114,9 @@ func readStore(ctx context.Context, opts *ValidateOptions) (*toValidate, error) 
 	if err != nil {
 		return nil, err
 	}
+	if len(keys)+len(faults) == 0 && opts.Factory.Offline() { // a check of nothing must not pass
+		return nil, noResources([]string{opts.Factory.Config.GetString("dir")}, true)
+	}
 	in := &toValidate{snap: snap, faults: faults, resources: len(keys), read: os.ReadFile}
 	at := map[policy.Key]policy.Origin{}
 	files := map[string]bool{}

@@ -86,6 +86,9 @@ func ApplyConfig(cmd *cobra.Command, v *viper.Viper) error {
 	if typed("dir") && typed("lab") {
 		return Usage("", "--dir and --lab can't be given together")
 	}
+	if typed("dir") && v.GetString("dir") == "" { // a variable that is not set, most likely
+		return Usage("", "--dir is empty: it needs a directory")
+	}
 	for _, pair := range [][2]string{{"all-namespaces", "namespace"}, {"namespace", "all-namespaces"}, {"lab", "dir"}} {
 		if typed(pair[0]) && !typed(pair[1]) {
 			v.Set(pair[1], map[string]any{"namespace": []string{}, "all-namespaces": false, "dir": ""}[pair[1]])

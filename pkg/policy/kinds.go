@@ -130,7 +130,7 @@ func (r *reading) otherKind(api, kind *node) bool {
 	mine, others := kindNames(group), otherKinds[group]
 	switch {
 	case group == groupPolicy && !slices.Contains(mine, kind.text):
-		r.unsupported(kind, "a "+kind.text)
+		r.unsupported(kind, kind.text)
 	case group == "extensions" && kind.text == "NetworkPolicy":
 		r.fault(api, Fault{Code: CodeUnknownKind, Unsupported: true, Reason: "this version has been removed from Kubernetes", Fix: "use networking.k8s.io/v1"})
 	case group == "" && version != "v1":
@@ -139,7 +139,7 @@ func (r *reading) otherKind(api, kind *node) bool {
 		r.fault(api, Fault{Code: CodeUnknownKind, Reason: "there is no such version of " + kind.text, Fix: "use " + apiVersionOf(group, kind.text)})
 	case slices.Contains(others, kind.text):
 	case group == groupCalico && nearest(kind.text, mine) == "" && r.key.Kind != Kind(kind.text+"."+groupCalicoCRD):
-		r.unsupported(kind, "a "+kind.text)
+		r.unsupported(kind, kind.text)
 	case group == groupCalico && nearest(kind.text, mine) == "": // its internals: blocks of addresses and the like
 	case group == groupCalico, group == groupNetworking:
 		r.fault(kind, Fault{Code: CodeUnknownKind, Reason: "there is no such kind in " + group,

@@ -136,3 +136,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestNameOfOnlyNobody(t *testing.T) {
+	tests, faults := Parse("f", []byte(head+"cases: [{only: [], to: a/b}, {from: a/b, only: []}]\n"))
+	if len(tests) != 1 || len(faults) > 0 {
+		t.Fatalf("%d tests, %v", len(tests), faults)
+	}
+	got := []string{tests[0].Cases[0].Name, tests[0].Cases[1].Name}
+	if diff := cmp.Diff([]string{"only nobody → a/b", "a/b → only nobody"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -120,10 +121,11 @@ func (c *Case) describe() string {
 	from, to, expect := list(c.From), list(c.To), ": "+word(c.Expect)
 	if c.Exclusive {
 		expect = ""
+		only := "only " + cmp.Or(list(c.Only), "nobody")
 		if len(c.From) == 0 {
-			from = "only " + list(c.Only)
+			from = only
 		} else {
-			to = "only " + list(c.Only)
+			to = only
 		}
 	}
 	ports := make([]string, 0, len(c.Ports))
