@@ -15,7 +15,7 @@ import (
 func readNetworkSet(r *reading) any {
 	spec := r.root.get("spec")
 	r.check(spec, r.schema.field("spec"))
-	own := append(r.labels(r.root.at("metadata", "labels")), label{LabelName, r.key.Name})
+	own := append(r.notPods(), label{LabelName, r.key.Name})
 	if r.key.Kind == KindNetworkSet {
 		own = append(own, label{LabelNamespace, r.key.Namespace})
 	}
@@ -34,6 +34,14 @@ func readNetworkSet(r *reading) any {
 	return s
 }
 
+// notPods are the labels of what is no pod, without those that S15 gives to
+// pods: by them policies that speak of pods only would take it for one.
+func (r *reading) notPods() []label {
+	return slices.DeleteFunc(r.labels(r.root.at("metadata", "labels")), func(l label) bool {
+		return l.key == LabelOrchestrator || l.key == LabelServiceAccount
+	})
+}
+
 var interfaceName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,15}$`)
 
 // readHostEndpoint reads a host endpoint (S30).
@@ -44,7 +52,7 @@ func readHostEndpoint(r *reading) any {
 		Name:      r.key.Name,
 		Node:      r.dec.shared.str(textOf(spec.get("node"))),
 		Interface: r.dec.shared.str(textOf(spec.get("interfaceName"))),
-		Labels:    r.dec.shared.set(r.labels(r.root.at("metadata", "labels"))),
+		Labels:    r.dec.shared.set(r.notPods()),
 		Origin:    r.origin(r.root.line, r.root.col),
 	}
 	addrs, profiles, ports := spec.get("expectedIPs"), spec.get("profiles"), spec.get("ports")

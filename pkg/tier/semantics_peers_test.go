@@ -201,3 +201,26 @@ spec:
 		"out red/db > 169.254.20.10 udp/54": refused, "out red/db > 169.254.20.10 tcp/53": refused, "out red/db > 169.254.20.11 udp/53": refused,
 	}})
 }
+
+// Policies of Kubernetes know no network sets, and a set can't pass for a pod:
+// who may write one must not widen what a cluster's policy accepts of pods.
+func TestS15_ANetworkSetIsNoPod(t *testing.T) {
+	forged := v3("NetworkSet", "name: forged, namespace: red, labels: {projectcalico.org/orchestrator: k8s, app: web}", "{nets: [0.0.0.0/0]}")
+	host := v3("HostEndpoint", "name: forged, labels: {projectcalico.org/orchestrator: k8s}", "{node: node, expectedIPs: [192.0.2.1]}")
+	cluster := `apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: admin}
+spec:
+  tier: Admin
+  priority: 1
+  subject: {namespaces: {}}
+  ingress:
+  - {action: Accept, from: [{namespaces: {}}]}
+`
+	check(t, scenario{name: "ClusterNetworkPolicy", resources: []string{forged, host, cluster},
+		want: map[string]string{"in 192.0.2.1 > red/db tcp/80": "Allow", "in red/web > red/db tcp/80": "Allow kube-admin/admin:0"}})
+	check(t, scenario{name: "Kubernetes", resources: []string{forged, host, kubernetes("red", "pods", "{podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}")},
+		want: map[string]string{"in 192.0.2.1 > red/db tcp/80": "Deny default/red.pods:end"}})
+	check(t, scenario{name: "Calico", resources: []string{forged, global("pods", "{selector: all(), types: [Ingress], ingress: [{action: Allow, source: {selector: projectcalico.org/orchestrator == 'k8s'}}]}")},
+		want: map[string]string{"in 192.0.2.1 > red/db tcp/80": "Deny default/pods:end"}})
+}
