@@ -47,6 +47,9 @@ func newExplainQuestion(m *tier.Model, opts *ExplainOptions, target connectivity
 	if len(src.Peers) == 0 {
 		return nil, cli.Usage("", "%s has no addresses", src.Name)
 	}
+	if opts.SourcePort != 0 && target.Protocol != 0 && !target.Protocol.HasPorts() && target.Protocol != policy.UDPLite {
+		return nil, cli.Usage("", "--source-port: %s has no ports", connectivity.ProtocolText(target.Protocol))
+	}
 	q := &explainQuestion{src: src, dst: dst, sourcePort: opts.SourcePort}
 	if src.Kind == connectivity.EndHost && !src.Peers[0].Addr.IsValid() {
 		q.notes = append(q.notes, "the node's addresses are not known, as there is no Node or HostEndpoint that names them: no rule with nets matches it")
@@ -60,7 +63,17 @@ func endError(name string, err error) error {
 	var ambiguous *connectivity.AmbiguousName
 	switch {
 	case errors.As(err, &unknown):
-		e := cli.Unknown(unknown.What, unknown.Name, unknown.Known, "netpol get pods -A")
+		try := "netpol get pods -A"
+		switch unknown.What {
+		case "network set":
+			try = "netpol get globalnetworksets"
+			if strings.Contains(unknown.Name, "/") {
+				try = "netpol get networksets -A"
+			}
+		case "service":
+			try = "netpol get services -A"
+		}
+		e := cli.Unknown(unknown.What, unknown.Name, unknown.Known, try)
 		var typed *cli.Error
 		if unknown.Hint != "" && errors.As(e, &typed) {
 			typed.Where = append(typed.Where, "type "+unknown.Hint)
@@ -74,7 +87,7 @@ func endError(name string, err error) error {
 
 // open finds the doors: the port that is meant at each of the destinations.
 func (q *explainQuestion) open(s *policy.Snapshot, t connectivity.Target) error {
-	try := fmt.Sprintf("netpol explain %s %s:80", q.src.Name, q.dst.Name)
+	try := fmt.Sprintf("netpol explain %s %s:%s", q.src.Name, q.dst.Name, q.somePort(t))
 	svc := q.dst.Service
 	if q.dst.Kind == connectivity.EndAddress {
 		svc = serviceAt(s, q.dst)
@@ -100,6 +113,28 @@ func (q *explainQuestion) open(s *policy.Snapshot, t connectivity.Target) error 
 		return cli.Usage("", "%s has no addresses", q.dst.Name)
 	}
 	return nil
+}
+
+// somePort is a port to propose: the first that the destination declares for
+// the protocol, if one was typed.
+func (q *explainQuestion) somePort(t connectivity.Target) string {
+	if svc := q.dst.Service; svc != nil && len(svc.Ports) > 0 {
+		return fmt.Sprintf("%d/%s", svc.Ports[0].Port, strings.ToLower(svc.Ports[0].Protocol.String()))
+	}
+	for _, p := range q.dst.Peers {
+		if p.Endpoint == nil {
+			continue
+		}
+		for _, d := range p.Endpoint.Ports {
+			if t.Protocol == 0 || t.Protocol == d.Protocol {
+				return fmt.Sprintf("%d/%s", d.Port, strings.ToLower(d.Protocol.String()))
+			}
+		}
+	}
+	if t.Protocol != 0 {
+		return "80/" + strings.ToLower(t.Protocol.String())
+	}
+	return "80"
 }
 
 // serviceAt is the Service that has an address, nil if there is none.
@@ -200,7 +235,10 @@ func (q *explainQuestion) always(c *tier.Conn) bool {
 }
 
 func (q *explainQuestion) alwaysText(c *tier.Conn) string {
-	if c.Source.Endpoint != nil {
+	if ep := c.Source.Endpoint; ep != nil {
+		if ep.Workload.Kind != policy.KindPod && q.src.Kind == connectivity.EndWorkload {
+			return "a pod always reaches itself; of another pod of " + ep.Workload.String() + " this says nothing"
+		}
 		return "a pod always reaches itself"
 	}
 	return "a node always reaches its own pods: kubelet's probes come from there"

@@ -144,7 +144,11 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		}
 		try := cmd.CommandPath() + " --help"
 		if len(args) < len(names) {
-			return cli.Usage(try, "%s is missing", strings.Join(names[len(args):], " and "))
+			missing, verb := names[len(args):], "is"
+			if len(missing) > 1 {
+				verb = "are"
+			}
+			return cli.Usage(try, "%s %s missing", strings.Join(missing, " and "), verb)
 		}
 		return cli.Usage(try, "unexpected argument %q", args[len(names)])
 	}
