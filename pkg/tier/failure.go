@@ -124,7 +124,9 @@ func (m *Model) portFailure(r *rule, src *policy.Rule, q *question, sides []side
 		if len(r.ports) > 0 && !r.portIn(r.ports, q) {
 			return "icmp", icmpText(src.ICMP), have
 		}
-		return "notICMP", anyBut + icmpText(src.NotICMP), have
+		if src.NotICMP != nil && r.portIn(r.notPorts, q) {
+			return "notICMP", anyBut + icmpText(src.NotICMP), have
+		}
 	}
 	for i := range sides {
 		s := &sides[i]

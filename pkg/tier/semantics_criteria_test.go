@@ -1,6 +1,11 @@
 package tier_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/tier"
+)
 
 // accounts gives the service accounts of people labels.
 const accounts = `
@@ -121,4 +126,18 @@ func TestS22_UDPLiteHasNoPortsInRules(t *testing.T) {
 	check(t, scenario{resources: []string{global("p", "{ingress: [{action: Allow, protocol: UDPLite}]}")}, want: map[string]string{
 		"in 192.0.2.7 > red/db udplite/80": allowed, "in 192.0.2.7 > red/db 136/0": allowed, "in 192.0.2.7 > red/db udp/80": refused,
 	}})
+}
+
+// A Service is served on ports, which ICMP has none of: such a rule never
+// matches, and explain says why.
+func TestS20_NoServiceTakesICMP(t *testing.T) {
+	m := modelOf(t, shop, global("p", "{egress: [{action: Allow, protocol: ICMP, icmp: {type: 8}, destination: {services: {name: shop, namespace: blue}}}]}"))
+	from, to := end(t, m, "red/db"), end(t, m, "blue/shop")
+	e := m.Explain(tier.Enforced(), policy.Egress, from, to, policy.ICMP, policy.EchoRequest(policy.ICMP))
+	if e.Verdict.Action != policy.Deny {
+		t.Errorf("verdict %s", e.Verdict.Action)
+	}
+	if got := e.Tiers[0].Policies[0].Rules[0].Failed; got != "destination.services" {
+		t.Errorf("it failed by %q, want destination.services", got)
+	}
 }
