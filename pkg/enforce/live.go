@@ -14,11 +14,18 @@ import (
 
 // liveConn is a connection that is open, as the agent reported it.
 type liveConn struct {
+	name  collect.Name
 	id    uint32 // conntrack's
 	zone  uint16
 	tuple tuple
-	// reports has one for each end that this node judges. Many connections
-	// share the list.
+	// said is what was said of it; many connections share it, so it is replaced
+	// and not changed.
+	said *said
+}
+
+// said is what is said of connections.
+type said struct {
+	// reports has one for each end that this node judges.
 	reports []*flow.Handle
 	// Names of the pods at the ends, "" where there is none: a connection
 	// whose end has become another pod, or none, is not judged again.
@@ -45,25 +52,16 @@ func (c *liveConn) entry() *collect.Connection {
 	return out
 }
 
-// liveKey names a connection among those that are open.
-type liveKey struct {
-	id       uint32
-	protocol uint8
-	original collect.Tuple
-}
-
-func liveKeyOf(c *collect.Connection) liveKey { return liveKey{c.ID, c.Protocol, c.Original} }
-
 // live is the connections that are open now, by what conntrack calls them.
 // Keys are kept once each, since many connections share one.
 type live struct {
 	mu   sync.Mutex
-	open map[liveKey]*liveConn
+	open map[collect.Name]*liveConn
 	keys map[flow.Key]*flow.Handle
 }
 
 func newLive() *live {
-	return &live{open: map[liveKey]*liveConn{}, keys: map[flow.Key]*flow.Handle{}}
+	return &live{open: map[collect.Name]*liveConn{}, keys: map[flow.Key]*flow.Handle{}}
 }
 
 // maxLiveKeys bounds the keys that are kept for sharing; past it sharing
@@ -96,24 +94,27 @@ func (l *live) shared(records []attributed) []*flow.Handle {
 // add remembers a connection and calls tell while it can't be judged again nor
 // end, since its reports can be moved or ended only when they were made; false
 // if it is known already (the kernel told of it twice).
-func (l *live) add(k liveKey, c *liveConn, tell func()) bool {
+func (l *live) add(c *liveConn, tell func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.open[k]; ok {
+	if _, ok := l.open[c.name]; ok {
 		return false
 	}
-	l.open[k] = c
+	l.open[c.name] = c
 	tell()
 	return true
 }
 
-// remove forgets a connection that ended and returns it.
-func (l *live) remove(k liveKey) (*liveConn, bool) {
+// remove forgets a connection that ended and returns what was reported of it.
+func (l *live) remove(n collect.Name) (reports []*flow.Handle, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c, ok := l.open[k]
-	delete(l.open, k)
-	return c, ok
+	c, ok := l.open[n]
+	if !ok {
+		return nil, false
+	}
+	delete(l.open, n)
+	return c.said.reports, true
 }
 
 // pods names the pods that a connection began between, given who has the
@@ -122,8 +123,11 @@ func (l *live) remove(k liveKey) (*liveConn, bool) {
 func (l *live) pods(c *liveConn, fromNow, toNow string) (from, to string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.from, c.to = cmp.Or(c.from, fromNow), cmp.Or(c.to, toNow)
-	return c.from, c.to
+	from, to = cmp.Or(c.said.from, fromNow), cmp.Or(c.said.to, toNow)
+	if from != c.said.from || to != c.said.to {
+		c.said = &said{c.said.reports, from, to}
+	}
+	return from, to
 }
 
 // list is a copy of the list; the entries are shared.
@@ -142,11 +146,11 @@ func (l *live) list() []*liveConn {
 func (l *live) update(c *liveConn, records []attributed, moved func(before, after *flow.Key, ends flow.Ends)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[liveKeyOf(c.entry())] != c {
+	if l.open[c.name] != c {
 		return
 	}
-	for i := range c.reports {
-		before := c.reports[i].Key()
+	for i := range c.said.reports {
+		before := c.said.reports[i].Key()
 		j := slices.IndexFunc(records, func(r attributed) bool { return r.key.Direction == before.Direction })
 		if j < 0 {
 			continue
@@ -155,8 +159,10 @@ func (l *live) update(c *liveConn, records []attributed, moved func(before, afte
 		records[j].key.Probe = before.Probe
 		after := l.share(records[j].key)
 		if *after.Key() != *before {
-			c.reports = slices.Clone(c.reports)
-			c.reports[i] = after
+			now := *c.said
+			now.reports = slices.Clone(now.reports)
+			now.reports[i] = after
+			c.said = &now
 			moved(before, after.Key(), records[j].ends)
 		}
 	}

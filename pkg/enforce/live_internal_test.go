@@ -18,13 +18,13 @@ func TestS29_NotJudgedAgainBeforeItIsTold(t *testing.T) {
 	after.Enforced.Action = policy.Deny
 	c := &liveConn{tuple: tuple{protocol: policy.TCP, dstPort: 80}}
 	records := []attributed{{key: before}}
-	c.reports = l.shared(records)
+	c.said = &said{reports: l.shared(records)}
 	listed, steps := make(chan struct{}), make(chan string, 2)
 	go func() {
 		<-listed
 		l.update(c, []attributed{{key: after}}, func(_, _ *flow.Key, _ flow.Ends) { steps <- "moved" })
 	}()
-	l.add(liveKeyOf(c.entry()), c, func() {
+	l.add(c, func() {
 		close(listed)
 		steps <- "told"
 	})

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
@@ -32,9 +31,8 @@ type memoKey struct {
 
 // alike is what is reported of connections.
 type alike struct {
-	records  []attributed
-	keys     []*flow.Handle // of the records, shared
-	from, to string
+	records []attributed
+	said    *said // its reports are the records'
 	// each: the source port matters, too, so it is found out for each.
 	each bool
 }
@@ -106,8 +104,8 @@ func (a *Agent) report(t *tuple, at time.Time) *alike {
 
 func (a *Agent) alike(t *tuple, m *tier.Model, records []attributed) *alike {
 	return &alike{
-		records: records, keys: a.live.shared(records),
-		from: podName(m.Owner(t.src)), to: podName(m.Owner(t.dst)),
+		records: records,
+		said:    &said{reports: a.live.shared(records), from: podName(m.Owner(t.src)), to: podName(m.Owner(t.dst))},
 	}
 }
 

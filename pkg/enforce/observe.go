@@ -45,7 +45,7 @@ func (a *Agent) observe(ctx context.Context) error {
 	start := a.opts.Now()
 	// Numbers in the logs of a former agent's rules are not ours.
 	ours := func(d *collect.Denied) bool { return !d.Time.Before(a.firstCommit) }
-	g.Go(func() error { return a.conns.Run(ctx, func(e collect.Event) { a.connection(&e, start) }) })
+	g.Go(func() error { return a.conns.Run(ctx, func(e *collect.Event) { a.connection(e, start) }) })
 	// Ready is who also counts: from here on no connection begins unheard.
 	g.Go(func() error {
 		select {
@@ -97,7 +97,7 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 		a.connectionEnded(e)
 		return
 	}
-	c := &liveConn{id: e.ID, zone: e.Zone, tuple: tupleOf(&e.Connection)}
+	c := &liveConn{name: e.Name, id: e.ID, zone: e.Zone, tuple: tupleOf(&e.Connection)}
 	known, in := a.recall(&c.tuple, e.At)
 	doubt := known == nil
 	if doubt && in != nil {
@@ -110,15 +110,15 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 	if len(known.records) == 0 {
 		return // neither end is a pod of this node
 	}
-	c.reports, c.from, c.to = known.keys, known.from, known.to
+	c.said = known.said
 	older := e.Old && e.At.Sub(start) < settling
 	tell := a.flows.StartedAt
 	if older {
 		tell = a.flows.ExistingAt
 	}
-	if !a.live.add(liveKeyOf(&e.Connection), c, func() {
+	if !a.live.add(c, func() {
 		for i := range known.records {
-			tell(known.keys[i], known.records[i].ends, e.At)
+			tell(known.said.reports[i], known.records[i].ends, e.At)
 		}
 	}) {
 		return
@@ -138,11 +138,11 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 }
 
 func (a *Agent) connectionEnded(e *collect.Event) {
-	c, ok := a.live.remove(liveKeyOf(&e.Connection))
+	reports, ok := a.live.remove(e.Name)
 	if !ok {
 		return
 	}
-	for _, key := range c.reports {
+	for _, key := range reports {
 		n := flow.Counters{
 			PacketsOut: int64(e.Sent.Packets), BytesOut: int64(e.Sent.Bytes),
 			PacketsIn: int64(e.Received.Packets), BytesIn: int64(e.Received.Bytes),

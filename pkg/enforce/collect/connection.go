@@ -73,9 +73,22 @@ const (
 	Ended
 )
 
-// Event is something that happened to a connection.
+// Name tells the connections that live apart, as their ID, protocol, addresses
+// and ports do, by a number of them. The number is made with a secret of this
+// process, so that nobody can choose connections that share it; that two share
+// it and the kernel's ID (itself 32 bits of a keyed hash) by chance is not to
+// be expected in the life of a machine: 96 bits among some millions.
+type Name struct {
+	id   uint32
+	hash uint64
+}
+
+// Event is something that happened to a connection. It is the callee's for the
+// time of the call only.
 type Event struct {
 	Kind EventKind
+	// Name is the same at the start and the end.
+	Name Name
 	// Old: it was there before collecting began, or its beginning was missed
 	// and it was found in the table or learnt of at its end; when it began is
 	// not known.

@@ -106,7 +106,7 @@ func (c *Conntrack) Close() error { return errors.Join(c.events.Close(), c.table
 // its error is nil then. It runs once. each is called by one goroutine. It may
 // take its time: what waits is kept in memory meanwhile (at most maxQueue
 // bytes), then in the socket, then in the kernel.
-func (c *Conntrack) Run(ctx context.Context, each func(Event)) error {
+func (c *Conntrack) Run(ctx context.Context, each func(*Event)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	q := newQueue()
 	g.Go(func() error { return (&reader{events: c.events, queue: q}).run(ctx) })

@@ -119,17 +119,16 @@ func TestBurstIsCountedExactly(t *testing.T) {
 					}
 				}
 				r.await(t, "all ends", func(e []Event) bool { return count(e, Ended) >= c.connections })
-				seen, ended := map[key]int{}, 0
-				m := newMirror()
+				seen, ended := map[Name]int{}, 0
 				r.mu.Lock()
 				for i := range r.events {
 					e := &r.events[i]
 					switch e.Kind {
 					case Started:
-						seen[m.key(&e.Connection)]++
+						seen[e.Name]++
 					case Ended:
 						ended++
-						seen[m.key(&e.Connection)] += 1000
+						seen[e.Name] += 1000
 					}
 				}
 				r.mu.Unlock()
@@ -170,41 +169,41 @@ func TestMirrorTellsOnce(t *testing.T) {
 	m := newMirror()
 	m.since = at
 	began := func(c *Connection) bool {
-		fresh, _ := m.began(c, at)
+		fresh, _ := m.began(m.name(c), at)
 		return fresh
 	}
 	if !began(conn(1)) || began(conn(1)) || !began(conn(2)) {
 		t.Error("a beginning is told once for each id")
 	}
-	if known, again := m.ended(conn(1), at); !known || again {
+	if known, again := m.ended(m.name(conn(1)), at); !known || again {
 		t.Error("the end of a known one")
 	}
-	if known, again := m.ended(conn(1), at); known || !again {
+	if known, again := m.ended(m.name(conn(1)), at); known || !again {
 		t.Error("its end once more")
 	}
-	if known, again := m.ended(conn(3), at); known || again {
+	if known, again := m.ended(m.name(conn(3)), at); known || again {
 		t.Error("the end of one whose beginning was missed")
 	}
 	if !began(conn(1)) {
 		t.Error("the same addresses and id may live again")
 	}
-	if known, _ := m.ended(conn(1), at); !known {
+	if known, _ := m.ended(m.name(conn(1)), at); !known {
 		t.Error("and end again")
 	}
-	if known, again := m.ended(conn(3), at.Add(time.Minute)); known || !again {
+	if known, again := m.ended(m.name(conn(3)), at.Add(time.Minute)); known || !again {
 		t.Error("a repeated end is known for one turn at least")
 	}
 	m.turn(at.Add(2 * time.Minute))
 	m.turn(at.Add(3 * time.Minute))
-	if _, again := m.ended(conn(3), at.Add(3*time.Minute)); again {
+	if _, again := m.ended(m.name(conn(3)), at.Add(3*time.Minute)); again {
 		t.Error("ends are remembered for ever")
 	}
 
 	m.round = 1
-	if !m.listed(conn(8), false) || m.listed(conn(8), true) || m.old != 0 {
+	if !m.listed(m.name(conn(8)), conn(8), false) || m.listed(m.name(conn(8)), conn(8), true) || len(m.old) != 0 {
 		t.Error("one whose end will be told need not be looked for")
 	}
-	if !m.listed(conn(9), true) || m.listed(conn(9), true) || m.old != 1 {
+	if !m.listed(m.name(conn(9)), conn(9), true) || m.listed(m.name(conn(9)), conn(9), true) || len(m.old) != 1 {
 		t.Error("an old one is told once")
 	}
 	m.round = 2
@@ -212,21 +211,21 @@ func TestMirrorTellsOnce(t *testing.T) {
 		t.Error("missing once is not gone")
 	}
 	m.round = 3
-	if gone := m.vanished(at); len(gone) != 1 || gone[0].ID != 9 || m.old != 0 {
+	if gone := m.vanished(at); len(gone) != 1 || gone[m.name(conn(9))] == nil || len(m.old) != 0 {
 		t.Errorf("missing twice is gone, got %v", gone)
 	}
-	m.listed(conn(10), true)
-	if began(conn(10)) || m.old != 0 {
+	m.listed(m.name(conn(10)), conn(10), true)
+	if began(conn(10)) || len(m.old) != 0 {
 		t.Error("a beginning that comes after the listing is the same connection")
 	}
 	for _, late := range []bool{false, true} {
-		m.listed(conn(11), true)
+		m.listed(m.name(conn(11)), conn(11), true)
 		m.late = late
-		fresh, former := m.began(conn(11), at.Add(time.Second))
-		if fresh == late || (former == nil) != late || m.old != 0 {
+		fresh, former := m.began(m.name(conn(11)), at.Add(time.Second))
+		if fresh == late || (former == nil) != late || len(m.old) != 0 {
 			t.Errorf("one of the same name that is younger than the listing: new %v, in place of %v; events late: %v", fresh, former, late)
 		}
-		m.ended(conn(11), at)
+		m.ended(m.name(conn(11)), at)
 	}
 }
 
@@ -255,7 +254,7 @@ func TestWhatWasHeardIsToldAtTheEnd(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- c.Run(ctx, func(e Event) {
+			ended <- c.Run(ctx, func(e *Event) {
 				<-ctx.Done() // all but the first waits
 				r.add(e)
 			})

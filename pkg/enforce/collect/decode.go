@@ -57,6 +57,12 @@ const (
 
 // decode reads an entry of conntrack; ok is false if it has no addresses.
 func decode(body []byte) (c Connection, ok bool) {
+	ok = c.decode(body)
+	return c, ok
+}
+
+// decode is decode into a connection that is zero.
+func (c *Connection) decode(body []byte) (ok bool) {
 	nfnl.Attrs(body, func(typ uint16, data []byte) {
 		switch typ {
 		case ctaTupleOrig:
@@ -82,7 +88,7 @@ func decode(body []byte) (c Connection, ok bool) {
 			c.times(data)
 		}
 	})
-	return c, c.Original.Src.IsValid() && c.Original.Dst.IsValid()
+	return c.Original.Src.IsValid() && c.Original.Dst.IsValid()
 }
 
 func (c *Connection) tuple(data []byte, t *Tuple) {

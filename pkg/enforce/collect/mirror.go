@@ -13,11 +13,14 @@ import (
 // and a listing overlaps with the events.
 type mirror struct {
 	seed maphash.Seed
-	live map[key]entry
-	old  int // entries of live that have a connection
+	// live are those whose end the kernel will tell, which it does of all that
+	// began while somebody listened. The old ones just vanish from the table
+	// one day. A connection is in one of the two.
+	live map[Name]struct{}
+	old  map[Name]*oldEntry
 	// recent and before are connections that ended lately: when another
 	// listener is overrun, the kernel tells everybody of the end again.
-	recent, before map[key]struct{}
+	recent, before nameSet
 	turned         time.Time
 	round          uint32 // number of the present sweep
 	// since is when the old ones had been listed.
@@ -26,31 +29,40 @@ type mirror struct {
 	late bool
 }
 
-// key names a connection without holding on to its addresses.
-type key struct {
-	id   uint32
-	hash uint64
+// oldEntry is an old connection as it was last seen.
+type oldEntry struct {
+	conn  Connection
+	round uint32 // sweep that it was last seen in
 }
 
-// entry is a connection that lives. The kernel tells the end of all that
-// began while somebody listened; the others (old is set) just vanish from the
-// table one day.
-type entry struct {
-	old   *Connection
-	round uint32 // sweep that it was last seen in
+// nameSet is a set that is seldom asked: names are only noted until then.
+type nameSet struct {
+	noted []Name
+	set   map[Name]struct{}
+}
+
+func (s *nameSet) add(n Name) { s.noted = append(s.noted, n) }
+
+func (s *nameSet) has(n Name) bool {
+	if s.set == nil {
+		s.set = make(map[Name]struct{}, len(s.noted))
+	}
+	for _, noted := range s.noted {
+		s.set[noted] = struct{}{}
+	}
+	s.noted = s.noted[:0]
+	_, ok := s.set[n]
+	return ok
 }
 
 // endMemory is how long the end of a connection is remembered at least.
 const endMemory = 5 * time.Second
 
 func newMirror() *mirror {
-	return &mirror{
-		seed: maphash.MakeSeed(), live: map[key]entry{},
-		recent: map[key]struct{}{}, before: map[key]struct{}{},
-	}
+	return &mirror{seed: maphash.MakeSeed(), live: map[Name]struct{}{}, old: map[Name]*oldEntry{}}
 }
 
-func (m *mirror) key(c *Connection) key {
+func (m *mirror) name(c *Connection) Name {
 	var b [48]byte
 	src, dst := c.Original.Src.As16(), c.Original.Dst.As16()
 	copy(b[:], src[:])
@@ -60,7 +72,7 @@ func (m *mirror) key(c *Connection) key {
 	binary.NativeEndian.PutUint16(b[36:], c.ICMPID)
 	b[38], b[39], b[40] = c.Protocol, c.ICMPType, c.ICMPCode
 	binary.NativeEndian.PutUint16(b[42:], c.Zone)
-	return key{c.ID, maphash.Bytes(m.seed, b[:])}
+	return Name{c.ID, maphash.Bytes(m.seed, b[:])}
 }
 
 // listSlack is more than lies between a connection's entry in the table and
@@ -71,41 +83,36 @@ const listSlack = 10 * time.Millisecond
 // fresh is false if it is known. An old one that has its name has ended: the
 // kernel names connections by their addresses and their place in memory, and
 // both are used again.
-func (m *mirror) began(c *Connection, after time.Time) (fresh bool, former *Connection) {
-	k := m.key(c)
-	e, known := m.live[k]
-	m.live[k] = entry{}
-	if e.old == nil {
-		return !known, nil
+func (m *mirror) began(n Name, after time.Time) (fresh bool, former *Connection) {
+	before := len(m.live)
+	m.live[n] = struct{}{}
+	if len(m.old) == 0 {
+		return len(m.live) > before, nil
 	}
-	m.old--
+	e := m.old[n]
+	if e == nil {
+		return len(m.live) > before, nil
+	}
+	delete(m.old, n)
 	if !m.late && after.Sub(m.since) > listSlack {
-		return true, e.old
+		return true, &e.conn
 	}
 	return false, nil // it was listed first, but its end will be told
 }
 
 // ended takes an event of a connection's end. known tells whether its
 // beginning was told, again whether its end was.
-func (m *mirror) ended(c *Connection, at time.Time) (known, again bool) {
+func (m *mirror) ended(n Name, at time.Time) (known, again bool) {
 	m.turn(at)
-	k := m.key(c)
-	if e, ok := m.live[k]; ok {
-		m.remove(k, e)
-		return true, false
+	before := len(m.live) + len(m.old)
+	delete(m.live, n)
+	if len(m.old) > 0 {
+		delete(m.old, n)
 	}
-	_, a := m.recent[k]
-	_, b := m.before[k]
-	m.recent[k] = struct{}{}
-	return false, a || b
-}
-
-func (m *mirror) remove(k key, e entry) {
-	delete(m.live, k)
-	if e.old != nil {
-		m.old--
-	}
-	m.recent[k] = struct{}{}
+	known = len(m.live)+len(m.old) < before
+	again = !known && (m.recent.has(n) || m.before.has(n))
+	m.recent.add(n)
+	return known, again
 }
 
 func (m *mirror) turn(at time.Time) {
@@ -113,40 +120,34 @@ func (m *mirror) turn(at time.Time) {
 		return
 	}
 	m.turned = at
-	m.before, m.recent = m.recent, map[key]struct{}{}
+	m.before, m.recent = m.recent, nameSet{}
 }
 
 // listed takes an entry of a listing; fresh tells that it was not known. Only
 // where nobody listened when it began (silent) its end must be looked for.
-func (m *mirror) listed(c *Connection, silent bool) (fresh bool) {
-	k := m.key(c)
-	e, known := m.live[k]
-	switch {
-	case known && e.old == nil:
+func (m *mirror) listed(n Name, c *Connection, silent bool) (fresh bool) {
+	if _, ok := m.live[n]; ok {
 		return false
-	case !known && !silent:
-		m.live[k] = entry{}
-		return true
-	case !known:
-		m.old++
 	}
-	copied := *c
-	m.live[k] = entry{old: &copied, round: m.round}
+	_, known := m.old[n]
+	if !known && !silent {
+		m.live[n] = struct{}{}
+		return true
+	}
+	m.old[n] = &oldEntry{conn: *c, round: m.round}
 	return !known
 }
 
 // vanished forgets the old connections that were seen in neither of the last
 // two sweeps and returns them as they were last seen.
-func (m *mirror) vanished(at time.Time) []Connection {
+func (m *mirror) vanished(at time.Time) map[Name]*Connection {
 	m.turn(at)
-	if m.old == 0 {
-		return nil
-	}
-	var gone []Connection
-	for k, e := range m.live {
-		if e.old != nil && m.round-e.round >= 2 {
-			gone = append(gone, *e.old)
-			m.remove(k, e)
+	gone := map[Name]*Connection{}
+	for n, e := range m.old {
+		if m.round-e.round >= 2 {
+			gone[n] = &e.conn
+			delete(m.old, n)
+			m.recent.add(n)
 		}
 	}
 	return gone

@@ -3,7 +3,6 @@
 package collect
 
 import (
-	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -32,6 +31,7 @@ type queue struct {
 	list  []chunk
 	bytes int
 	ended bool
+	spare [][]byte // memory of chunks that were told
 	// there tells the taker, and room the putter, that it may look again.
 	there, room chan struct{}
 }
@@ -66,8 +66,25 @@ func (q *queue) tryPut(ch *chunk) bool {
 			return true
 		}
 	}
-	q.list = append(q.list, chunk{messages: bytes.Clone(ch.messages), at: ch.at, after: ch.after, overrun: ch.overrun})
+	var own []byte
+	if n := len(q.spare); n > 0 {
+		own, q.spare = q.spare[n-1], q.spare[:n-1]
+	}
+	q.list = append(q.list, chunk{messages: append(own, ch.messages...), at: ch.at, after: ch.after, overrun: ch.overrun})
 	return true
+}
+
+// maxSpare bounds the chunks whose memory is kept to be used again.
+const maxSpare = 4
+
+// told takes the memory of a chunk back.
+func (q *queue) told(ch *chunk) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.spare) < maxSpare {
+		q.spare = append(q.spare, ch.messages[:0])
+	}
+	ch.messages = nil
 }
 
 // end tells that nothing more will come.

@@ -21,14 +21,14 @@ import (
 type reader struct {
 	events *nfnl.Conn
 	queue  *queue
-	buf    []byte
+	batch  *nfnl.Batch
+	buf    []byte // keeps its capacity
 	// emptied is when nothing was left to read: what comes is not older.
 	emptied time.Time
 }
 
 const (
-	// maxEvent is more than any single message of conntrack has.
-	maxEvent = 8 << 10
+	maxEvent = nfnl.MaxMessage
 	// rest is the pause when all is read, so that many messages are read
 	// together; the smallest buffers that kernels grant hold several times as
 	// many as can come meanwhile.
@@ -55,7 +55,7 @@ func (r *reader) run(ctx context.Context) error {
 	}()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	r.buf = make([]byte, chunkSize)
+	r.batch, r.buf = nfnl.NewBatch(), make([]byte, 0, chunkSize+nfnl.MaxBatch)
 	pause := unix.NsecToTimespec(int64(rest))
 	for {
 		if err := r.events.Wait(stop); err != nil {
@@ -72,7 +72,7 @@ func (r *reader) run(ctx context.Context) error {
 // empty reads until there is no more, or as much as waits at most, so that it
 // ends.
 func (r *reader) empty(ctx context.Context) error {
-	for read := 0; read < maxQueue; read += len(r.buf) {
+	for read := 0; read < maxQueue; read += chunkSize {
 		all, err := r.fill(ctx)
 		if all || err != nil {
 			return err
@@ -92,25 +92,23 @@ func ignoreClosed(err error) error {
 func (r *reader) fill(ctx context.Context) (all bool, err error) {
 	start := time.Now()
 	ch := chunk{after: r.emptied}
-	end := 0
-	for !all && end+maxEvent <= len(r.buf) {
-		n, err := r.events.TryReceive(r.buf[end : end+maxEvent])
+	r.buf = r.buf[:0]
+	for !all && len(r.buf) < chunkSize {
+		r.buf, all, err = r.events.TryReceiveAll(r.buf, r.batch)
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
 			ch.overrun = true
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, os.ErrClosed):
+		case errors.Is(err, os.ErrClosed):
 			all = true
 		case err != nil:
 			return false, err
 		}
-		// Messages are padded, so that they can be read one after another.
-		end = min((end+n+3)&^3, len(r.buf))
 	}
 	if all {
 		r.emptied = start
 	}
-	if end > 0 || ch.overrun {
-		ch.messages, ch.at = r.buf[:end], time.Now()
+	if len(r.buf) > 0 || ch.overrun {
+		ch.messages, ch.at = r.buf, time.Now()
 		r.queue.put(ctx, &ch)
 	}
 	return all, nil

@@ -25,7 +25,8 @@ const (
 type teller struct {
 	c      *Conntrack
 	mirror *mirror
-	each   func(Event)
+	each   func(*Event)
+	event  Event // the one that is told, so that none is allocated
 }
 
 // run tells until the queue ends; ctx ends what is asked of the kernel.
@@ -50,6 +51,7 @@ func (t *teller) run(ctx context.Context, q *queue) error {
 					relist = time.After(relistAfter)
 				}
 				t.chunk(&ch)
+				q.told(&ch)
 			}
 			if last {
 				return nil
@@ -78,58 +80,67 @@ func (t *teller) chunk(ch *chunk) {
 		if m.Type>>8 != unix.NFNL_SUBSYS_CTNETLINK {
 			continue
 		}
-		conn, ok := decode(m.Body)
-		if !ok {
+		t.event = Event{At: ch.at}
+		if !t.event.Connection.decode(m.Body) {
 			continue
 		}
 		switch m.Type & 0xff {
 		case ctNew:
-			t.began(&conn, ch)
+			t.began(&t.event, ch)
 		case ctDelete:
-			t.ended(&conn, ch.at)
+			t.ended(&t.event)
 		}
 	}
 }
 
-func (t *teller) began(conn *Connection, ch *chunk) {
-	fresh, former := t.mirror.began(conn, ch.after)
+// began tells of a connection that began, unless that is known.
+func (t *teller) began(e *Event, ch *chunk) {
+	e.Name = t.mirror.name(&e.Connection)
+	fresh, former := t.mirror.began(e.Name, ch.after)
 	if former != nil {
 		former.End = ch.at
-		t.each(Event{Kind: Ended, At: ch.at, Connection: *former})
+		t.each(&Event{Kind: Ended, Name: e.Name, At: ch.at, Connection: *former})
 	}
 	if !fresh {
 		return
 	}
-	if conn.Start.IsZero() {
-		conn.Start = ch.at
+	if e.Start.IsZero() {
+		e.Start = ch.at
 	}
-	t.each(Event{Kind: Started, At: ch.at, Connection: *conn})
+	e.Kind = Started
+	t.each(e)
 }
 
-func (t *teller) ended(conn *Connection, at time.Time) {
-	known, again := t.mirror.ended(conn, at)
+// ended tells of a connection that ended, unless that is known; of its
+// beginning too, if that is not.
+func (t *teller) ended(e *Event) {
+	e.Name = t.mirror.name(&e.Connection)
+	known, again := t.mirror.ended(e.Name, e.At)
 	if again {
 		return
 	}
-	if conn.End.IsZero() {
-		conn.End = at
+	if e.End.IsZero() {
+		e.End = e.At
 	}
 	if !known {
-		first := *conn
+		first := *e
+		first.Kind, first.Old = Started, true
 		first.Sent, first.Received, first.End = Counters{}, Counters{}, time.Time{}
-		t.each(Event{Kind: Started, Old: true, At: at, Connection: first})
+		t.each(&first)
 	}
-	t.each(Event{Kind: Ended, At: at, Connection: *conn})
+	e.Kind = Ended
+	t.each(e)
 }
 
 // list reads the table: what is new in it began unheard.
 func (t *teller) list(ctx context.Context, silent bool) error {
 	at := time.Now()
 	err := t.c.table.dump(ctx, func(conn *Connection) {
-		if t.mirror.listed(conn, silent) {
+		name := t.mirror.name(conn)
+		if t.mirror.listed(name, conn, silent) {
 			// Without silence it has begun since collecting did: only its
 			// message did not fit.
-			t.each(Event{Kind: Started, Old: silent, At: at, Connection: *conn})
+			t.each(&Event{Kind: Started, Name: name, Old: silent, At: at, Connection: *conn})
 		}
 	})
 	if ctx.Err() != nil {
@@ -140,7 +151,7 @@ func (t *teller) list(ctx context.Context, silent bool) error {
 
 // look finds out which of the connections ended whose end nobody tells.
 func (t *teller) look(ctx context.Context) error {
-	if t.mirror.old == 0 && !t.c.poll {
+	if len(t.mirror.old) == 0 && !t.c.poll {
 		return nil
 	}
 	t.mirror.round++
@@ -148,9 +159,9 @@ func (t *teller) look(ctx context.Context) error {
 		return err
 	}
 	at := time.Now()
-	for _, conn := range t.mirror.vanished(at) {
+	for name, conn := range t.mirror.vanished(at) {
 		conn.End = at
-		t.each(Event{Kind: Ended, At: at, Connection: conn})
+		t.each(&Event{Kind: Ended, Name: name, At: at, Connection: *conn})
 	}
 	return nil
 }

@@ -132,10 +132,10 @@ type recorder struct {
 	events []Event
 }
 
-func (r *recorder) add(e Event) {
+func (r *recorder) add(e *Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, e)
+	r.events = append(r.events, *e)
 	if r.change != nil {
 		close(r.change)
 		r.change = nil

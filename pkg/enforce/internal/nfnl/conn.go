@@ -30,7 +30,7 @@ type Options struct {
 	// ReadBuffer and WriteBuffer are the bytes wished for; 0 leaves the default.
 	ReadBuffer, WriteBuffer int
 	// Unpolled keeps the socket from the runtime's poller, which would wake up
-	// for every message of a burst: Wait, TryReceive and Close are for it,
+	// for every message of a burst: Wait, TryReceiveAll and Close are for it,
 	// Receive and Interrupt are not.
 	Unpolled bool
 	// Reliable asks the kernel to keep what could not be delivered and to
@@ -58,7 +58,7 @@ func Open(o Options) (*Conn, error) {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	if o.Unpolled {
-		err = unix.SetNonblock(fd, false) // TryReceive does not wait nevertheless
+		err = unix.SetNonblock(fd, false) // TryReceiveAll does not wait nevertheless
 	}
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
