@@ -53,6 +53,7 @@ func (a *Agent) observe(ctx context.Context) error {
 		case <-a.conns.Ready():
 			// What reading all resources took is never needed at once again.
 			debug.FreeOSMemory()
+			collectSeldom(ctx)
 			a.ready.Store(true)
 		}
 		return nil
