@@ -95,7 +95,7 @@ func (m *Model) endsMatch(r *rule, q *question) bool {
 	if r.never || r.peer != noEntity && !m.entityMatches(r.peer, &q.peer) {
 		return false
 	}
-	if r.ipVersion != 0 && r.ipVersion != q.version && q.version != 0 {
+	if r.ipVersion != 0 && r.ipVersion != q.version {
 		return false
 	}
 	if r.local != noEntity && !m.entityMatches(r.local, &q.local) {

@@ -67,16 +67,13 @@ func (s *sweep) tier(gi int32, proto policy.Protocol) bool {
 	if !left {
 		return false
 	}
-	q := s.pair.q
-	q.protocol = proto
-	q.settle()
-	g, version := &s.pair.w.groups[gi], q.version
+	g := &s.pair.w.groups[gi]
 	for pi, c := range g.policies {
 		rules := c.rules[s.pair.dir]
 		for i := range rules {
 			r := &rules[i]
 			if r.protocol != 0 && r.protocol != proto || r.notProtocol != 0 && r.notProtocol == proto ||
-				len(r.ports) > 0 && !r.hasThem(proto) || r.ipVersion != 0 && r.ipVersion != version {
+				len(r.ports) > 0 && !r.hasThem(proto) {
 				continue
 			}
 			s.apply(r, proto, ruleRef{gi + 1, int32(pi), int32(i)})
