@@ -77,7 +77,7 @@ func (m *Model) portsMatch(r *rule, q *question) bool {
 // named says whether the pod at x, one that the side's entity matches, declares
 // the port under one of the names (S21).
 func (m *Model) named(names []string, x *end, entity int32, proto policy.Protocol, port uint16) bool {
-	if len(names) == 0 || x.id < 0 || entity != noEntity && !m.columns[entity].has(x.id) {
+	if len(names) == 0 || !m.namesPorts(entity, x) {
 		return false
 	}
 	declared := m.ids.reps[x.id].Ports
@@ -88,6 +88,14 @@ func (m *Model) named(names []string, x *end, entity int32, proto policy.Protoco
 		}
 	}
 	return false
+}
+
+// namesPorts says whether at x is a pod that the entity matches, so that ports
+// go by the names which it declares: by its labels or, of a Service, by an
+// address that its EndpointSlices list.
+func (m *Model) namesPorts(entity int32, x *end) bool {
+	return x.id >= 0 && (entity == noEntity || m.columns[entity].has(x.id) ||
+		m.entities[entity].service.Name != "" && m.reaches[entity].has(x.addr))
 }
 
 // endsMatch holds the criteria on who talks to whom, ports and protocol apart.

@@ -41,7 +41,7 @@ func (m *Model) resolve(r *rule, q *question, to []rule) []rule {
 
 // numbers are the ports that a pod declares under names.
 func (m *Model) numbers(names []string, x *end, entity int32, proto policy.Protocol) []policy.PortRange {
-	if len(names) == 0 || x.id < 0 || entity != noEntity && !m.columns[entity].has(x.id) {
+	if len(names) == 0 || !m.namesPorts(entity, x) {
 		return nil
 	}
 	var out []policy.PortRange

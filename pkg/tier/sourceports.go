@@ -44,8 +44,12 @@ func (m *Model) anyones(names []string, r *rule, dir policy.Direction, id int32)
 		return m.numbers(names, &end{id: id}, r.local, r.protocol)
 	}
 	var out []policy.PortRange
+	peer := r.peer
+	if peer != noEntity && m.entities[peer].service.Name != "" {
+		peer = noEntity // which pods it is depends on addresses, too: take all
+	}
 	for id := range m.ids.reps {
-		for _, n := range m.numbers(names, &end{id: int32(id)}, r.peer, r.protocol) {
+		for _, n := range m.numbers(names, &end{id: int32(id)}, peer, r.protocol) {
 			if !slices.Contains(out, n) {
 				out = append(out, n)
 			}
