@@ -34,7 +34,11 @@ tiers:
 				if !m.endsMatch(r, q) {
 					continue
 				}
-				if r.protocol != 0 || r.notProtocol != 0 || len(r.ports)+len(r.notPorts) > 0 {
+				late := q.version == 0 && (r.ipVersion != 0 || r.nets != nil)
+				if late {
+					c.singled[policy.ICMPv6] = true // it alone tells the version
+				}
+				if late || r.protocol != 0 || r.notProtocol != 0 || len(r.ports)+len(r.notPorts) > 0 {
 					c.add(r)
 					passed = passed || r.action == policy.Pass
 					continue

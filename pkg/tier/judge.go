@@ -24,7 +24,7 @@ func (m *Model) end(p Peer) end {
 type question struct {
 	local, peer end
 	dir         policy.Direction
-	version     uint8
+	version     uint8 // 0: neither end has an address, and no protocol tells
 	protocol    policy.Protocol
 	port        uint16 // of the destination; policy.ICMPPort where that has types
 	sourcePort  uint16
@@ -46,7 +46,7 @@ func (q *question) destination() *end {
 }
 
 func (m *Model) question(dir policy.Direction, local, peer Peer, proto policy.Protocol, port uint16) question {
-	q := question{local: m.end(local), peer: m.end(peer), dir: dir, version: 4, protocol: proto, port: port, sourcePort: peer.Port}
+	q := question{local: m.end(local), peer: m.end(peer), dir: dir, protocol: proto, port: port, sourcePort: peer.Port}
 	if dir == policy.Egress {
 		q.sourcePort = local.Port
 	}
@@ -61,10 +61,25 @@ func (m *Model) question(dir policy.Direction, local, peer Peer, proto policy.Pr
 	case !local.Addr.IsValid() && q.peer.addr.IsValid():
 		q.local.addr = addrLike(local.Endpoint, q.peer.addr)
 	}
-	if q.peer.addr.Is6() || !q.peer.addr.IsValid() && q.local.addr.Is6() {
-		q.version = 6
-	}
+	q.settle()
 	return q
+}
+
+// settle finds the version of IP: the addresses' one. Where neither end has an
+// address yet, it is the protocol's own, and version 4 for those of both.
+func (q *question) settle() {
+	addr := q.peer.addr
+	if !addr.IsValid() {
+		addr = q.local.addr
+	}
+	switch {
+	case addr.Is4():
+		q.version = 4
+	case addr.Is6(), q.protocol == policy.ICMPv6:
+		q.version = 6
+	case q.protocol != 0:
+		q.version = 4
+	}
 }
 
 func addrLike(ep *policy.Endpoint, like netip.Addr) netip.Addr {

@@ -103,13 +103,16 @@ func (m *Model) endsMatch(r *rule, q *question) bool {
 	if r.never || r.peer != noEntity && !m.entityMatches(r.peer, &q.peer) {
 		return false
 	}
-	if r.ipVersion != 0 && r.ipVersion != q.version {
-		return false
-	}
 	if r.local != noEntity && !m.entityMatches(r.local, &q.local) {
 		return false
 	}
-	return r.nets == nil || r.nets.match(q)
+	// Where the version is not known yet, the protocol will tell it.
+	return q.version == 0 || q.versionMatches(r)
+}
+
+// versionMatches holds the criteria that depend on the version of IP.
+func (q *question) versionMatches(r *rule) bool {
+	return (r.ipVersion == 0 || r.ipVersion == q.version) && (r.nets == nil || r.nets.match(q))
 }
 
 // entityMatches says whether an entity matches one end: by the endpoint there,

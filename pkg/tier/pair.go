@@ -72,6 +72,7 @@ func (m *Model) cutDown(c *compiled, dir policy.Direction, q *question) *compile
 func (p *Pair) Judge(proto policy.Protocol, port uint16) Verdict {
 	q := p.q
 	q.protocol, q.port = proto, port
+	q.settle()
 	return p.m.judge(p.w, p.dir, &q)
 }
 

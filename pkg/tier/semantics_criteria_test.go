@@ -141,3 +141,36 @@ func TestS20_NoServiceTakesICMP(t *testing.T) {
 		t.Errorf("it failed by %q, want destination.services", got)
 	}
 }
+
+// Pods that have no address yet may get one of either family: ICMPv6 between
+// them is IPv6.
+func TestS22_VersionOfPodsWithoutAddresses(t *testing.T) {
+	const unborn = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: later, namespace: red}
+spec: {template: {metadata: {labels: {app: later}}, spec: {containers: [{name: main, image: main}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: soon, namespace: red}
+spec: {template: {metadata: {labels: {app: soon}}, spec: {containers: [{name: main, image: main}]}}}
+`
+	m := modelOf(t, unborn, global("p", "{selector: app == 'soon', ingress: [{action: Allow, ipVersion: 6, protocol: ICMPv6}, {action: Allow, ipVersion: 6, protocol: TCP}, {action: Allow, ipVersion: 4, protocol: UDP}]}"))
+	from, to := tier.Peer{Endpoint: m.Snapshot().Endpoint("red", "later")}, tier.Peer{Endpoint: m.Snapshot().Endpoint("red", "soon")}
+	pair := m.Pair(tier.Enforced(), policy.Ingress, to, from)
+	for proto, want := range map[policy.Protocol]policy.Action{policy.ICMPv6: policy.Allow, policy.TCP: policy.Deny, policy.UDP: policy.Allow} {
+		port := policy.EchoRequest(policy.ICMPv6)
+		if got := m.Judge(tier.Enforced(), policy.Ingress, to, from, proto, port).Action; got != want {
+			t.Errorf("%s: %s, want %s", proto, got, want)
+		}
+		if got := pair.Judge(proto, port).Action; got != want {
+			t.Errorf("%s of the pair: %s, want %s", proto, got, want)
+		}
+		pair.JudgePorts(proto, []uint16{1, 2, 3, 4, 5, port}, func(_ int, v tier.Verdict) {
+			if v.Action != want {
+				t.Errorf("%s among many ports: %s, want %s", proto, v.Action, want)
+			}
+		})
+	}
+}

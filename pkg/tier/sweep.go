@@ -67,13 +67,16 @@ func (s *sweep) tier(gi int32, proto policy.Protocol) bool {
 	if !left {
 		return false
 	}
-	g := &s.pair.w.groups[gi]
+	q := s.pair.q
+	q.protocol = proto
+	q.settle()
+	g, late := &s.pair.w.groups[gi], s.pair.q.version == 0
 	for pi, c := range g.policies {
 		rules := c.rules[s.pair.dir]
 		for i := range rules {
 			r := &rules[i]
 			if r.protocol != 0 && r.protocol != proto || r.notProtocol != 0 && r.notProtocol == proto ||
-				len(r.ports) > 0 && !r.hasThem(proto) {
+				len(r.ports) > 0 && !r.hasThem(proto) || late && !q.versionMatches(r) {
 				continue
 			}
 			s.apply(r, proto, ruleRef{gi + 1, int32(pi), int32(i)})
