@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -36,8 +37,16 @@ type Factory struct {
 	Config *viper.Viper // flags, NETPOL_* and the configuration file, merged
 	// Program is how users call netpol; empty: netpol.
 	Program string
-	where   string // --dir or --lab as typed
-	// Store is --dir, or else the lab's directory of manifests.
+	where   string // --dir, --lab, --context and --kubeconfig as typed
+	// labAsked says that --lab was given, by flag, environment or file.
+	labAsked bool
+	// Target says what commands work on.
+	Target func() (Target, error)
+	// Cluster is the Kubernetes cluster that kubeconfig names. It is for
+	// commands that do more there than read and write resources.
+	Cluster func() (*kube.Conn, error)
+	// Store is the target's resources: --dir, the lab's directory of manifests
+	// or the cluster.
 	Store func() (cluster.Store, error)
 	// Flows is where flows come from: the lab's agent.
 	Flows func(ctx context.Context) (flow.Source, error)

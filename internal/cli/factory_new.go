@@ -19,6 +19,8 @@ import (
 // New is the factory for real use. Nothing is opened until it is asked for.
 func New(streams *Streams, config *viper.Viper) *Factory {
 	f := &Factory{IO: streams, Now: time.Now, Config: config}
+	f.Cluster = sync.OnceValues(f.connect)
+	f.Target = sync.OnceValues(f.target)
 	f.Lab = sync.OnceValues(func() (*lab.Client, error) {
 		if err := f.refuseCluster(); err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"regexp"
 	"slices"
 
@@ -41,13 +42,16 @@ func (f *Factory) Command(text string) string {
 }
 
 // saysWhere are commands that say themselves where to look, or need not.
-var saysWhere = regexp.MustCompile(`--(lab|dir|help|all)\b|\bnetpol (lab up|completion|version)\b`)
+var saysWhere = regexp.MustCompile(`--(lab|dir|context|kubeconfig|help|all)\b|\bnetpol (lab up|completion|version)\b`)
 
 // Remember keeps what cmd was told about where to look, for the commands that
 // users are offered.
 func (f *Factory) Remember(cmd *cobra.Command) {
 	f.where = ""
-	for _, name := range []string{"dir", "lab"} {
+	if flag := cmd.Flags().Lookup("lab"); flag != nil {
+		f.labAsked = flag.Changed || os.Getenv("NETPOL_LAB") != "" || f.Config.InConfig("lab")
+	}
+	for _, name := range []string{"dir", "lab", "context", "kubeconfig"} {
 		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
 			f.where = " --" + name + " " + flag.Value.String()
 		}

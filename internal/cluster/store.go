@@ -1,5 +1,6 @@
-// Package cluster is where resources live: a directory of manifests, and
-// (later) a Kubernetes API server. Both answer the same small interface.
+// Package cluster is where resources live: a directory of manifests, and in
+// package kube below it a Kubernetes API server. Both answer the same small
+// interface.
 package cluster
 
 import (
@@ -69,4 +70,7 @@ type Result struct {
 	Key     policy.Key
 	Outcome Outcome
 	Where   policy.Origin // file it was written to
+	// Version is the resource's version after the change, for an API server
+	// alone; of a deletion the version before it.
+	Version string
 }

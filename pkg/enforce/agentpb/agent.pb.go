@@ -23,6 +23,277 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type NodesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodesRequest) Reset() {
+	*x = NodesRequest{}
+	mi := &file_agent_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodesRequest) ProtoMessage() {}
+
+func (x *NodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
+func (*NodesRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{0}
+}
+
+type NodesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []*NodeReply           `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"` // sorted by name
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodesReply) Reset() {
+	*x = NodesReply{}
+	mi := &file_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodesReply) ProtoMessage() {}
+
+func (x *NodesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodesReply.ProtoReflect.Descriptor instead.
+func (*NodesReply) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NodesReply) GetNodes() []*NodeReply {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+type NodeReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Connected     bool                   `protobuf:"varint,2,opt,name=connected,proto3" json:"connected,omitempty"`                  // its agent speaks to the flows server
+	Status        *StatusReply           `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`                         // the last that it told; none if it never did
+	ToldNanos     int64                  `protobuf:"varint,4,opt,name=told_nanos,json=toldNanos,proto3" json:"told_nanos,omitempty"` // Unix nanoseconds when it told that
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeReply) Reset() {
+	*x = NodeReply{}
+	mi := &file_agent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeReply) ProtoMessage() {}
+
+func (x *NodeReply) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeReply.ProtoReflect.Descriptor instead.
+func (*NodeReply) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NodeReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeReply) GetConnected() bool {
+	if x != nil {
+		return x.Connected
+	}
+	return false
+}
+
+func (x *NodeReply) GetStatus() *StatusReply {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *NodeReply) GetToldNanos() int64 {
+	if x != nil {
+		return x.ToldNanos
+	}
+	return 0
+}
+
+// AwaitRequest names changes that were made to an API server's resources.
+type AwaitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Changes       []*Written             `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitRequest) Reset() {
+	*x = AwaitRequest{}
+	mi := &file_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitRequest) ProtoMessage() {}
+
+func (x *AwaitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitRequest.ProtoReflect.Descriptor instead.
+func (*AwaitRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AwaitRequest) GetChanges() []*Written {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+type Written struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Kind      string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // as policy.Kind has it
+	Namespace string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name      string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// The resource's version after the change, as a decimal number; for a
+	// deletion the version before it.
+	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Deleted       bool   `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Written) Reset() {
+	*x = Written{}
+	mi := &file_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Written) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Written) ProtoMessage() {}
+
+func (x *Written) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Written.ProtoReflect.Descriptor instead.
+func (*Written) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Written) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Written) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Written) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Written) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Written) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -31,7 +302,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_agent_proto_msgTypes[0]
+	mi := &file_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -43,7 +314,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[0]
+	mi := &file_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -56,7 +327,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{0}
+	return file_agent_proto_rawDescGZIP(), []int{5}
 }
 
 type SyncRequest struct {
@@ -67,7 +338,7 @@ type SyncRequest struct {
 
 func (x *SyncRequest) Reset() {
 	*x = SyncRequest{}
-	mi := &file_agent_proto_msgTypes[1]
+	mi := &file_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -79,7 +350,7 @@ func (x *SyncRequest) String() string {
 func (*SyncRequest) ProtoMessage() {}
 
 func (x *SyncRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[1]
+	mi := &file_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -92,7 +363,7 @@ func (x *SyncRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncRequest.ProtoReflect.Descriptor instead.
 func (*SyncRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{1}
+	return file_agent_proto_rawDescGZIP(), []int{6}
 }
 
 type StatusReply struct {
@@ -118,7 +389,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_agent_proto_msgTypes[2]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -130,7 +401,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[2]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -143,7 +414,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{2}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -257,13 +528,14 @@ type RegisterProbeRequest struct {
 	SourceAddress     string                 `protobuf:"bytes,2,opt,name=source_address,json=sourceAddress,proto3" json:"source_address,omitempty"`
 	SourcePort        uint32                 `protobuf:"varint,3,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
 	ValidMilliseconds int64                  `protobuf:"varint,4,opt,name=valid_milliseconds,json=validMilliseconds,proto3" json:"valid_milliseconds,omitempty"` // at most 30 000
+	Nodes             []string               `protobuf:"bytes,5,rep,name=nodes,proto3" json:"nodes,omitempty"`                                                   // of both ends, for a flows server
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RegisterProbeRequest) Reset() {
 	*x = RegisterProbeRequest{}
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +547,7 @@ func (x *RegisterProbeRequest) String() string {
 func (*RegisterProbeRequest) ProtoMessage() {}
 
 func (x *RegisterProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +560,7 @@ func (x *RegisterProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterProbeRequest.ProtoReflect.Descriptor instead.
 func (*RegisterProbeRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{3}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RegisterProbeRequest) GetProtocol() uint32 {
@@ -319,6 +591,13 @@ func (x *RegisterProbeRequest) GetValidMilliseconds() int64 {
 	return 0
 }
 
+func (x *RegisterProbeRequest) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
 type RegisterProbeReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -327,7 +606,7 @@ type RegisterProbeReply struct {
 
 func (x *RegisterProbeReply) Reset() {
 	*x = RegisterProbeReply{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -339,7 +618,7 @@ func (x *RegisterProbeReply) String() string {
 func (*RegisterProbeReply) ProtoMessage() {}
 
 func (x *RegisterProbeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -352,7 +631,7 @@ func (x *RegisterProbeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterProbeReply.ProtoReflect.Descriptor instead.
 func (*RegisterProbeReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 // Tuple is a connection as its first packet showed it; the destination may be
@@ -364,13 +643,14 @@ type Tuple struct {
 	SourcePort         uint32                 `protobuf:"varint,3,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
 	DestinationAddress string                 `protobuf:"bytes,4,opt,name=destination_address,json=destinationAddress,proto3" json:"destination_address,omitempty"`
 	DestinationPort    uint32                 `protobuf:"varint,5,opt,name=destination_port,json=destinationPort,proto3" json:"destination_port,omitempty"`
+	Nodes              []string               `protobuf:"bytes,6,rep,name=nodes,proto3" json:"nodes,omitempty"` // of both ends, for a flows server
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Tuple) Reset() {
 	*x = Tuple{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +662,7 @@ func (x *Tuple) String() string {
 func (*Tuple) ProtoMessage() {}
 
 func (x *Tuple) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +675,7 @@ func (x *Tuple) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tuple.ProtoReflect.Descriptor instead.
 func (*Tuple) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Tuple) GetProtocol() uint32 {
@@ -433,6 +713,13 @@ func (x *Tuple) GetDestinationPort() uint32 {
 	return 0
 }
 
+func (x *Tuple) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
 type DeniedReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Denied        bool                   `protobuf:"varint,1,opt,name=denied,proto3" json:"denied,omitempty"`
@@ -448,7 +735,7 @@ type DeniedReply struct {
 
 func (x *DeniedReply) Reset() {
 	*x = DeniedReply{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +747,7 @@ func (x *DeniedReply) String() string {
 func (*DeniedReply) ProtoMessage() {}
 
 func (x *DeniedReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +760,7 @@ func (x *DeniedReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeniedReply.ProtoReflect.Descriptor instead.
 func (*DeniedReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeniedReply) GetDenied() bool {
@@ -529,7 +816,25 @@ var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x0fnetpol.agent.v1\"\x0f\n" +
+	"\vagent.proto\x12\x0fnetpol.agent.v1\"\x0e\n" +
+	"\fNodesRequest\">\n" +
+	"\n" +
+	"NodesReply\x120\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\"\x92\x01\n" +
+	"\tNodeReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
+	"\tconnected\x18\x02 \x01(\bR\tconnected\x124\n" +
+	"\x06status\x18\x03 \x01(\v2\x1c.netpol.agent.v1.StatusReplyR\x06status\x12\x1d\n" +
+	"\n" +
+	"told_nanos\x18\x04 \x01(\x03R\ttoldNanos\"B\n" +
+	"\fAwaitRequest\x122\n" +
+	"\achanges\x18\x01 \x03(\v2\x18.netpol.agent.v1.WrittenR\achanges\"\x83\x01\n" +
+	"\aWritten\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12\x18\n" +
+	"\adeleted\x18\x05 \x01(\bR\adeleted\"\x0f\n" +
 	"\rStatusRequest\"\r\n" +
 	"\vSyncRequest\"\xda\x03\n" +
 	"\vStatusReply\x12\x12\n" +
@@ -549,21 +854,23 @@ const file_agent_proto_rawDesc = "" +
 	"\x14last_program_seconds\x18\f \x01(\x01R\x12lastProgramSeconds\x12\x18\n" +
 	"\aresyncs\x18\r \x01(\x04R\aresyncs\x12\x18\n" +
 	"\arepairs\x18\x0e \x01(\x04R\arepairs\x12'\n" +
-	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\"\xa9\x01\n" +
+	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\"\xbf\x01\n" +
 	"\x14RegisterProbeRequest\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12%\n" +
 	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
 	"\vsource_port\x18\x03 \x01(\rR\n" +
 	"sourcePort\x12-\n" +
-	"\x12valid_milliseconds\x18\x04 \x01(\x03R\x11validMilliseconds\"\x14\n" +
-	"\x12RegisterProbeReply\"\xc7\x01\n" +
+	"\x12valid_milliseconds\x18\x04 \x01(\x03R\x11validMilliseconds\x12\x14\n" +
+	"\x05nodes\x18\x05 \x03(\tR\x05nodes\"\x14\n" +
+	"\x12RegisterProbeReply\"\xdd\x01\n" +
 	"\x05Tuple\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12%\n" +
 	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
 	"\vsource_port\x18\x03 \x01(\rR\n" +
 	"sourcePort\x12/\n" +
 	"\x13destination_address\x18\x04 \x01(\tR\x12destinationAddress\x12)\n" +
-	"\x10destination_port\x18\x05 \x01(\rR\x0fdestinationPort\"\xb1\x01\n" +
+	"\x10destination_port\x18\x05 \x01(\rR\x0fdestinationPort\x12\x14\n" +
+	"\x05nodes\x18\x06 \x03(\tR\x05nodes\"\xb1\x01\n" +
 	"\vDeniedReply\x12\x16\n" +
 	"\x06denied\x18\x01 \x01(\bR\x06denied\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x12\n" +
@@ -571,12 +878,16 @@ const file_agent_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x05 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x12\n" +
-	"\x04rule\x18\a \x01(\x05R\x04rule2\xb0\x02\n" +
+	"\x04rule\x18\a \x01(\x05R\x04rule2\xf6\x02\n" +
 	"\x05Agent\x12F\n" +
 	"\x06Status\x12\x1e.netpol.agent.v1.StatusRequest\x1a\x1c.netpol.agent.v1.StatusReply\x12B\n" +
 	"\x04Sync\x12\x1c.netpol.agent.v1.SyncRequest\x1a\x1c.netpol.agent.v1.StatusReply\x12[\n" +
 	"\rRegisterProbe\x12%.netpol.agent.v1.RegisterProbeRequest\x1a#.netpol.agent.v1.RegisterProbeReply\x12>\n" +
-	"\x06Denied\x12\x16.netpol.agent.v1.Tuple\x1a\x1c.netpol.agent.v1.DeniedReplyB6Z4github.com/netpol-project/netpol/pkg/enforce/agentpbb\x06proto3"
+	"\x06Denied\x12\x16.netpol.agent.v1.Tuple\x1a\x1c.netpol.agent.v1.DeniedReply\x12D\n" +
+	"\x05Await\x12\x1d.netpol.agent.v1.AwaitRequest\x1a\x1c.netpol.agent.v1.StatusReply2\x91\x01\n" +
+	"\x05Nodes\x12B\n" +
+	"\x04List\x12\x1d.netpol.agent.v1.NodesRequest\x1a\x1b.netpol.agent.v1.NodesReply\x12D\n" +
+	"\x05Await\x12\x1d.netpol.agent.v1.AwaitRequest\x1a\x1a.netpol.agent.v1.NodeReply0\x01B6Z4github.com/netpol-project/netpol/pkg/enforce/agentpbb\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -590,30 +901,44 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_agent_proto_goTypes = []any{
-	(*StatusRequest)(nil),        // 0: netpol.agent.v1.StatusRequest
-	(*SyncRequest)(nil),          // 1: netpol.agent.v1.SyncRequest
-	(*StatusReply)(nil),          // 2: netpol.agent.v1.StatusReply
-	(*RegisterProbeRequest)(nil), // 3: netpol.agent.v1.RegisterProbeRequest
-	(*RegisterProbeReply)(nil),   // 4: netpol.agent.v1.RegisterProbeReply
-	(*Tuple)(nil),                // 5: netpol.agent.v1.Tuple
-	(*DeniedReply)(nil),          // 6: netpol.agent.v1.DeniedReply
+	(*NodesRequest)(nil),         // 0: netpol.agent.v1.NodesRequest
+	(*NodesReply)(nil),           // 1: netpol.agent.v1.NodesReply
+	(*NodeReply)(nil),            // 2: netpol.agent.v1.NodeReply
+	(*AwaitRequest)(nil),         // 3: netpol.agent.v1.AwaitRequest
+	(*Written)(nil),              // 4: netpol.agent.v1.Written
+	(*StatusRequest)(nil),        // 5: netpol.agent.v1.StatusRequest
+	(*SyncRequest)(nil),          // 6: netpol.agent.v1.SyncRequest
+	(*StatusReply)(nil),          // 7: netpol.agent.v1.StatusReply
+	(*RegisterProbeRequest)(nil), // 8: netpol.agent.v1.RegisterProbeRequest
+	(*RegisterProbeReply)(nil),   // 9: netpol.agent.v1.RegisterProbeReply
+	(*Tuple)(nil),                // 10: netpol.agent.v1.Tuple
+	(*DeniedReply)(nil),          // 11: netpol.agent.v1.DeniedReply
 }
 var file_agent_proto_depIdxs = []int32{
-	0, // 0: netpol.agent.v1.Agent.Status:input_type -> netpol.agent.v1.StatusRequest
-	1, // 1: netpol.agent.v1.Agent.Sync:input_type -> netpol.agent.v1.SyncRequest
-	3, // 2: netpol.agent.v1.Agent.RegisterProbe:input_type -> netpol.agent.v1.RegisterProbeRequest
-	5, // 3: netpol.agent.v1.Agent.Denied:input_type -> netpol.agent.v1.Tuple
-	2, // 4: netpol.agent.v1.Agent.Status:output_type -> netpol.agent.v1.StatusReply
-	2, // 5: netpol.agent.v1.Agent.Sync:output_type -> netpol.agent.v1.StatusReply
-	4, // 6: netpol.agent.v1.Agent.RegisterProbe:output_type -> netpol.agent.v1.RegisterProbeReply
-	6, // 7: netpol.agent.v1.Agent.Denied:output_type -> netpol.agent.v1.DeniedReply
-	4, // [4:8] is the sub-list for method output_type
-	0, // [0:4] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2,  // 0: netpol.agent.v1.NodesReply.nodes:type_name -> netpol.agent.v1.NodeReply
+	7,  // 1: netpol.agent.v1.NodeReply.status:type_name -> netpol.agent.v1.StatusReply
+	4,  // 2: netpol.agent.v1.AwaitRequest.changes:type_name -> netpol.agent.v1.Written
+	5,  // 3: netpol.agent.v1.Agent.Status:input_type -> netpol.agent.v1.StatusRequest
+	6,  // 4: netpol.agent.v1.Agent.Sync:input_type -> netpol.agent.v1.SyncRequest
+	8,  // 5: netpol.agent.v1.Agent.RegisterProbe:input_type -> netpol.agent.v1.RegisterProbeRequest
+	10, // 6: netpol.agent.v1.Agent.Denied:input_type -> netpol.agent.v1.Tuple
+	3,  // 7: netpol.agent.v1.Agent.Await:input_type -> netpol.agent.v1.AwaitRequest
+	0,  // 8: netpol.agent.v1.Nodes.List:input_type -> netpol.agent.v1.NodesRequest
+	3,  // 9: netpol.agent.v1.Nodes.Await:input_type -> netpol.agent.v1.AwaitRequest
+	7,  // 10: netpol.agent.v1.Agent.Status:output_type -> netpol.agent.v1.StatusReply
+	7,  // 11: netpol.agent.v1.Agent.Sync:output_type -> netpol.agent.v1.StatusReply
+	9,  // 12: netpol.agent.v1.Agent.RegisterProbe:output_type -> netpol.agent.v1.RegisterProbeReply
+	11, // 13: netpol.agent.v1.Agent.Denied:output_type -> netpol.agent.v1.DeniedReply
+	7,  // 14: netpol.agent.v1.Agent.Await:output_type -> netpol.agent.v1.StatusReply
+	1,  // 15: netpol.agent.v1.Nodes.List:output_type -> netpol.agent.v1.NodesReply
+	2,  // 16: netpol.agent.v1.Nodes.Await:output_type -> netpol.agent.v1.NodeReply
+	10, // [10:17] is the sub-list for method output_type
+	3,  // [3:10] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -627,9 +952,9 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   12,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_agent_proto_goTypes,
 		DependencyIndexes: file_agent_proto_depIdxs,

@@ -25,6 +25,7 @@ const (
 	Agent_Sync_FullMethodName          = "/netpol.agent.v1.Agent/Sync"
 	Agent_RegisterProbe_FullMethodName = "/netpol.agent.v1.Agent/RegisterProbe"
 	Agent_Denied_FullMethodName        = "/netpol.agent.v1.Agent/Denied"
+	Agent_Await_FullMethodName         = "/netpol.agent.v1.Agent/Await"
 )
 
 // AgentClient is the client API for Agent service.
@@ -42,6 +43,9 @@ type AgentClient interface {
 	RegisterProbe(ctx context.Context, in *RegisterProbeRequest, opts ...grpc.CallOption) (*RegisterProbeReply, error)
 	// Denied tells whether the agent has seen the kernel refuse a connection.
 	Denied(ctx context.Context, in *Tuple, opts ...grpc.CallOption) (*DeniedReply, error)
+	// Await returns when the changes named, or later ones of the same resources,
+	// are in the kernel.
+	Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*StatusReply, error)
 }
 
 type agentClient struct {
@@ -92,6 +96,16 @@ func (c *agentClient) Denied(ctx context.Context, in *Tuple, opts ...grpc.CallOp
 	return out, nil
 }
 
+func (c *agentClient) Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*StatusReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StatusReply)
+	err := c.cc.Invoke(ctx, Agent_Await_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -107,6 +121,9 @@ type AgentServer interface {
 	RegisterProbe(context.Context, *RegisterProbeRequest) (*RegisterProbeReply, error)
 	// Denied tells whether the agent has seen the kernel refuse a connection.
 	Denied(context.Context, *Tuple) (*DeniedReply, error)
+	// Await returns when the changes named, or later ones of the same resources,
+	// are in the kernel.
+	Await(context.Context, *AwaitRequest) (*StatusReply, error)
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -128,6 +145,9 @@ func (UnimplementedAgentServer) RegisterProbe(context.Context, *RegisterProbeReq
 }
 func (UnimplementedAgentServer) Denied(context.Context, *Tuple) (*DeniedReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Denied not implemented")
+}
+func (UnimplementedAgentServer) Await(context.Context, *AwaitRequest) (*StatusReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Await not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -222,6 +242,24 @@ func _Agent_Denied_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Agent_Await_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AwaitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).Await(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_Await_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).Await(ctx, req.(*AwaitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -245,7 +283,169 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Denied",
 			Handler:    _Agent_Denied_Handler,
 		},
+		{
+			MethodName: "Await",
+			Handler:    _Agent_Await_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
+	Metadata: "agent.proto",
+}
+
+const (
+	Nodes_List_FullMethodName  = "/netpol.agent.v1.Nodes/List"
+	Nodes_Await_FullMethodName = "/netpol.agent.v1.Nodes/Await"
+)
+
+// NodesClient is the client API for Nodes service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Nodes is what a cluster's flows server answers for all nodes together. It
+// serves Agent and Flows beside it: there RegisterProbe and Denied are passed on
+// to the nodes that they name.
+type NodesClient interface {
+	// List tells of every node that an agent should run on.
+	List(ctx context.Context, in *NodesRequest, opts ...grpc.CallOption) (*NodesReply, error)
+	// Await sends one message for each of these nodes, as soon as the changes
+	// are in its kernel, and ends after the last.
+	Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[NodeReply], error)
+}
+
+type nodesClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewNodesClient(cc grpc.ClientConnInterface) NodesClient {
+	return &nodesClient{cc}
+}
+
+func (c *nodesClient) List(ctx context.Context, in *NodesRequest, opts ...grpc.CallOption) (*NodesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(NodesReply)
+	err := c.cc.Invoke(ctx, Nodes_List_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodesClient) Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[NodeReply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Nodes_ServiceDesc.Streams[0], Nodes_Await_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[AwaitRequest, NodeReply]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Nodes_AwaitClient = grpc.ServerStreamingClient[NodeReply]
+
+// NodesServer is the server API for Nodes service.
+// All implementations must embed UnimplementedNodesServer
+// for forward compatibility.
+//
+// Nodes is what a cluster's flows server answers for all nodes together. It
+// serves Agent and Flows beside it: there RegisterProbe and Denied are passed on
+// to the nodes that they name.
+type NodesServer interface {
+	// List tells of every node that an agent should run on.
+	List(context.Context, *NodesRequest) (*NodesReply, error)
+	// Await sends one message for each of these nodes, as soon as the changes
+	// are in its kernel, and ends after the last.
+	Await(*AwaitRequest, grpc.ServerStreamingServer[NodeReply]) error
+	mustEmbedUnimplementedNodesServer()
+}
+
+// UnimplementedNodesServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedNodesServer struct{}
+
+func (UnimplementedNodesServer) List(context.Context, *NodesRequest) (*NodesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedNodesServer) Await(*AwaitRequest, grpc.ServerStreamingServer[NodeReply]) error {
+	return status.Error(codes.Unimplemented, "method Await not implemented")
+}
+func (UnimplementedNodesServer) mustEmbedUnimplementedNodesServer() {}
+func (UnimplementedNodesServer) testEmbeddedByValue()               {}
+
+// UnsafeNodesServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to NodesServer will
+// result in compilation errors.
+type UnsafeNodesServer interface {
+	mustEmbedUnimplementedNodesServer()
+}
+
+func RegisterNodesServer(s grpc.ServiceRegistrar, srv NodesServer) {
+	// If the following call panics, it indicates UnimplementedNodesServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Nodes_ServiceDesc, srv)
+}
+
+func _Nodes_List_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NodesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodesServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Nodes_List_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodesServer).List(ctx, req.(*NodesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Nodes_Await_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(AwaitRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NodesServer).Await(m, &grpc.GenericServerStream[AwaitRequest, NodeReply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Nodes_AwaitServer = grpc.ServerStreamingServer[NodeReply]
+
+// Nodes_ServiceDesc is the grpc.ServiceDesc for Nodes service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Nodes_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "netpol.agent.v1.Nodes",
+	HandlerType: (*NodesServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "List",
+			Handler:    _Nodes_List_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Await",
+			Handler:       _Nodes_Await_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "agent.proto",
 }

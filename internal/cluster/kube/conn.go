@@ -1,0 +1,66 @@
+// Package kube is the Kubernetes API as netpol uses it: the connection that a
+// kubeconfig describes, and what is read and written over it.
+package kube
+
+import (
+	"errors"
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// ErrNoCluster: no kubeconfig names a cluster, and this is no pod of one.
+var ErrNoCluster = errors.New("no cluster is configured")
+
+// Where says which cluster is meant, as kubectl's flags do; what is empty is
+// taken from $KUBECONFIG or ~/.kube/config.
+type Where struct {
+	Kubeconfig, Context string
+}
+
+// Conn is a cluster's API server and who the user is there. Nothing is sent
+// before it is used.
+type Conn struct {
+	Config *rest.Config
+	// Context is the kubeconfig's context, empty in a pod.
+	Context string
+	// Namespace is the context's namespace; "default" if it has none.
+	Namespace string
+}
+
+// Connect reads the kubeconfig. Without one it is the cluster that this
+// process is a pod of. The error Is ErrNoCluster if there is neither.
+func Connect(w Where) (*Conn, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = w.Kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: w.Context})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	name := raw.CurrentContext
+	if w.Context != "" {
+		name = w.Context
+	}
+	if name == "" {
+		return inCluster()
+	}
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig: %w", err)
+	}
+	return &Conn{Config: config, Context: name, Namespace: namespace}, nil
+}
+
+func inCluster() (*Conn, error) {
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, ErrNoCluster
+	}
+	return &Conn{Config: config, Namespace: "default"}, nil
+}
