@@ -20,7 +20,6 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
-	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -39,6 +38,7 @@ type Agent struct {
 	services atomic.Pointer[serviceIndex]
 	setNames atomic.Pointer[flow.SetNames]
 	nodes    atomic.Pointer[nodeNames]
+	cidrs    podCIDRs
 	probes   *probes
 	refusals *refusals
 	counters counters
@@ -64,6 +64,9 @@ type Agent struct {
 	behind atomic.Bool
 	// homeless are this node's pods without an interface, and since when.
 	homeless atomic.Pointer[map[string]time.Time]
+
+	// deafBridge: pods are behind a bridge that passes our hooks by.
+	deafBridge atomic.Bool
 
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
@@ -120,7 +123,7 @@ func (a *Agent) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch resources: %w", err)
 	}
-	where, err := watchPlaces(ctx, a.opts.InterfacePrefix, func(err error) {
+	where, err := a.finder().watch(ctx, func(err error) {
 		a.opts.Log.Warn("watching interfaces and routes", "error", err)
 	})
 	if err != nil {
@@ -164,13 +167,4 @@ func (a *Agent) setProblems(faults policy.Faults, extra ...string) {
 	}
 	list = append(list, extra...)
 	a.problems.Store(&list)
-}
-
-// rulesetConfig is what the compiler needs to know beside the model.
-func (a *Agent) rulesetConfig() ruleset.Config {
-	return ruleset.Config{
-		Nodes: a.nodes.Load().others, AllowTunnels: a.opts.AllowPodTunnels,
-		InterfacePrefix: a.opts.InterfacePrefix, Node: a.opts.Node, LocalCIDRs: a.opts.PodCIDRs,
-		DenyGroup: DenyGroup, LogGroup: LogGroup, LooseTCP: a.loose.Load(),
-	}
 }

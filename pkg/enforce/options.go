@@ -33,9 +33,11 @@ type Options struct {
 	Source Source
 	// Node is the name of the node; the pods on it are the agent's.
 	Node string
-	// InterfacePrefix is how the host's ends of pod interfaces begin.
+	// InterfacePrefix is how the host's ends of pod interfaces begin. Empty:
+	// they are found by routing, and by what they are.
 	InterfacePrefix string
-	// PodCIDRs are the addresses of this node's pods, known and unknown ones.
+	// PodCIDRs are the addresses of this node's pods, known and unknown ones;
+	// none: those that the Node object names, as it changes.
 	PodCIDRs []netip.Prefix
 	// AllowPodTunnels lets pods make VXLAN, Geneve and IPIP tunnels to nodes
 	// (S31), which carry what no policy sees.

@@ -113,7 +113,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	local, problems := a.localEndpoints(next.model)
 	var err error
 	next.compiled, err = ruleset.Compile(ruleset.Input{
-		Model: next.model, Scope: tier.Enforced(), Local: local, Config: a.rulesetConfig(),
+		Model: next.model, Scope: tier.Enforced(), Local: local, Config: a.rulesetConfig(state.Snapshot, local),
 	}, prev.compiled)
 	switch {
 	case err != nil:

@@ -160,6 +160,6 @@ func (a *Agent) status() *agentpb.StatusReply {
 		}
 	}
 	p := a.places.Load()
-	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0
+	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0 && !a.deafBridge.Load()
 	return out
 }
