@@ -60,6 +60,8 @@ type Agent struct {
 	programmed  chan struct{}
 	firstCommit time.Time
 
+	current current
+
 	// behind: the kernel has refused the newest rules.
 	behind atomic.Bool
 	// homeless are this node's pods without an interface, and since when.
@@ -67,6 +69,14 @@ type Agent struct {
 
 	// deafBridge: pods are behind a bridge that passes our hooks by.
 	deafBridge atomic.Bool
+
+	// busySince is when the programming loop began what it is at, lagSince when
+	// the oldest news came that is not in the kernel; 0 is neither.
+	busySince, lagSince atomic.Int64
+	// fill is how full the table of connections is; nil before it is known.
+	fill atomic.Pointer[collect.Fill]
+	// counts are for Prometheus; nil where nobody can ask.
+	counts *flowCounts
 
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
@@ -104,6 +114,9 @@ func Run(ctx context.Context, opts Options) error {
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
 		programmed: make(chan struct{}),
 	}
+	if opts.HTTP != "" {
+		a.counts = newFlowCounts()
+	}
 	if !kernel.Adopted() {
 		a.loose.Store(true)
 		a.looseUntil = opts.Now().Add(opts.looseFor)
@@ -123,6 +136,13 @@ func (a *Agent) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch resources: %w", err)
 	}
+	web, err := a.listenHTTP(ctx)
+	if err != nil {
+		return err
+	}
+	if web != nil {
+		defer web.Close()
+	}
 	where, err := a.finder().watch(ctx, func(err error) {
 		a.opts.Log.Warn("watching interfaces and routes", "error", err)
 	})
@@ -132,6 +152,7 @@ func (a *Agent) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.program(ctx, states, where) })
 	g.Go(func() error { return a.serve(ctx) })
+	g.Go(func() error { return a.serveHTTP(ctx, web) })
 	g.Go(func() error { return a.observe(ctx) })
 	g.Go(func() error { return a.cutForbidden(ctx) })
 	return errors.Join(g.Wait(), a.deafen())

@@ -47,6 +47,8 @@ type Options struct {
 	KeepEstablished bool
 	// Socket is the unix socket that the agent answers on.
 	Socket string
+	// HTTP is the address for health and metrics; empty: none.
+	HTTP string
 	// Version of the program, for status.
 	Version string
 	Log     *slog.Logger
