@@ -101,12 +101,7 @@ func hostPorts(ports *Schema) {
 		Rule:    "self == '' || self.matches('" + formPortName + "') && self.matches('[a-zA-Z]')",
 		Message: "the name of a port is made of letters, digits, _, . and -, with a letter among them",
 	})
-	port.at("protocol").MaxLength = 64
-	port.at("protocol").must(Rule{
-		Rule: "type(self) == int ? self >= 1 && self <= 255 : string(self).lowerAscii().matches('^(|tcp|udp|icmp|icmpv6|sctp|udplite|" +
-			"[1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$')",
-		Message: wordProtocol,
-	})
+	port.at("protocol").protocol()
 	port.at("port").must(Rule{Rule: "self >= 1 && self <= 65535", Message: wordPortNumber})
 }
 

@@ -101,12 +101,7 @@ func ruleRules(rule *Schema, dir string, global bool) {
 	rule.at("ipVersion").must(Rule{Rule: "self == 4 || self == 6", Message: "an IP version is 4 or 6"})
 	for _, f := range []string{"protocol", "notProtocol"} {
 		p := rule.at(f)
-		p.MaxLength = 64
-		p.must(Rule{
-			Rule: "type(self) == int ? self >= 1 && self <= 255 : string(self).lowerAscii().matches('^(|tcp|udp|icmp|icmpv6|sctp|udplite|" +
-				"[1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$')",
-			Message: wordProtocol,
-		})
+		p.protocol()
 	}
 	icmpRules(rule)
 	for _, side := range []string{"source", "destination"} {
