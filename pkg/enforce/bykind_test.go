@@ -272,6 +272,7 @@ func TestS31_TheNodesBridgeIsNoPods(t *testing.T) {
 		n.listen(nil, serverPort)
 		n.manifest(client, nodeName, "")
 		n.policy("all", denyAll)
+		n.podNets("10.65.0.0/24", "fd65::/64")
 		a := n.start(byKind)
 		for family := range 2 {
 			if got := a.attempt(machine, unix.IPPROTO_TCP, machine.addrs[family], netip.AddrPortFrom(hostAddrs[family], serverPort)); got != connected {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
@@ -36,9 +37,21 @@ func (a *Agent) alive() error {
 func (a *Agent) isReady() error {
 	switch {
 	case !a.ready.Load():
-		return errors.New("the first full sync is not done; rules of an agent before stay in force")
+		err := errors.New("the first full sync is not done; rules of an agent before stay in force")
+		if why := a.waiting(); len(why) > 0 {
+			return fmt.Errorf("%w\n%s", err, strings.Join(why, "\n"))
+		}
+		return err
 	case a.behind.Load():
 		return errors.New("the kernel refuses the newest rules; the former ones stay in force")
+	}
+	return nil
+}
+
+// waiting are the resources that can't be read at present, and why.
+func (a *Agent) waiting() []string {
+	if w, ok := a.opts.Source.(Waiter); ok {
+		return w.Waiting()
 	}
 	return nil
 }

@@ -49,7 +49,17 @@ func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems [
 	for _, name := range p.bridged {
 		problems = append(problems, fmt.Sprintf("interface %s is a port of a bridge: its traffic does not pass the forward hook, so it is not enforced", name))
 	}
+	if a.strange() {
+		problems = append(problems, fmt.Sprintf("the cluster has no node %q: its pods are not found; name the node with --node", a.opts.Node))
+	}
 	return local, append(problems, a.judgeBridges(taken)...)
+}
+
+// strange says that the cluster does not know this node: the agent was told
+// another name than the cluster has for it.
+func (a *Agent) strange() bool {
+	n := a.nodes.Load()
+	return a.finder().byKind() && n != nil && n.self == nil
 }
 
 // judgeBridges says what is wrong with bridges that lead to pods.

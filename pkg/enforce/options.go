@@ -28,6 +28,12 @@ type Source interface {
 	Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error)
 }
 
+// Waiter is a Source that may be out of reach.
+type Waiter interface {
+	// Waiting are the resources that can't be read at present, and why.
+	Waiting() []string
+}
+
 // Options say what an agent enforces and where.
 type Options struct {
 	Source Source

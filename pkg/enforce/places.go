@@ -25,8 +25,8 @@ type places struct {
 
 	// What follows is known only where interfaces are told by kind.
 
-	// node are the node's own interfaces among those of a pod's kind, sorted;
-	// holders those of a pod's kind by the addresses that they have.
+	// node are the node's own interfaces among those of a pod's kind and
+	// bridges, sorted; holders those of a pod's kind by the addresses that they have.
 	node    []string
 	holders map[netip.Addr]string
 	// bridges are the networks behind bridges whose ports are all of a pod's

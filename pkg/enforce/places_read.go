@@ -159,9 +159,9 @@ func (l *listing) conclude() {
 			for _, a := range s.addrs {
 				l.bridges = append(l.bridges, bridgeNet{netip.PrefixFrom(a, a.BitLen()), s.name})
 			}
-		case s.gateway || s.subnet || len(s.nets) > 0:
+		case s.kind == "bridge" || s.gateway || s.subnet || len(s.nets) > 0:
 			// Whatever leads to networks is the node's, not a pod's.
-			if isPodKind(s.kind) {
+			if isPodKind(s.kind) || s.kind == "bridge" {
 				l.node = append(l.node, s.name)
 			}
 		case s.master == 0 && s.name != "lo":

@@ -182,6 +182,12 @@ func (a *Agent) status() *agentpb.StatusReply {
 	if p := a.problems.Load(); p != nil {
 		out.Problems = slices.Clone(*p)
 	}
+	for _, why := range a.waiting() {
+		if out.Ready {
+			why = "warning: what is in force may be old: " + why
+		}
+		out.Problems = append(out.Problems, why)
+	}
 	unreached := a.unreached()
 	out.Problems = append(out.Problems, unreached...)
 	out.Problems = append(out.Problems, fullness(a.fill.Load())...)
@@ -195,6 +201,6 @@ func (a *Agent) status() *agentpb.StatusReply {
 		}
 	}
 	p := a.places.Load()
-	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0 && !a.deafBridge.Load()
+	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0 && !a.deafBridge.Load() && !a.strange()
 	return out
 }

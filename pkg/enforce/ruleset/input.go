@@ -22,7 +22,7 @@ type Config struct {
 	// a CNI makes is closed from its first packet on, before anybody has told
 	// of it, and a machine's own interface is never taken for a pod's.
 	ByKind bool
-	// NodeInterfaces are the node's own veths.
+	// NodeInterfaces are the node's own among veths and bridges.
 	NodeInterfaces []string
 	// Bridges are interfaces of Local that lead to many pods: what is behind
 	// one is told apart by address only. Only with ByKind.

@@ -17,8 +17,9 @@ func (c *Config) onPods(v Verdict, name Field, more ...Match) []Rule {
 	if name == OIFName {
 		kind = OIFKind
 	}
+	notNodes := Match{Fields: []Field{name}, Set: "node-interfaces", Invert: true}
 	rules := []Rule{
-		on(in("pod-kinds", kind), Match{Fields: []Field{name}, Set: "node-interfaces", Invert: true}),
+		on(in("pod-kinds", kind), notNodes),
 		on(in("pod-interfaces", name)),
 	}
 	if len(c.Bridges) > 0 {
@@ -30,7 +31,7 @@ func (c *Config) onPods(v Verdict, name Field, more ...Match) []Rule {
 	// The first pod behind a bridge speaks before anybody knows of the bridge.
 	for i := range families {
 		f := &families[i]
-		rules = append(rules, on(Match{Fields: []Field{kind}, Value: nameKey(nil, "bridge")}, f.is(), in("local"+f.suffix, f.saddr)))
+		rules = append(rules, on(Match{Fields: []Field{kind}, Value: nameKey(nil, "bridge")}, notNodes, f.is(), in("local"+f.suffix, f.saddr)))
 	}
 	return rules
 }
@@ -52,7 +53,7 @@ func (c *Config) interfaceSets() []*Set {
 	}
 	sets := []*Set{
 		{Name: "pod-kinds", Fields: []Field{IIFKind}, Elements: nameElements(podKinds), Comment: "what joins a pod to the node"},
-		{Name: "node-interfaces", Fields: []Field{IIFName}, Elements: nameElements(c.NodeInterfaces), Comment: "the node's own among them"},
+		{Name: "node-interfaces", Fields: []Field{IIFName}, Elements: nameElements(c.NodeInterfaces), Comment: "the node's own among them, and bridges"},
 	}
 	if len(c.Bridges) > 0 {
 		sets = append(sets, &Set{Name: "pod-bridges", Fields: []Field{IIFName}, Elements: nameElements(c.Bridges), Comment: "bridges that pods are behind"})
