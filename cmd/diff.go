@@ -87,6 +87,7 @@ func diffRun(ctx context.Context, opts *DiffOptions) error {
 	if err := printDiff(opts, changes); err != nil {
 		return err
 	}
+	noteUnaddressed(f.IO, before.Model.Snapshot(), after.Model.Snapshot())
 	return cli.Answer(len(changes) == 0)
 }
 
