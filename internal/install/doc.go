@@ -35,4 +35,4 @@ const (
 	HelmManages = "Helm"
 )
 
-//go:generate go run ./write ../../deploy
+//go:generate go run ./generate ../../deploy

@@ -18,15 +18,11 @@ func Objects(v *Values) ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	crds, err := CRDs()
-	if err != nil {
-		return nil, err
-	}
 	rest, err := decode(text)
 	if err != nil {
 		return nil, err
 	}
-	return append(crds, rest...), nil
+	return append(CRDs(), rest...), nil
 }
 
 // Manifest is everything but the CRDs as YAML, with the reasons as comments.
@@ -38,13 +34,13 @@ func Manifest(v *Values) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := manifests()
+	all, err := parts()
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
-	for _, name := range names {
-		text, err := expand(name, d)
+	for _, p := range all {
+		text, err := p.text(d)
 		if err != nil {
 			return nil, err
 		}
@@ -93,6 +89,9 @@ func decode(text []byte) ([]*unstructured.Unstructured, error) {
 	return out, nil
 }
 
+// header stands above what is made.
+const header = "# Made by make generate; do not edit.\n"
+
 // Files are those of deploy/, by their path there: the manifests for kubectl
 // and the chart.
 func Files() (map[string][]byte, error) {
@@ -100,19 +99,17 @@ func Files() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string][]byte{}
-	if out["netpol.yaml"], err = Manifest(v); err != nil {
-		return nil, err
-	}
-	crds, err := CRDs()
+	text, err := Manifest(v)
 	if err != nil {
 		return nil, err
 	}
-	for _, u := range crds {
+	out := map[string][]byte{"netpol.yaml": append([]byte(header), text...)}
+	for _, u := range CRDs() {
 		data, err := Encode([]*unstructured.Unstructured{u})
 		if err != nil {
 			return nil, err
 		}
+		data = append([]byte(header), data...)
 		out["crds/"+u.GetName()+".yaml"] = data
 		out["helm/netpol/crds/"+u.GetName()+".yaml"] = data
 	}
@@ -121,16 +118,16 @@ func Files() (map[string][]byte, error) {
 
 // chart adds the chart's files.
 func chart(out map[string][]byte) error {
-	names, err := manifests()
+	all, err := parts()
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		text, err := expand(name, helm{})
+	for _, p := range all {
+		text, err := p.text(helm{})
 		if err != nil {
 			return err
 		}
-		out["helm/netpol/templates/"+name[strings.Index(name, "-")+1:]] = text
+		out["helm/netpol/templates/"+p.file()] = append([]byte(header), text...)
 	}
 	for file, to := range map[string]string{
 		"Chart.yaml": "Chart.yaml", "values.yaml": "values.yaml",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"slices"
 	"text/template"
 )
 
@@ -49,21 +48,6 @@ func expand(name string, d dialect) ([]byte, error) {
 		return nil, err
 	}
 	return append(bytes.TrimSpace(out.Bytes()), '\n'), nil
-}
-
-// manifests are the names of the sources, in the order in which they are
-// applied.
-func manifests() ([]string, error) {
-	entries, err := sources.ReadDir("manifests")
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, e := range entries {
-		out = append(out, e.Name())
-	}
-	slices.Sort(out)
-	return out, nil
 }
 
 // labels are those that everything has, as lines that go on with more.

@@ -1,4 +1,4 @@
-// Command write writes the files of deploy/ into a directory: make generate.
+// Command generate writes the files of deploy/ into a directory: make generate.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 
 func main() {
 	if err := write(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "write:", err)
+		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(2)
 	}
 }
@@ -21,7 +21,7 @@ var generated = []string{"netpol.yaml", "crds", "helm"}
 
 func write(args []string) error {
 	if len(args) != 1 {
-		return fmt.Errorf("usage: write DIRECTORY")
+		return fmt.Errorf("usage: generate DIRECTORY")
 	}
 	files, err := install.Files()
 	if err != nil {
