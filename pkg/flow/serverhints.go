@@ -26,7 +26,7 @@ func (s *server) FilterHints(_ context.Context, r *flowpb.FilterHintsRequest) (*
 	}, now)
 	var found []string
 	for _, rec := range records {
-		if key := keyToWire(rec.Key); matchWire(r.GetFilter(), key) {
+		if key := KeyToWire(rec.Key); matchWire(r.GetFilter(), key) {
 			found = append(found, values(key)...)
 		}
 	}
