@@ -6,6 +6,7 @@
 package push
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -40,25 +41,26 @@ type Options struct {
 	CAFile, TokenFile string
 	Log               *slog.Logger
 
-	// Tests shorten these; New sets what is zero.
-	flushEvery, statusEvery, leastWait, mostWait time.Duration
-	now                                          func() time.Time
+	// Pace is how often what is done; zero is as usual.
+	Pace Pace
+	Now  func() time.Time
+}
+
+// Pace is how often an agent tells something, and how long it waits before it
+// tries again.
+type Pace struct {
+	Flush               time.Duration // flows, and status when it has changed
+	Status              time.Duration // status when it has not
+	LeastWait, MostWait time.Duration // after the first failure, and at most
 }
 
 func (o *Options) setDefaults() {
-	for _, d := range []struct {
-		into  *time.Duration
-		usual time.Duration
-	}{
-		{&o.flushEvery, time.Second}, {&o.statusEvery, 5 * time.Second},
-		{&o.leastWait, 500 * time.Millisecond}, {&o.mostWait, 30 * time.Second},
-	} {
-		if *d.into == 0 {
-			*d.into = d.usual
-		}
-	}
-	if o.now == nil {
-		o.now = time.Now
+	o.Pace.Flush = cmp.Or(o.Pace.Flush, time.Second)
+	o.Pace.Status = cmp.Or(o.Pace.Status, 5*time.Second)
+	o.Pace.LeastWait = cmp.Or(o.Pace.LeastWait, 500*time.Millisecond)
+	o.Pace.MostWait = cmp.Or(o.Pace.MostWait, 30*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 }
 

@@ -37,7 +37,7 @@ func (p *Pusher) obtain(ctx context.Context, addr string) error {
 	if err != nil {
 		return fmt.Errorf("flows server's CA: %w", err)
 	}
-	if p.papers.chain != nil && bytes.Equal(ca, p.papers.ca) && p.opts.now().Before(p.papers.renew) {
+	if p.papers.chain != nil && bytes.Equal(ca, p.papers.ca) && p.opts.Now().Before(p.papers.renew) {
 		return nil
 	}
 	p.papers = papers{ca: ca}
@@ -57,7 +57,7 @@ func (p *Pusher) obtain(ctx context.Context, addr string) error {
 		return fmt.Errorf("enroll: %w", err)
 	}
 	p.papers.chain = chain
-	p.papers.renew = leaf.NotAfter.Add(-leaf.NotAfter.Sub(p.opts.now()) / 3)
+	p.papers.renew = leaf.NotAfter.Add(-leaf.NotAfter.Sub(p.opts.Now()) / 3)
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (p *Pusher) dial(addr string) (*grpc.ClientConn, error) {
 }
 
 // due is when the certificate has to be renewed.
-func (p *Pusher) due() time.Duration { return max(p.papers.renew.Sub(p.opts.now()), 0) }
+func (p *Pusher) due() time.Duration { return max(p.papers.renew.Sub(p.opts.Now()), 0) }
 
 // caChanged says whether the trusted certificates are others now.
 func (p *Pusher) caChanged() bool {
