@@ -231,9 +231,9 @@ func (w *world) agent(node string) *agent {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	p := push.New(push.Options{
-		Node: node, Target: w.addr, CAFile: filepath.Join(w.dir, "ca.crt"), TokenFile: token,
+		Node: node, Target: w.addr, CA: push.File(filepath.Join(w.dir, "ca.crt")), TokenFile: token,
 		Log:  slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Pace: push.Pace{Flush: 5 * time.Millisecond, Status: 20 * time.Millisecond, LeastWait: 5 * time.Millisecond, MostWait: 50 * time.Millisecond},
+		Pace: push.Pace{Flush: 5 * time.Millisecond, Status: 20 * time.Millisecond, Trust: 20 * time.Millisecond, LeastWait: 5 * time.Millisecond, MostWait: 50 * time.Millisecond},
 	}, push.Local{
 		Agent: a, Flows: a.flows, Snapshot: func() *policy.Snapshot { return nil },
 		Namespace: func(addr netip.Addr) (string, bool) { return "vote", addr.Is4() },

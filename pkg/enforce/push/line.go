@@ -144,6 +144,7 @@ func (p *Pusher) tell(ctx, alive context.Context, t teller) error {
 			return err
 		}
 	}
+	t.lookAt = p.opts.Now()
 	flush := time.NewTicker(p.opts.Pace.Flush)
 	defer flush.Stop()
 	renew := time.NewTimer(p.due())
@@ -159,8 +160,8 @@ func (p *Pusher) tell(ctx, alive context.Context, t teller) error {
 			p.papers = papers{}
 			return errRenew
 		case <-flush.C:
-			if now := p.opts.Now(); now.Sub(t.lookAt) >= p.opts.Pace.Status {
-				if t.lookAt = now; p.caChanged() {
+			if now := p.opts.Now(); now.Sub(t.lookAt) >= p.opts.Pace.Trust {
+				if t.lookAt = now; p.caChanged(ctx) {
 					return errRenew
 				}
 			}

@@ -33,7 +33,9 @@ const maxFile = 1 << 20
 
 // obtain enrolls if there is no certificate that will do for a while.
 func (p *Pusher) obtain(ctx context.Context, addr string) error {
-	ca, err := readSmall(p.opts.CAFile, maxFile)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	ca, err := p.opts.CA(ctx)
 	if err != nil {
 		return fmt.Errorf("flows server's CA: %w", err)
 	}
@@ -50,8 +52,6 @@ func (p *Pusher) obtain(ctx context.Context, addr string) error {
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
 	chain, leaf, err := enroll(ctx, relaypb.NewRelayClient(conn), strings.TrimSpace(string(token)))
 	if err != nil {
 		return fmt.Errorf("enroll: %w", err)
@@ -90,7 +90,7 @@ func enroll(ctx context.Context, client relaypb.RelayClient, token string) (*tls
 func (p *Pusher) dial(addr string) (*grpc.ClientConn, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(p.papers.ca) {
-		return nil, fmt.Errorf("%s has no certificates", p.opts.CAFile)
+		return nil, errors.New("the flows server's CA has no certificates")
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, ServerName: serverName(p.opts.Target)}
 	if p.papers.chain != nil {
@@ -111,7 +111,9 @@ func (p *Pusher) dial(addr string) (*grpc.ClientConn, error) {
 func (p *Pusher) due() time.Duration { return max(p.papers.renew.Sub(p.opts.Now()), 0) }
 
 // caChanged says whether the trusted certificates are others now.
-func (p *Pusher) caChanged() bool {
-	ca, err := readSmall(p.opts.CAFile, maxFile)
+func (p *Pusher) caChanged(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ca, err := p.opts.CA(ctx)
 	return err == nil && !bytes.Equal(ca, p.papers.ca)
 }
