@@ -52,7 +52,12 @@ func TestClusterScript(t *testing.T) {
 				env.Setenv("XDG_RUNTIME_DIR", env.WorkDir+"/run")
 				env.Setenv("HOME", env.WorkDir)
 				env.Setenv("KUBECONFIG", p.Kubeconfig(t, p.Admin(), ""))
-				return nil
+				// The administrator at home in a namespace of the scripts.
+				home, err := os.ReadFile(p.Kubeconfig(t, p.Admin(), "blog"))
+				if err != nil {
+					return err
+				}
+				return os.WriteFile(env.WorkDir+"/home.kubeconfig", home, 0o600)
 			},
 		})
 	}
