@@ -34,7 +34,7 @@ func (s *named) List(ctx context.Context, f Filter) ([]Flow, Coverage, error) {
 			continue
 		}
 		if i, again := at[fl.Key]; again {
-			out[i].add(fl)
+			out[i].Add(fl)
 			continue
 		}
 		at[fl.Key] = len(out)
@@ -54,8 +54,8 @@ func (s *named) Follow(ctx context.Context, f Filter, each func(Flow) error) err
 	})
 }
 
-// add counts another flow of the same key. Traces that differ are not told.
-func (f *Flow) add(g Flow) {
+// Add counts another flow of the same key. Traces that differ are not told.
+func (f *Flow) Add(g Flow) {
 	if g.FirstSeen.Before(f.FirstSeen) {
 		f.FirstSeen = g.FirstSeen
 	}
