@@ -53,7 +53,7 @@ func (c *client) List(ctx context.Context, f Filter) ([]Flow, Coverage, error) {
 	results, coverage, err := c.pages(ctx, &flowpb.FlowListRequest{
 		StartTimeGte: windowOf(f.Since), StartTimeLt: unix(f.Until),
 		SinceNanos: nanos(f.Since), UntilNanos: nanos(f.Until),
-		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes,
+		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes, Namespaces: f.Namespaces,
 	})
 	if err != nil {
 		return nil, Coverage{}, fmt.Errorf("reading flows: %w", err)
@@ -102,7 +102,7 @@ func (c *client) Follow(ctx context.Context, f Filter, each func(Flow) error) er
 	defer cancel()
 	stream, err := c.flows.Stream(ctx, &flowpb.FlowStreamRequest{
 		StartTimeGte: windowOf(f.Since), SinceNanos: nanos(f.Since), AggregationInterval: goldmaneWindow,
-		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes,
+		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes, Namespaces: f.Namespaces,
 	})
 	if err != nil {
 		return fmt.Errorf("following flows: %w", err)
@@ -155,6 +155,7 @@ func coverageFromWire(w *flowpb.Coverage, f Filter, flows []Flow) Coverage {
 		return Coverage{
 			From: time.Unix(0, w.GetFromNanos()).UTC(), To: time.Unix(0, w.GetToNanos()).UTC(),
 			Lost: w.GetLost(), LostUnknown: w.GetLostUnknown(), Evicted: w.GetEvicted(),
+			Restricted: w.GetRestricted(),
 		}
 	}
 	c := Coverage{From: f.Since, To: f.Until}

@@ -529,6 +529,7 @@ type RegisterProbeRequest struct {
 	SourcePort        uint32                 `protobuf:"varint,3,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
 	ValidMilliseconds int64                  `protobuf:"varint,4,opt,name=valid_milliseconds,json=validMilliseconds,proto3" json:"valid_milliseconds,omitempty"` // at most 30 000
 	Nodes             []string               `protobuf:"bytes,5,rep,name=nodes,proto3" json:"nodes,omitempty"`                                                   // of both ends, for a flows server
+	Namespace         string                 `protobuf:"bytes,6,opt,name=namespace,proto3" json:"namespace,omitempty"`                                           // of the source's pod, for a flows server
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -598,6 +599,13 @@ func (x *RegisterProbeRequest) GetNodes() []string {
 	return nil
 }
 
+func (x *RegisterProbeRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
 type RegisterProbeReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -643,7 +651,8 @@ type Tuple struct {
 	SourcePort         uint32                 `protobuf:"varint,3,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
 	DestinationAddress string                 `protobuf:"bytes,4,opt,name=destination_address,json=destinationAddress,proto3" json:"destination_address,omitempty"`
 	DestinationPort    uint32                 `protobuf:"varint,5,opt,name=destination_port,json=destinationPort,proto3" json:"destination_port,omitempty"`
-	Nodes              []string               `protobuf:"bytes,6,rep,name=nodes,proto3" json:"nodes,omitempty"` // of both ends, for a flows server
+	Nodes              []string               `protobuf:"bytes,6,rep,name=nodes,proto3" json:"nodes,omitempty"`         // of both ends, for a flows server
+	Namespace          string                 `protobuf:"bytes,7,opt,name=namespace,proto3" json:"namespace,omitempty"` // of the source's pod, for a flows server
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -718,6 +727,13 @@ func (x *Tuple) GetNodes() []string {
 		return x.Nodes
 	}
 	return nil
+}
+
+func (x *Tuple) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
 }
 
 type DeniedReply struct {
@@ -854,15 +870,16 @@ const file_agent_proto_rawDesc = "" +
 	"\x14last_program_seconds\x18\f \x01(\x01R\x12lastProgramSeconds\x12\x18\n" +
 	"\aresyncs\x18\r \x01(\x04R\aresyncs\x12\x18\n" +
 	"\arepairs\x18\x0e \x01(\x04R\arepairs\x12'\n" +
-	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\"\xbf\x01\n" +
+	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\"\xdd\x01\n" +
 	"\x14RegisterProbeRequest\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12%\n" +
 	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
 	"\vsource_port\x18\x03 \x01(\rR\n" +
 	"sourcePort\x12-\n" +
 	"\x12valid_milliseconds\x18\x04 \x01(\x03R\x11validMilliseconds\x12\x14\n" +
-	"\x05nodes\x18\x05 \x03(\tR\x05nodes\"\x14\n" +
-	"\x12RegisterProbeReply\"\xdd\x01\n" +
+	"\x05nodes\x18\x05 \x03(\tR\x05nodes\x12\x1c\n" +
+	"\tnamespace\x18\x06 \x01(\tR\tnamespace\"\x14\n" +
+	"\x12RegisterProbeReply\"\xfb\x01\n" +
 	"\x05Tuple\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12%\n" +
 	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
@@ -870,7 +887,8 @@ const file_agent_proto_rawDesc = "" +
 	"sourcePort\x12/\n" +
 	"\x13destination_address\x18\x04 \x01(\tR\x12destinationAddress\x12)\n" +
 	"\x10destination_port\x18\x05 \x01(\rR\x0fdestinationPort\x12\x14\n" +
-	"\x05nodes\x18\x06 \x03(\tR\x05nodes\"\xb1\x01\n" +
+	"\x05nodes\x18\x06 \x03(\tR\x05nodes\x12\x1c\n" +
+	"\tnamespace\x18\a \x01(\tR\tnamespace\"\xb1\x01\n" +
 	"\vDeniedReply\x12\x16\n" +
 	"\x06denied\x18\x01 \x01(\bR\x06denied\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x12\n" +
