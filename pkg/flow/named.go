@@ -77,3 +77,15 @@ func (f *Flow) Add(g Flow) {
 		f.PendingTrace = nil
 	}
 }
+
+// FromCalico marks a source as Calico's: its flows have Calico's names, and its
+// pending verdicts are Calico's.
+func FromCalico(source Source) Source { return calicos{source} }
+
+// IsCalicos says whether FromCalico marked the source.
+func IsCalicos(source Source) bool {
+	_, ok := source.(calicos)
+	return ok
+}
+
+type calicos struct{ Source }
