@@ -1,7 +1,7 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race lint prove fuzz bench generate completions clean
+.PHONY: all build demo test race lint prove fuzz bench generate completions clean kube-binaries test-cluster
 
 all: build
 
@@ -19,6 +19,35 @@ demo: build
 test:
 	go vet ./...
 	go test ./...
+
+# Kubernetes and etcd themselves, built from the modules that test/go.mod pins:
+# minutes when Go's cache is cold. They are built again when that file changes.
+KUBE_VERSION = $(shell sed -n 's|^\tk8s.io/kubernetes v\([0-9.]*\).*|\1|p' test/go.mod)
+KUBE_LDFLAGS = -s -w \
+	-X k8s.io/component-base/version.gitVersion=v$(KUBE_VERSION) \
+	-X k8s.io/component-base/version.gitMajor=$(word 1,$(subst ., ,$(KUBE_VERSION))) \
+	-X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBE_VERSION)))
+KUBE_CONTROL_PLANE = bin/kube/etcd bin/kube/kube-apiserver bin/kube/kube-controller-manager
+
+kube-binaries: $(KUBE_CONTROL_PLANE)
+
+bin/kube/etcd: test/go.mod test/go.sum
+	cd test && go build -trimpath -ldflags '-s -w' -o ../$@ go.etcd.io/etcd/server/v3
+	touch $@
+
+bin/kube/kube%: test/go.mod test/go.sum
+	cd test && go build -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../$@ k8s.io/kubernetes/cmd/$(notdir $@)
+	touch $@
+
+# Tests against a real API server. NETPOL_KUBE_BIN is where its binaries are, if
+# they are not to be built.
+test-cluster:
+ifdef NETPOL_KUBE_BIN
+	go test -run '^TestCluster' ./...
+else
+	$(MAKE) kube-binaries
+	NETPOL_KUBE_BIN=$(CURDIR)/bin/kube go test -run '^TestCluster' ./...
+endif
 
 # The race detector needs a C compiler.
 race:
