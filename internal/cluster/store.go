@@ -40,10 +40,13 @@ type Store interface {
 	Watch(ctx context.Context) (<-chan State, error)
 }
 
-// State is what Watch sends.
+// State is what Watch sends. It may have the Snapshot of the State before and
+// newer Versions, where a change made no difference to any verdict.
 type State struct {
 	Snapshot *policy.Snapshot
 	Faults   policy.Faults
+	// Versions are for Has; nil for a directory.
+	Versions *Versions
 }
 
 // Change is one edit: Object is created or replaced, or Delete is removed.
