@@ -29,6 +29,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupPolicy, NewCmdDelete(f, nil)),
 		inGroup(groupLab, NewCmdLab(f)),
 		inGroup(groupLab, NewCmdAgent(f, nil)),
+		inGroup(groupLab, NewCmdFlowsServer(f, nil)),
 		NewCmdActor(f),
 		NewCmdCompletion(f),
 		NewCmdVersion(f, nil),

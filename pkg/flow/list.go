@@ -79,3 +79,10 @@ func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {
 	}
 	return c
 }
+
+// Len is how many different flows are kept.
+func (a *Aggregator) Len() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.byKey)
+}

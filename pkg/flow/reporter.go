@@ -108,3 +108,13 @@ func (s *series) seen(first, last, now int64) {
 		s.first, s.last = now, now
 	}
 }
+
+// Began says that counting began at t elsewhere; first, that nothing was counted
+// before anywhere.
+func (a *Aggregator) Began(t time.Time, first bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if first || t.Before(a.start) {
+		a.start = t
+	}
+}

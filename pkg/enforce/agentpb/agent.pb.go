@@ -109,6 +109,9 @@ type NodeReply struct {
 	Connected     bool                   `protobuf:"varint,2,opt,name=connected,proto3" json:"connected,omitempty"`                  // its agent speaks to the flows server
 	Status        *StatusReply           `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`                         // the last that it told; none if it never did
 	ToldNanos     int64                  `protobuf:"varint,4,opt,name=told_nanos,json=toldNanos,proto3" json:"told_nanos,omitempty"` // Unix nanoseconds when it told that
+	Done          bool                   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`                            // Await: the changes are in its kernel
+	Problem       string                 `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`                       // Await: why not
+	Of            int32                  `protobuf:"varint,7,opt,name=of,proto3" json:"of,omitempty"`                                // Await: how many nodes there are
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,12 +174,34 @@ func (x *NodeReply) GetToldNanos() int64 {
 	return 0
 }
 
+func (x *NodeReply) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *NodeReply) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *NodeReply) GetOf() int32 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
 // AwaitRequest names changes that were made to an API server's resources.
 type AwaitRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Changes       []*Written             `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Changes             []*Written             `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	TimeoutMilliseconds int64                  `protobuf:"varint,2,opt,name=timeout_milliseconds,json=timeoutMilliseconds,proto3" json:"timeout_milliseconds,omitempty"` // for a flows server
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *AwaitRequest) Reset() {
@@ -214,6 +239,13 @@ func (x *AwaitRequest) GetChanges() []*Written {
 		return x.Changes
 	}
 	return nil
+}
+
+func (x *AwaitRequest) GetTimeoutMilliseconds() int64 {
+	if x != nil {
+		return x.TimeoutMilliseconds
+	}
+	return 0
 }
 
 type Written struct {
@@ -836,15 +868,19 @@ const file_agent_proto_rawDesc = "" +
 	"\fNodesRequest\">\n" +
 	"\n" +
 	"NodesReply\x120\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\"\x92\x01\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\"\xd0\x01\n" +
 	"\tNodeReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x124\n" +
 	"\x06status\x18\x03 \x01(\v2\x1c.netpol.agent.v1.StatusReplyR\x06status\x12\x1d\n" +
 	"\n" +
-	"told_nanos\x18\x04 \x01(\x03R\ttoldNanos\"B\n" +
+	"told_nanos\x18\x04 \x01(\x03R\ttoldNanos\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\x12\x0e\n" +
+	"\x02of\x18\a \x01(\x05R\x02of\"u\n" +
 	"\fAwaitRequest\x122\n" +
-	"\achanges\x18\x01 \x03(\v2\x18.netpol.agent.v1.WrittenR\achanges\"\x83\x01\n" +
+	"\achanges\x18\x01 \x03(\v2\x18.netpol.agent.v1.WrittenR\achanges\x121\n" +
+	"\x14timeout_milliseconds\x18\x02 \x01(\x03R\x13timeoutMilliseconds\"\x83\x01\n" +
 	"\aWritten\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +

@@ -144,7 +144,8 @@ func (p *Pusher) tell(ctx, alive context.Context, t teller) error {
 			return err
 		}
 	}
-	flush := time.NewTicker(p.opts.flushEvery)
+	t.lookAt = p.opts.Now()
+	flush := time.NewTicker(p.opts.Pace.Flush)
 	defer flush.Stop()
 	renew := time.NewTimer(p.due())
 	defer renew.Stop()
@@ -159,8 +160,8 @@ func (p *Pusher) tell(ctx, alive context.Context, t teller) error {
 			p.papers = papers{}
 			return errRenew
 		case <-flush.C:
-			if now := p.opts.now(); now.Sub(t.lookAt) >= p.opts.statusEvery {
-				if t.lookAt = now; p.caChanged() {
+			if now := p.opts.Now(); now.Sub(t.lookAt) >= p.opts.Pace.Trust {
+				if t.lookAt = now; p.caChanged(ctx) {
 					return errRenew
 				}
 			}
@@ -179,13 +180,13 @@ func (p *Pusher) tell(ctx, alive context.Context, t teller) error {
 
 // flush sends status and flows, as far as there is anything new and room for it.
 func (p *Pusher) flush(ctx context.Context, t *teller) error {
-	if p.opts.now().Sub(t.toldAt) >= p.opts.flushEvery {
+	if p.opts.Now().Sub(t.toldAt) >= p.opts.Pace.Flush {
 		now, err := p.local.Agent.Status(ctx, &agentpb.StatusRequest{})
-		if err == nil && (t.told == nil || p.opts.now().Sub(t.toldAt) >= p.opts.statusEvery || !proto.Equal(now, t.told)) {
+		if err == nil && (t.told == nil || p.opts.Now().Sub(t.toldAt) >= p.opts.Pace.Status || !proto.Equal(now, t.told)) {
 			if err := t.stream.Send(&relaypb.Up{Is: &relaypb.Up_Status{Status: now}}); err != nil {
 				return err
 			}
-			t.told, t.toldAt = now, p.opts.now()
+			t.told, t.toldAt = now, p.opts.Now()
 		}
 	}
 	t.more = true

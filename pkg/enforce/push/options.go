@@ -6,6 +6,8 @@
 package push
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -35,31 +37,41 @@ type Options struct {
 	Node string
 	// Target is the flows server: NAMESPACE/SERVICE or HOST:PORT.
 	Target string
-	// CAFile has the certificates of the authority that is trusted (PEM),
-	// TokenFile a ServiceAccount's token; both are read when they are needed.
-	CAFile, TokenFile string
-	Log               *slog.Logger
+	// CA are the certificates of the authority that is trusted (PEM). It is
+	// asked for each line, and now and then.
+	CA func(context.Context) ([]byte, error)
+	// TokenFile is a ServiceAccount's token, read for each enrolment.
+	TokenFile string
+	Log       *slog.Logger
 
-	// Tests shorten these; New sets what is zero.
-	flushEvery, statusEvery, leastWait, mostWait time.Duration
-	now                                          func() time.Time
+	// Pace is how often what is done; zero is as usual.
+	Pace Pace
+	Now  func() time.Time
+}
+
+// Pace is how often an agent tells something, and how long it waits before it
+// tries again.
+type Pace struct {
+	Flush               time.Duration // flows, and status when it has changed
+	Status              time.Duration // status when it has not
+	Trust               time.Duration // a look at the CA
+	LeastWait, MostWait time.Duration // after the first failure, and at most
 }
 
 func (o *Options) setDefaults() {
-	for _, d := range []struct {
-		into  *time.Duration
-		usual time.Duration
-	}{
-		{&o.flushEvery, time.Second}, {&o.statusEvery, 5 * time.Second},
-		{&o.leastWait, 500 * time.Millisecond}, {&o.mostWait, 30 * time.Second},
-	} {
-		if *d.into == 0 {
-			*d.into = d.usual
-		}
+	o.Pace.Flush = cmp.Or(o.Pace.Flush, time.Second)
+	o.Pace.Status = cmp.Or(o.Pace.Status, 5*time.Second)
+	o.Pace.Trust = cmp.Or(o.Pace.Trust, 5*time.Minute)
+	o.Pace.LeastWait = cmp.Or(o.Pace.LeastWait, 500*time.Millisecond)
+	o.Pace.MostWait = cmp.Or(o.Pace.MostWait, 30*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if o.now == nil {
-		o.now = time.Now
-	}
+}
+
+// File is a CA that a file has.
+func File(path string) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) { return readSmall(path, maxFile) }
 }
 
 // readSmall reads a file that is no larger than so many bytes.

@@ -33,11 +33,13 @@ const maxFile = 1 << 20
 
 // obtain enrolls if there is no certificate that will do for a while.
 func (p *Pusher) obtain(ctx context.Context, addr string) error {
-	ca, err := readSmall(p.opts.CAFile, maxFile)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	ca, err := p.opts.CA(ctx)
 	if err != nil {
 		return fmt.Errorf("flows server's CA: %w", err)
 	}
-	if p.papers.chain != nil && bytes.Equal(ca, p.papers.ca) && p.opts.now().Before(p.papers.renew) {
+	if p.papers.chain != nil && bytes.Equal(ca, p.papers.ca) && p.opts.Now().Before(p.papers.renew) {
 		return nil
 	}
 	p.papers = papers{ca: ca}
@@ -50,14 +52,12 @@ func (p *Pusher) obtain(ctx context.Context, addr string) error {
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
 	chain, leaf, err := enroll(ctx, relaypb.NewRelayClient(conn), strings.TrimSpace(string(token)))
 	if err != nil {
 		return fmt.Errorf("enroll: %w", err)
 	}
 	p.papers.chain = chain
-	p.papers.renew = leaf.NotAfter.Add(-leaf.NotAfter.Sub(p.opts.now()) / 3)
+	p.papers.renew = leaf.NotAfter.Add(-leaf.NotAfter.Sub(p.opts.Now()) / 3)
 	return nil
 }
 
@@ -90,7 +90,7 @@ func enroll(ctx context.Context, client relaypb.RelayClient, token string) (*tls
 func (p *Pusher) dial(addr string) (*grpc.ClientConn, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(p.papers.ca) {
-		return nil, fmt.Errorf("%s has no certificates", p.opts.CAFile)
+		return nil, errors.New("the flows server's CA has no certificates")
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, ServerName: serverName(p.opts.Target)}
 	if p.papers.chain != nil {
@@ -108,10 +108,12 @@ func (p *Pusher) dial(addr string) (*grpc.ClientConn, error) {
 }
 
 // due is when the certificate has to be renewed.
-func (p *Pusher) due() time.Duration { return max(p.papers.renew.Sub(p.opts.now()), 0) }
+func (p *Pusher) due() time.Duration { return max(p.papers.renew.Sub(p.opts.Now()), 0) }
 
 // caChanged says whether the trusted certificates are others now.
-func (p *Pusher) caChanged() bool {
-	ca, err := readSmall(p.opts.CAFile, maxFile)
+func (p *Pusher) caChanged(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ca, err := p.opts.CA(ctx)
 	return err == nil && !bytes.Equal(ca, p.papers.ca)
 }

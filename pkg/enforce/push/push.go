@@ -40,20 +40,20 @@ func New(opts Options, local Local) *Pusher {
 // Run keeps the line up until ctx ends. What is still to be told then is told
 // before it returns, if the server takes it quickly.
 func (p *Pusher) Run(ctx context.Context) {
-	wait := p.opts.leastWait
+	wait := p.opts.Pace.LeastWait
 	var said string
 	for ctx.Err() == nil {
-		began := p.opts.now()
+		began := p.opts.Now()
 		err := p.line(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		switch {
 		case errors.Is(err, errRenew):
-			wait = p.opts.leastWait
+			wait = p.opts.Pace.LeastWait
 			continue
-		case p.opts.now().Sub(began) > p.opts.mostWait: // it has been up
-			wait, said = p.opts.leastWait, ""
+		case p.opts.Now().Sub(began) > p.opts.Pace.MostWait: // it has been up
+			wait, said = p.opts.Pace.LeastWait, ""
 		}
 		if text := err.Error(); text != said { // once, however often it is tried
 			p.opts.Log.Warn("no line to the flows server; enforcement does not depend on it", "error", text)
@@ -62,7 +62,7 @@ func (p *Pusher) Run(ctx context.Context) {
 		// Half of the wait is chance, so that the agents of a large cluster do
 		// not come all at once.
 		pause(ctx, wait/2+mathrand.N(wait/2+1))
-		wait = min(2*wait, p.opts.mostWait)
+		wait = min(2*wait, p.opts.Pace.MostWait)
 	}
 }
 
