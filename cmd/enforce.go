@@ -62,7 +62,7 @@ close whatever it selects. --force overrides both.`,
 // impactOf asks the flows of the lab's agent.
 func impactOf(f *cli.Factory) func(context.Context, policy.Key) (*stage.Report, error) {
 	return func(ctx context.Context, key policy.Key) (*stage.Report, error) {
-		ev, err := gather(ctx, f, flow.Filter{})
+		ev, err := gather(ctx, f, &flowsFrom{}, flow.Filter{})
 		if err != nil {
 			return nil, err
 		}

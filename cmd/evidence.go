@@ -22,29 +22,44 @@ type evidence struct {
 	model    *tier.Model
 	flows    []flow.Flow
 	coverage flow.Coverage
+	// calico says that the flows are Calico's, and so their pending verdicts.
+	calico bool
 }
 
 // gather reads the policies of the present and the flows that the filter picks.
 // Faults in resources are told on stderr, since the answer may depend on what
 // is missing.
-func gather(ctx context.Context, f *cli.Factory, filter flow.Filter) (*evidence, error) {
-	w, faults, err := loadWorld(ctx, f.Store)
-	if err != nil {
-		return nil, err
-	}
-	tellFaults(f.IO, faults)
-	if err := w.namespaces(filter.Namespaces); err != nil {
-		return nil, err
-	}
-	source, err := f.Flows(ctx)
+func gather(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Filter) (*evidence, error) {
+	w, source, err := openFlows(ctx, f, from, filter)
 	if err != nil {
 		return nil, err
 	}
 	flows, coverage, err := source.List(ctx, filter)
 	if err != nil {
-		return nil, flowsError(err)
+		return nil, from.failed(err)
 	}
-	return &evidence{world: w, model: tier.New(w.snap, nil), flows: flows, coverage: coverage}, nil
+	return &evidence{world: w, model: tier.New(w.snap, nil), flows: flows, coverage: coverage, calico: flow.IsCalicos(source)}, nil
+}
+
+// openFlows reads the policies of the present and opens the source of flows,
+// which has the names that there are now.
+func openFlows(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Filter) (*world, flow.Source, error) {
+	w, faults, err := loadWorld(ctx, f.Store)
+	if err != nil {
+		return nil, nil, err
+	}
+	tellFaults(f.IO, faults)
+	if err := w.namespaces(filter.Namespaces); err != nil {
+		return nil, nil, err
+	}
+	source, err := from.open(ctx, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if flow.IsCalicos(source) {
+		source = flow.FromCalico(flow.Named(source, flow.NewNames(w.snap)))
+	}
+	return w, source, nil
 }
 
 // flowsError is an error of the flow source as users see it.
