@@ -106,7 +106,7 @@ func flowsServerRun(ctx context.Context, opts *FlowsServerOptions) error {
 		return flowserver.Run(ctx, flowserver.Options{
 			Listen: listen, HTTP: web, Namespace: namespace, Agents: relay.Agents,
 			Vault: client, Reviewer: client, Expected: agents, Pods: agents,
-			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Log: log,
+			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Version: programVersion(), Log: log,
 		})
 	})
 	return g.Wait()
