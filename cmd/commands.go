@@ -27,6 +27,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupPolicy, NewCmdValidate(f, nil)),
 		inGroup(groupPolicy, NewCmdApply(f, nil)),
 		inGroup(groupPolicy, NewCmdDelete(f, nil)),
+		inGroup(groupPolicy, NewCmdAuth(f)),
 		inGroup(groupLab, NewCmdLab(f)),
 		inGroup(groupLab, NewCmdAgent(f, nil)),
 		inGroup(groupLab, NewCmdFlowsServer(f, nil)),
