@@ -157,6 +157,7 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	if opts.Follow {
 		return followFlows(ctx, opts, filter)
 	}
+	opts.Source.partial = true
 	ev, err := gather(ctx, opts.Factory, &opts.Source, filter)
 	if err != nil {
 		return err

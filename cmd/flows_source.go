@@ -10,7 +10,11 @@ import (
 )
 
 // flowsFrom is where a command's flows come from.
-type flowsFrom struct{ cli.FlowsFrom }
+type flowsFrom struct {
+	cli.FlowsFrom
+	// partial: the command shows what there is, and decides nothing.
+	partial bool
+}
 
 func (o *flowsFrom) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"google.golang.org/grpc"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,6 +12,18 @@ import (
 	"github.com/netpol-project/netpol/internal/cluster/reach"
 	"github.com/netpol-project/netpol/internal/cluster/review"
 )
+
+// once is a value that is made when it is first asked for.
+type once[T any] struct {
+	sync.Once
+	value T
+	err   error
+}
+
+func (o *once[T]) get(ctx context.Context, make func(context.Context) (T, error)) (T, error) {
+	o.Do(func() { o.value, o.err = make(ctx) })
+	return o.value, o.err
+}
 
 // dialHub connects to the flows server of a cluster.
 func (f *Factory) dialHub(ctx context.Context) (*grpc.ClientConn, error) {
@@ -25,12 +38,12 @@ func (f *Factory) dialHub(ctx context.Context) (*grpc.ClientConn, error) {
 	return hub, nil
 }
 
-// grants are what to type (as an administrator) so that a step works.
-var grants = map[reach.Step]string{
-	reach.StepTrust:   "kubectl create rolebinding NAME -n netpol-system --role=netpol-flows-connect --user=USER",
-	reach.StepPod:     "kubectl create rolebinding NAME -n netpol-system --role=netpol-flows-connect --user=USER",
-	reach.StepForward: "kubectl create rolebinding NAME -n netpol-system --role=netpol-flows-connect --user=USER",
-	reach.StepToken:   "a kubeconfig with a token, or as an administrator: kubectl create role netpol-flows-token -n netpol-system --verb=create --resource=serviceaccounts/token --resource-name=netpol-flows-reader",
+// grant is what an administrator types so that a step works.
+func grant(step reach.Step) string {
+	if step == reach.StepToken {
+		return "a kubeconfig with a token; or as an administrator: kubectl create role netpol-flows-token -n netpol-system --verb=create --resource=serviceaccounts/token --resource-name=netpol-flows-reader, and a rolebinding of it"
+	}
+	return "as an administrator: kubectl create rolebinding NAME -n netpol-system --role=netpol-flows-connect --user=USER"
 }
 
 // hubError is why the flows server can't be reached, as users see it.
@@ -47,10 +60,10 @@ func hubError(err error) error {
 	case apierrors.IsNotFound(err), errors.As(err, &none):
 		return &Error{
 			What: "netpol is not installed in this cluster", Where: []string{err.Error()},
-			Try: "netpol install", Err: fmt.Errorf("%w: %w", ErrNotInstalled, err),
+			Try: "netpol install, or where Calico enforces --flows goldmane://HOST:PORT", Err: fmt.Errorf("%w: %w", ErrNotInstalled, err),
 		}
 	case apierrors.IsForbidden(err):
-		return &Error{What: "a right is missing for " + string(step.Step), Where: []string{step.Err.Error()}, Try: grants[step.Step], Err: err}
+		return &Error{What: "a right is missing for " + string(step.Step), Where: []string{step.Err.Error()}, Try: grant(step.Step), Err: err}
 	}
 	return &Error{What: "the flows server can't be reached", Where: []string{err.Error()}, Err: err}
 }

@@ -46,8 +46,7 @@ func (e *Error) Error() string { return string(e.Step) + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Dial connects to the flows server. Everything that can be refused is asked
-// for at once, so that the error is clear; the port is forwarded by the first
-// call. Closing the connection is up to the caller.
+// for at once, so that the error is clear. Closing the connection is up to the caller.
 func Dial(ctx context.Context, config *rest.Config) (*grpc.ClientConn, error) {
 	client, err := review.New(config, relay.Namespace)
 	if err != nil {
@@ -81,6 +80,7 @@ func Dial(ctx context.Context, config *rest.Config) (*grpc.ClientConn, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("flows server: %w", err)
 	}
+	out.Connect() // now, not with the first call
 	return out, nil
 }
 
