@@ -31,10 +31,27 @@ type step struct {
 	shown policy.Key
 }
 
-// Change implements cluster.Store. What is no move is handed on together, so
-// that the store below can do it at once.
+// Change implements cluster.Store.
 func (s *named) Change(ctx context.Context, changes []cluster.Change, dryRun bool) ([]cluster.Result, error) {
-	t, err := s.names(ctx)
+	return s.changeBy(ctx, changes, dryRun, func(ctx context.Context, changes []cluster.Change) ([]cluster.Result, error) {
+		return s.Store.Change(ctx, changes, dryRun)
+	})
+}
+
+// ChangeWith implements cluster.Server.
+func (s *namedServer) ChangeWith(ctx context.Context, changes []cluster.Change, opts cluster.ChangeOptions) ([]cluster.Result, error) {
+	return s.changeBy(ctx, changes, opts.DryRun != cluster.NoDryRun, func(ctx context.Context, changes []cluster.Change) ([]cluster.Result, error) {
+		return s.server.ChangeWith(ctx, changes, opts)
+	})
+}
+
+// write hands changes on to the store below.
+type write func(context.Context, []cluster.Change) ([]cluster.Result, error)
+
+// changeBy carries out changes. What is no move is handed on together, so that
+// the store below can do it at once.
+func (s *named) changeBy(ctx context.Context, changes []cluster.Change, dryRun bool, do write) ([]cluster.Result, error) {
+	t, err := s.lookup(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +63,16 @@ func (s *named) Change(ctx context.Context, changes []cluster.Change, dryRun boo
 		}
 		steps = append(steps, st)
 	}
+	if !dryRun {
+		defer s.forget()
+		if err := s.try(ctx, steps); err != nil {
+			return nil, err
+		}
+	}
 	var results []cluster.Result
 	for i := 0; i < len(steps); {
 		if steps[i].moves != nil {
-			r, err := s.move(ctx, steps[i], dryRun)
+			r, err := move(ctx, steps[i], do)
 			if err != nil {
 				return results, err
 			}
@@ -62,7 +85,7 @@ func (s *named) Change(ctx context.Context, changes []cluster.Change, dryRun boo
 		for ; i < len(steps) && steps[i].moves == nil; i++ {
 			batch = append(batch, steps[i].change)
 		}
-		rs, err := s.Store.Change(ctx, batch, dryRun)
+		rs, err := do(ctx, batch)
 		for j := range rs {
 			if st := steps[first+j]; st.shown != (policy.Key{}) {
 				rs[j].Key = st.shown
@@ -74,6 +97,24 @@ func (s *named) Change(ctx context.Context, changes []cluster.Change, dryRun boo
 		}
 	}
 	return results, nil
+}
+
+// try lets the server try moves before anything is written, so that a missing
+// right to delete is known while there is one policy.
+func (s *named) try(ctx context.Context, steps []step) error {
+	server, ok := s.Store.(cluster.Server)
+	if !ok {
+		return nil
+	}
+	for _, st := range steps {
+		if st.moves == nil {
+			continue
+		}
+		if _, err := server.ChangeWith(ctx, st.moves[:2], cluster.ChangeOptions{DryRun: cluster.DryRunServer}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plan finds what a change means in the API.

@@ -2,7 +2,10 @@ package calico
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -30,7 +33,7 @@ import (
 // gone. For that moment, what its Pass rules match can make no new connections.
 func moves(old policy.Key, fresh *unstructured.Unstructured, dryRun bool) []cluster.Change {
 	first := fresh
-	if !old.Kind.Staged() && !dryRun {
+	if passed := passes(fresh); len(passed) > 0 && !old.Kind.Staged() && !dryRun {
 		first = closed(fresh)
 	}
 	out := []cluster.Change{{Object: first, IfAbsent: true}, {Delete: old}}
@@ -40,24 +43,38 @@ func moves(old policy.Key, fresh *unstructured.Unstructured, dryRun bool) []clus
 	return out
 }
 
-// closed is a policy that denies what it would pass on; the policy itself if it
-// passes nothing on.
-func closed(u *unstructured.Unstructured) *unstructured.Unstructured {
-	out := u.DeepCopy()
-	passes := false
-	spec, _ := out.Object["spec"].(map[string]any)
+// eachRule calls f for the rules of a policy, by where they are in it.
+func eachRule(u *unstructured.Unstructured, f func(path string, rule map[string]any)) {
+	spec, _ := u.Object["spec"].(map[string]any)
 	for _, direction := range []string{"ingress", "egress"} {
 		rules, _ := spec[direction].([]any)
-		for _, r := range rules {
-			if rule, ok := r.(map[string]any); ok && rule["action"] == policy.Pass.String() {
-				rule["action"] = policy.Deny.String()
-				passes = true
+		for i, r := range rules {
+			if rule, ok := r.(map[string]any); ok {
+				f(fmt.Sprintf("spec.%s[%d]", direction, i), rule)
 			}
 		}
 	}
-	if !passes {
-		return u
-	}
+}
+
+// passes are the places of the rules of a policy that pass on.
+func passes(u *unstructured.Unstructured) []string {
+	var out []string
+	eachRule(u, func(path string, rule map[string]any) {
+		if rule["action"] == policy.Pass.String() {
+			out = append(out, path)
+		}
+	})
+	return out
+}
+
+// closed is a policy that denies what it would pass on.
+func closed(u *unstructured.Unstructured) *unstructured.Unstructured {
+	out := u.DeepCopy()
+	eachRule(out, func(_ string, rule map[string]any) {
+		if rule["action"] == policy.Pass.String() {
+			rule["action"] = policy.Deny.String()
+		}
+	})
 	return out
 }
 
@@ -77,23 +94,55 @@ func copyFor(u *unstructured.Unstructured, name string) *unstructured.Unstructur
 
 // move carries out a move, one change at a time, so that it is known what is in
 // force where it stops.
-func (s *named) move(ctx context.Context, st step, dryRun bool) (cluster.Result, error) {
+func move(ctx context.Context, st step, do write) (cluster.Result, error) {
 	out := cluster.Result{Key: st.shown, Outcome: cluster.Configured}
-	fresh := cluster.KeyOf(st.moves[0].Object)
 	for i, c := range st.moves {
-		rs, err := s.Store.Change(ctx, []cluster.Change{c}, dryRun)
-		switch {
-		case err == nil:
-		case i == 0:
-			return out, err
-		case i == 1:
-			return out, fmt.Errorf("%s is made, but %s can't be deleted, so %w: %w", fresh, c.Delete, ErrBoth, err)
-		default:
-			return out, fmt.Errorf("%s is made and %s is deleted, but what it passes on is still denied: %w", fresh, st.moves[1].Delete, err)
+		rs, err := do(ctx, []cluster.Change{c})
+		for wait := firstWait; err != nil && i == 2 && wait < 32*firstWait; wait *= 2 {
+			// Both steps before are done: it is worth some patience.
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+			rs, err = do(ctx, []cluster.Change{c})
+		}
+		if err != nil {
+			return out, st.stopped(i, err)
 		}
 		if c.Object != nil && len(rs) == 1 {
 			out.Version, out.Where = rs[0].Version, rs[0].Where
 		}
 	}
 	return out, nil
+}
+
+// firstWait is how long a move waits before it tries its last step again; it
+// waits longer each time.
+const firstWait = 50 * time.Millisecond
+
+// stopped is the error of a move that stopped at a step.
+func (st step) stopped(at int, err error) error {
+	fresh := cluster.KeyOf(st.moves[0].Object)
+	switch at {
+	case 0:
+		return err
+	case 1:
+		old := st.moves[1].Delete
+		return &cluster.Failure{
+			What:  fmt.Sprintf("%s is made, but %s can't be deleted, so both are in force", fresh, old),
+			Where: []string{err.Error()}, Try: "netpol delete policies " + old.Name + flag(old.Namespace), Err: errors.Join(ErrBoth, err),
+		}
+	}
+	return &cluster.Failure{
+		What:  fmt.Sprintf("%s is moved, but what it passes on is denied: its rules could not be set back", fresh),
+		Where: append([]string{err.Error()}, passes(st.moves[at].Object)...),
+		Try:   "set these rules to action Pass: kubectl edit " + strings.TrimSuffix(strings.ToLower(string(fresh.Kind)), "y") + "ies.projectcalico.org " + fresh.Name + flag(fresh.Namespace), Err: err,
+	}
+}
+
+func flag(namespace string) string {
+	if namespace == "" {
+		return ""
+	}
+	return " -n " + namespace
 }

@@ -20,15 +20,56 @@ import (
 //
 // A policy whose tier changes, where the API has the tier in its name, is made
 // anew in the new tier before the old one is deleted: see moves.
+//
+// It is a cluster.Server if the store is one.
 func Named(store cluster.Store, version Version) cluster.Store {
-	return &named{Store: store, naming: version.Naming(), version: version}
+	n := &named{Store: store, naming: version.Naming(), version: version, names: &names{}}
+	if server, ok := store.(cluster.Server); ok {
+		return &namedServer{named: n, server: server}
+	}
+	return n
 }
 
 type named struct {
 	cluster.Store
 	naming  Naming
 	version Version
+	// nameless: it reads nothing whose name has to be found.
+	nameless bool
+	*names
+}
 
+// namedServer is Named of an API server.
+type namedServer struct {
+	*named
+	server cluster.Server
+}
+
+// Only implements cluster.Server. Names need all policies, so it is all of them or
+// none.
+func (s *namedServer) Only(kinds ...policy.Kind) cluster.Store {
+	n := &named{naming: s.naming, version: s.version, names: s.names}
+	if slices.ContainsFunc(kinds, hasTierName) {
+		kinds = slices.Concat(kinds, namedKinds())
+		slices.Sort(kinds)
+		kinds = slices.Compact(kinds)
+	} else {
+		n.nameless = true
+	}
+	n.Store = s.server.Only(kinds...)
+	if server, ok := n.Store.(cluster.Server); ok {
+		return &namedServer{named: n, server: server}
+	}
+	return n
+}
+
+// namedKinds are those that names are made of.
+func namedKinds() []policy.Kind {
+	return []policy.Kind{policy.KindTier, policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy, policy.KindStagedNetworkPolicy, policy.KindStagedGlobalNetworkPolicy}
+}
+
+// names are what stores of one cluster know of its names.
+type names struct {
 	mu      sync.Mutex
 	last    *policy.Snapshot // of the store below
 	renamed *policy.Snapshot // last with the names of users
@@ -43,7 +84,7 @@ func (s *named) Get(ctx context.Context, key policy.Key) (*unstructured.Unstruct
 	if !hasTierName(key.Kind) {
 		return s.Store.Get(ctx, key)
 	}
-	t, err := s.names(ctx)
+	t, err := s.lookup(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +102,10 @@ func (s *named) Get(ctx context.Context, key policy.Key) (*unstructured.Unstruct
 // Keys implements cluster.Store.
 func (s *named) Keys(ctx context.Context) ([]policy.Key, error) {
 	keys, err := s.Store.Keys(ctx)
-	if err != nil {
-		return nil, err
+	if err != nil || s.nameless {
+		return keys, err
 	}
-	t, err := s.names(ctx)
+	t, err := s.lookup(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +124,7 @@ func (s *named) List(ctx context.Context, kind policy.Kind, namespace string) ([
 	if err != nil || !hasTierName(kind) {
 		return objects, err
 	}
-	t, err := s.names(ctx)
+	t, err := s.lookup(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +143,8 @@ func (s *named) List(ctx context.Context, kind policy.Kind, namespace string) ([
 // Snapshot implements cluster.Store.
 func (s *named) Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error) {
 	snap, faults, err := s.Store.Snapshot(ctx)
-	if err != nil {
-		return nil, nil, err
+	if err != nil || s.nameless {
+		return snap, faults, err
 	}
 	keys, err := s.Store.Keys(ctx)
 	if err != nil {
@@ -142,18 +183,36 @@ func (s *named) Watch(ctx context.Context) (<-chan cluster.State, error) {
 	return out, nil
 }
 
-// names are the names of what there is now.
-func (s *named) names(ctx context.Context) (*table, error) {
-	snap, _, err := s.Store.Snapshot(ctx)
+// lookup is what names mean, as far as it was read: by the last Snapshot or by a
+// watch, or else now, of the policies alone.
+func (s *named) lookup(ctx context.Context) (*table, error) {
+	s.mu.Lock()
+	t := s.table
+	s.mu.Unlock()
+	if t != nil {
+		return t, nil
+	}
+	store := cluster.Narrow(s.Store, namedKinds()...)
+	snap, _, err := store.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.Store.Keys(ctx)
+	keys, err := store.Keys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, t := s.rename(snap, keys)
+	t = newTable(membersOf(snap, unjudged(snap, keys)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table = t
 	return t, nil
+}
+
+// forget drops the names, since something is written.
+func (s *named) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table, s.last = nil, nil
 }
 
 // rename gives the policies of a snapshot the names of users. keys are of more

@@ -254,7 +254,7 @@ func TestMoveThatStops(t *testing.T) {
 	}{
 		"write NetworkPolicy ns/security.db security Deny": {false, "np ns/db"},
 		"delete": {true, "np ns/platform.db,np ns/security.db"},
-		"write NetworkPolicy ns/security.db security Pass": {false, "np ns/db"},
+		"write NetworkPolicy ns/security.db security Pass": {false, "np ns/db"}, // tried again a few times
 	} {
 		f := newFake(true, docs("NetworkPolicy ns/platform.db platform")...)
 		f.fail = at
