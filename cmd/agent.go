@@ -24,6 +24,8 @@ type AgentOptions struct {
 	LogPrefix         string
 	LogFile           string
 	LogRate, LogBurst int
+	// Cleanup removes rules instead; Stay waits after that.
+	Cleanup, Stay bool
 }
 
 // NewCmdAgent is "netpol agent".
@@ -36,8 +38,8 @@ func NewCmdAgent(f *cli.Factory, runF func(*AgentOptions) error) *cobra.Command 
 packet filter (table inet netpol, nothing else is touched), count what it lets
 through and what it refuses, and answer on a unix socket.
 
-The rules stay in force when the agent ends; the next one takes them over. Needs
-CAP_NET_ADMIN in the node's network namespace.
+The rules stay in force when the agent ends; the next one takes them over, and
+--cleanup removes them. Needs CAP_NET_ADMIN in the node's network namespace.
 
 What rules with the action Log see is written to standard error, or to --log-file:
 a line for each new connection and rule, such as
@@ -49,6 +51,9 @@ More lines than --log-rate a second are counted and not written.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
 				return runF(opts)
+			}
+			if opts.Cleanup || opts.Stay {
+				return cleanupRun(cmd.Context(), opts)
 			}
 			return agentRun(cmd.Context(), opts)
 		},
@@ -64,6 +69,8 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringVar(&opts.LogFile, "log-file", "", "file that lines of Log rules are appended to (default: standard error)")
 	fs.IntVar(&opts.LogRate, "log-rate", 100, "lines of Log rules written in a second, in the long run")
 	fs.IntVar(&opts.LogBurst, "log-burst", 200, "lines of Log rules written at once")
+	fs.BoolVar(&opts.Cleanup, "cleanup", false, "enforce nothing: remove the rules that an agent has left on this node, and end")
+	fs.BoolVar(&opts.Stay, "stay", false, "with --cleanup: wait to be ended, as a pod has to")
 	return cmd
 }
 
