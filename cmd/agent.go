@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/enforce/push"
 )
 
 // AgentOptions are what agent needs.
@@ -31,7 +32,13 @@ type AgentOptions struct {
 	LogPrefix         string
 	LogFile           string
 	LogRate, LogBurst int
+	Push              AgentFlows
+	// Cleanup removes rules instead; Stay waits after that.
+	Cleanup, Stay bool
 }
+
+// AgentFlows is the flows server that an agent tells, if Server is not empty.
+type AgentFlows struct{ Server, CA, Token string }
 
 // NewCmdAgent is "netpol agent".
 func NewCmdAgent(f *cli.Factory, runF func(*AgentOptions) error) *cobra.Command {
@@ -45,7 +52,7 @@ it refuses, and answer on a unix socket. The policies are those of the cluster
 that this process is a pod of, of --kubeconfig or --context, or of --dir.
 
 The rules stay in force when the agent ends; the next one takes them over, and
-changes nothing before it has read everything. Needs CAP_NET_ADMIN in the node's
+changes nothing before it has read everything; --cleanup removes them. Needs CAP_NET_ADMIN in the node's
 network namespace.
 
 On a cluster the pods' interfaces are found by routing: a veth that leads to no
@@ -71,6 +78,9 @@ More lines than --log-rate a second are counted and not written.`,
 			if runF != nil {
 				return runF(opts)
 			}
+			if opts.Cleanup || opts.Stay {
+				return cleanupRun(cmd.Context(), opts)
+			}
 			return agentRun(cmd.Context(), opts)
 		},
 	}
@@ -87,6 +97,11 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringVar(&opts.LogFile, "log-file", "", "file that lines of Log rules are appended to (default: standard error)")
 	fs.IntVar(&opts.LogRate, "log-rate", 100, "lines of Log rules written in a second, in the long run")
 	fs.IntVar(&opts.LogBurst, "log-burst", 200, "lines of Log rules written at once")
+	fs.StringVar(&opts.Push.Server, "flows-server", "", "flows server to tell what is seen: NAMESPACE/SERVICE or HOST:PORT (default: none)")
+	fs.StringVar(&opts.Push.CA, "flows-ca", "", "file of the certificates that the flows server is known by (default: what the cluster publishes)")
+	fs.StringVar(&opts.Push.Token, "flows-token", "/var/run/secrets/netpol-flows/token", "file of the ServiceAccount token to enroll with there")
+	fs.BoolVar(&opts.Cleanup, "cleanup", false, "enforce nothing: remove the rules that an agent has left on this node, and end")
+	fs.BoolVar(&opts.Stay, "stay", false, "with --cleanup: wait to be ended, as a pod has to")
 	return cmd
 }
 
@@ -134,6 +149,11 @@ func agentRun(ctx context.Context, opts *AgentOptions) error {
 	}
 	if opts.LogRate < 1 || opts.LogBurst < 1 {
 		return cli.Usage(try, "--log-rate %d, --log-burst %d: both must be at least 1", opts.LogRate, opts.LogBurst)
+	}
+	if opts.Push.Server != "" {
+		if err := push.CheckTarget(opts.Push.Server); err != nil {
+			return cli.Usage(try, "--flows-server: %v", err)
+		}
 	}
 	var cidrs []netip.Prefix
 	for _, s := range opts.PodCIDRs {

@@ -32,11 +32,15 @@ func runAgent(ctx context.Context, opts *AgentOptions, dir string, cidrs []netip
 		defer f.Close()
 		lines = f
 	}
+	told, err := pushTo(opts, log)
+	if err != nil {
+		return err
+	}
 	return enforce.Run(ctx, enforce.Options{
 		Source: source, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
 		AllowPodTunnels: opts.Tunnels,
 		KeepEstablished: opts.Established == "keep", Socket: opts.Socket, Version: programVersion(),
-		HTTP: opts.HTTP, Log: log,
+		HTTP: opts.HTTP, Log: log, Push: told,
 		LogLines: enforce.LogLines{Out: lines, Prefix: opts.LogPrefix, PerSecond: opts.LogRate, Burst: opts.LogBurst},
 	})
 }

@@ -155,6 +155,9 @@ func (a *Agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.serveHTTP(ctx, web) })
 	g.Go(func() error { return a.observe(ctx) })
 	g.Go(func() error { return a.cutForbidden(ctx) })
+	if a.opts.Push != nil {
+		g.Go(func() error { a.push(ctx); return nil })
+	}
 	return errors.Join(g.Wait(), a.deafen())
 }
 
