@@ -48,6 +48,7 @@ is written.`,
 	}
 	addFileFlags(cmd, &opts.Files, &opts.Recursive)
 	opts.addFlags(cmd)
+	opts.addForce(cmd)
 	return cmd
 }
 
@@ -62,7 +63,7 @@ func applyRun(ctx context.Context, opts *ApplyOptions) error {
 		return err
 	}
 	tellFaults(opts.IO, warnings)
-	w, _, err := loadWorld(ctx, opts.Store)
+	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
 	if err != nil {
 		return err
 	}

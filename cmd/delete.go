@@ -77,7 +77,7 @@ func (o *DeleteOptions) read(args []string) error {
 }
 
 func deleteRun(ctx context.Context, opts *DeleteOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store)
+	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
 	if err != nil {
 		return err
 	}

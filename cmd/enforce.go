@@ -54,6 +54,7 @@ close whatever it selects. --force overrides both.`,
 	}
 	cmd.Flags().BoolVar(&opts.Force, "force", false, "enforce it whatever it would block")
 	opts.addFlags(cmd)
+	opts.addForce(cmd)
 	completeArg(cmd, f, policyNames(f, stagedKinds))
 	return cmd
 }
@@ -70,7 +71,7 @@ func impactOf(f *cli.Factory) func(context.Context, policy.Key) (*stage.Report, 
 }
 
 func enforceRun(ctx context.Context, opts *EnforceOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store)
+	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 	switch {
 	case opts.Stage && opts.Enforce:
 		return cli.Usage("", "--stage and --enforce can't be given together")
-	case bool(opts.DryRun) && !opts.Stage && !opts.Enforce:
+	case opts.DryRun.on() && !opts.Stage && !opts.Enforce:
 		return cli.Usage("", "--dry-run is for --stage and --enforce; without them nothing is written anyway")
 	case opts.Force && !opts.Enforce:
 		return cli.Usage("", "--force is for --enforce only")

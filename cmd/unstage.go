@@ -44,7 +44,7 @@ func NewCmdUnstage(f *cli.Factory, runF func(context.Context, *UnstageOptions) e
 }
 
 func unstageRun(ctx context.Context, opts *UnstageOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store)
+	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
 	if err != nil {
 		return err
 	}

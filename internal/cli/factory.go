@@ -40,6 +40,7 @@ type Factory struct {
 	where   string // --dir, --lab, --context and --kubeconfig as typed
 	// labAsked says that --lab was given, by flag, environment or file.
 	labAsked bool
+	as       kube.Impersonate // as typed: not what an environment should say
 	// Target says what commands work on.
 	Target func() (Target, error)
 	// Cluster is the Kubernetes cluster that kubeconfig names. It is for

@@ -25,6 +25,7 @@ type Resource struct {
 type Decoder struct {
 	shared  interner
 	parsers sync.Pool // of *fastParser
+	servers sync.Pool // of *servedParser
 }
 
 // NewDecoder returns a Decoder with nothing shared yet.

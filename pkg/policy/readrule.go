@@ -13,7 +13,7 @@ var actions = []string{"Allow", "Deny", "Pass", "Log"}
 // nothing matches no connection. It stands in for a rule so that the rules
 // after it keep their numbers.
 func nothing(a Action) Rule {
-	return Rule{Action: a, Source: Entity{Selector: selector.Not(nil)}}
+	return Rule{Action: a, Source: Entity{Selector: selector.Not(nil)}, Faulty: true}
 }
 
 // rule reads one rule; see policyReader for what becomes of a faulty one.
