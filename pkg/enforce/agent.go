@@ -32,16 +32,18 @@ type Agent struct {
 	conns  *collect.Conntrack
 	flows  *flow.Aggregator
 
-	history  history
-	live     *live
-	memo     memo
-	places   atomic.Pointer[places]
-	services atomic.Pointer[serviceIndex]
-	setNames atomic.Pointer[flow.SetNames]
-	nodes    atomic.Pointer[nodeNames]
-	probes   *probes
-	refusals *refusals
-	counters counters
+	history history
+	live    *live
+	memo    memo
+	// gathering is the collecting goroutine's.
+	gathering gathering
+	places    atomic.Pointer[places]
+	services  atomic.Pointer[serviceIndex]
+	setNames  atomic.Pointer[flow.SetNames]
+	nodes     atomic.Pointer[nodeNames]
+	probes    *probes
+	refusals  *refusals
+	counters  counters
 	// complaints bounds the lines about disagreements.
 	complaints *rate.Limiter
 
