@@ -109,15 +109,7 @@ func TestBurstIsCountedExactly(t *testing.T) {
 				if err != nil || fill.Entries < uint32(c.connections) || fill.Max < fill.Entries {
 					t.Errorf("fill %+v, %v", fill, err)
 				}
-				var all []Connection
-				if err := ct.Dump(t.Context(), func(c *Connection) { all = append(all, *c) }); err != nil {
-					t.Fatal(err)
-				}
-				for i := range all {
-					if _, err := ct.Delete(&all[i]); err != nil {
-						t.Fatal(err)
-					}
-				}
+				forgetAll(t, ct)
 				r.await(t, "all ends", func(e []Event) bool { return count(e, Ended) >= c.connections })
 				seen, ended := map[Name]int{}, 0
 				r.mu.Lock()
