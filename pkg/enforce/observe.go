@@ -87,7 +87,7 @@ func (a *Agent) openLog(ctx context.Context, group uint16) (log *collect.Log, er
 
 // noteLoss tells the flows what is missing in them.
 func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
-	var told uint64
+	var told, late uint64
 	var unknown bool
 	over := overflow{log: refused, group: DenyGroup, many: busyRefusals, counters: a.kernel.Logged}
 	for ; ctx.Err() == nil; pause(ctx, time.Second) {
@@ -95,6 +95,12 @@ func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
 		kept, err := over.lost()
 		if err != nil && ctx.Err() == nil {
 			a.opts.Log.Error("counters of refusals can't be read", "error", err)
+		}
+		if conns.Late != late {
+			// Nothing is missing, but while it lasts the kernel keeps connections
+			// that ended, and tries to tell of the others with every packet.
+			a.opts.Log.Warn("connections come and go faster than their events are read", "messages kept back", conns.Late-late)
+			late = conns.Late
 		}
 		lost := conns.Lost + denies.Lost + kept
 		more := conns.Unknown || denies.Unknown

@@ -33,10 +33,10 @@ const (
 	maxEvent = nfnl.MaxMessage
 	// rest is the pause when all is read, so that many messages are read
 	// together.
-	rest = 5 * time.Millisecond
+	rest = 10 * time.Millisecond
 	// restBytes is the buffer that a pause needs: several times as much as can
 	// come meanwhile. With less the pause is shorter in proportion.
-	restBytes = 2 << 20
+	restBytes = 4 << 20
 )
 
 // restFor is the pause that a buffer of so many bytes allows.
