@@ -1,7 +1,7 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race lint prove fuzz bench generate completions clean
+.PHONY: all build demo test race lint prove fuzz bench generate completions image krew deploy-check kube-binaries test-cluster clean
 
 all: build
 
@@ -20,13 +20,42 @@ test:
 	go vet ./...
 	go test ./...
 
+# Kubernetes and etcd themselves, built from the modules that test/go.mod pins:
+# minutes when Go's cache is cold. They are built again when that file changes.
+KUBE_VERSION = $(shell sed -n 's|^\tk8s.io/kubernetes v\([0-9.]*\).*|\1|p' test/go.mod)
+KUBE_LDFLAGS = -s -w \
+	-X k8s.io/component-base/version.gitVersion=v$(KUBE_VERSION) \
+	-X k8s.io/component-base/version.gitMajor=$(word 1,$(subst ., ,$(KUBE_VERSION))) \
+	-X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBE_VERSION)))
+KUBE_CONTROL_PLANE = bin/kube/etcd bin/kube/kube-apiserver bin/kube/kube-controller-manager
+
+kube-binaries: $(KUBE_CONTROL_PLANE)
+
+bin/kube/etcd: test/go.mod test/go.sum
+	cd test && go build -trimpath -ldflags '-s -w' -o ../$@ go.etcd.io/etcd/server/v3
+	touch $@
+
+bin/kube/kube%: test/go.mod test/go.sum
+	cd test && go build -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../$@ k8s.io/kubernetes/cmd/$(notdir $@)
+	touch $@
+
+# Tests against a real API server. NETPOL_KUBE_BIN is where its binaries are, if
+# they are not to be built.
+test-cluster:
+ifdef NETPOL_KUBE_BIN
+	go test -run '^TestCluster' ./...
+else
+	$(MAKE) kube-binaries
+	NETPOL_KUBE_BIN=$(CURDIR)/bin/kube go test -run '^TestCluster' ./...
+endif
+
 # The race detector needs a C compiler.
 race:
 	CGO_ENABLED=1 go test -race ./...
 
 # Linters run as pinned modules, so that nothing has to be installed.
 lint:
-	test -z "$$(gofmt -l cmd pkg internal main.go | tee /dev/stderr)"
+	test -z "$$(gofmt -l cmd pkg internal tools main.go | tee /dev/stderr)"
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	go run github.com/OpenPeeDeeP/depguard/v2/cmd/depguard@v2.3.0 ./...
 	go mod tidy -diff
@@ -61,6 +90,37 @@ completions: build
 	./bin/netpol completion zsh > completions/_netpol
 	./bin/netpol completion fish > completions/netpol.fish
 	./bin/netpol completion powershell > completions/netpol.ps1
+
+# What is shipped. The release that deploy/ names, unless VERSION says another.
+VERSION ?= $(shell sed -n 's/^const Release = "\(.*\)"/\1/p' internal/install/doc.go)
+IMAGE ?= ghcr.io/netpol-project/netpol:$(VERSION)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
+COMMITTED := $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
+
+# The program for one platform: bin/dist/linux_arm64/netpol. The same commit and
+# Go give the same bytes.
+bin/dist/%/netpol: FORCE
+	GOOS=$(firstword $(subst _, ,$*)) GOARCH=$(lastword $(subst _, ,$*)) \
+		go build -trimpath -ldflags '-s -w -buildid=' -o $@ .
+FORCE:
+
+# The image of both architectures as the tar of an OCI layout, without a
+# container engine: ctr, podman, skopeo, kind and docker load it.
+image: bin/dist/linux_amd64/netpol bin/dist/linux_arm64/netpol
+	go -C tools run ./image -name $(IMAGE) -revision '$(COMMIT)' -created $(COMMITTED) -o $(CURDIR)/bin/dist/netpol-image.tar \
+		linux/amd64=$(CURDIR)/bin/dist/linux_amd64/netpol linux/arm64=$(CURDIR)/bin/dist/linux_arm64/netpol
+
+# Archives and the manifest of kubectl's plugin manager.
+KREW := linux_amd64 linux_arm64 darwin_amd64 darwin_arm64
+krew: $(KREW:%=bin/dist/%/netpol)
+	go -C tools run ./krew -version $(VERSION) -created $(COMMITTED) -manifest $(CURDIR)/deploy/krew/netpol.yaml -license $(CURDIR)/LICENSE \
+		-o $(CURDIR)/bin/dist $(foreach p,$(KREW),$(subst _,/,$(p))=$(CURDIR)/bin/dist/$(p)/netpol)
+
+# The chart against Helm and against netpol install; the image; the archives.
+deploy-check: build image krew
+	go -C tools vet ./...
+	NETPOL_BIN=$(CURDIR)/bin/netpol NETPOL_IMAGE=$(CURDIR)/bin/dist/netpol-image.tar NETPOL_DIST=$(CURDIR)/bin/dist NETPOL_VERSION=$(VERSION) \
+		go -C tools test -count 1 ./...
 
 clean:
 	rm -rf bin

@@ -77,6 +77,9 @@ func (a *Agent) connection(e *collect.Event) {
 			g.flows.Started(c.said.reports[i], known.records[i].ends)
 		}
 	}
+	if !e.Old {
+		count(known.said.counts)
+	}
 	// It may have begun under a policy that has been replaced since, while it
 	// was not yet among the live ones that were judged again then.
 	if doubt && a.denies(&t) {

@@ -73,6 +73,7 @@ func (a *Agent) observe(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { a.noteLoss(ctx, refused); return nil })
+	g.Go(func() error { a.noteFill(ctx); return nil })
 	g.Go(func() error { a.noteUnlogged(ctx, logged); return nil })
 	return g.Wait()
 }
@@ -87,7 +88,7 @@ func (a *Agent) openLog(ctx context.Context, group uint16) (log *collect.Log, er
 
 // noteLoss tells the flows what is missing in them.
 func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
-	var told, late uint64
+	var told uint64
 	var unknown bool
 	over := overflow{log: refused, group: DenyGroup, many: busyRefusals, counters: a.kernel.Logged}
 	for ; ctx.Err() == nil; pause(ctx, time.Second) {
@@ -96,11 +97,10 @@ func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
 		if err != nil && ctx.Err() == nil {
 			a.opts.Log.Error("counters of refusals can't be read", "error", err)
 		}
-		if conns.Late != late {
+		if late := a.counters.late.Swap(conns.Late); late != conns.Late {
 			// Nothing is missing, but while it lasts the kernel keeps connections
 			// that ended, and tries to tell of the others with every packet.
 			a.opts.Log.Warn("connections come and go faster than their events are read", "messages kept back", conns.Late-late)
-			late = conns.Late
 		}
 		lost := conns.Lost + denies.Lost + kept
 		more := conns.Unknown || denies.Unknown

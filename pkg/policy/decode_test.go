@@ -159,6 +159,14 @@ func TestS22_Protocols(t *testing.T) {
 	}
 }
 
+// Calico's controllers write a status that the types do not have yet.
+func TestStatusIsNobodysMistake(t *testing.T) {
+	tier := decodeOne[policy.Tier](t, "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: a}\nspec: {order: 1}\nstatus: {conditions: [{type: Ready}]}\n")
+	if tier.Order != 1 {
+		t.Errorf("%+v", tier)
+	}
+}
+
 func TestS1_Tier(t *testing.T) {
 	tier := func(spec string) string {
 		return "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: platform}\nspec: " + spec
