@@ -50,6 +50,18 @@ func TestS31_UnknownIsClosedByKind(t *testing.T) {
 	})
 }
 
+// With other nodes there are rules about tunnels to them, one for each family.
+func TestS31_TunnelsToNodesByKind(t *testing.T) {
+	w := byKind()
+	w.cfg.Nodes = []netip.Addr{netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("fd01::2")}
+	on := func(p *Packet) { p.IIF, p.IIFKind = ifaceOf("a/y"), "veth" }
+	w.check(t, []expect{
+		{"IPv4", with(w.packet("10.0.0.3", "10.1.0.2", policy.UDP, 4789), on), Drop, IDTunnel},
+		{"IPv6", with(w.packet("fd00::3", "fd01::2", policy.UDP, 4789), on), Drop, IDTunnel},
+		{"to another machine", with(w.packet("10.0.0.3", "10.1.0.3", policy.UDP, 4789), on), Accept, 0},
+	})
+}
+
 // Pods behind one bridge share its interface: their addresses tell them apart.
 func TestS31_PodsBehindABridge(t *testing.T) {
 	w := byKind()
