@@ -105,7 +105,9 @@ current-context: c
 		time.Sleep(5 * time.Millisecond)
 	}
 	b.ReportMetric(time.Since(start).Seconds(), "s/start")
+	b.ReportMetric(cpu(b, cmd.Process.Pid).Seconds(), "cpu-s/start")
 	b.ReportMetric(memory(b, cmd.Process.Pid, "VmHWM:"), "MB-peak")
+	time.Sleep(3 * time.Second) // what was needed for reading only is given back
 	before := cpu(b, cmd.Process.Pid)
 	time.Sleep(10 * time.Second)
 	b.ReportMetric(100*(cpu(b, cmd.Process.Pid)-before).Seconds()/10, "%idle-cpu")
