@@ -47,8 +47,8 @@ Without --tier it is tier default. Exit code 0: yes, 1: no.`,
 		Example: `  netpol auth can-i stage networkpolicies --tier platform --ns vote
   netpol auth can-i move networkpolicies/db --from default --tier platform --ns vote
   netpol auth can-i create globalnetworkpolicies --tier security -o json`,
-		Args:      exactArgs("VERB", "RESOURCE"),
-		ValidArgs: rights.Verbs(),
+		Args:              exactArgs("VERB", "RESOURCE"),
+		ValidArgsFunction: completeAction,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.read(f, cmd, args); err != nil {
 				return err
@@ -65,6 +65,23 @@ Without --tier it is tier default. Exit code 0: yes, 1: no.`,
 	completeTier(cmd, f)
 	completeFlag(cmd, f, "from", tierNames)
 	return cmd
+}
+
+// completeAction completes the verb, then the resource.
+func completeAction(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return rights.Verbs(), cobra.ShellCompDirectiveNoFileComp
+	case 1:
+		var out []string
+		for _, n := range nouns {
+			if n.name != "policies" && n.name != "staged" && rights.Resource(n.kinds[0]) != "" {
+				out = append(out, n.name)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 // read makes an action of what was typed.
