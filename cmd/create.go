@@ -91,16 +91,20 @@ and writes nothing.`,
 	fs.BoolVar(&opts.Enforce, "enforce", false, "enforce it at once instead of staging it")
 	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds))
 	opts.addFlags(cmd)
+	opts.addForce(cmd)
 	completeTier(cmd, f)
 	return cmd
 }
 
 func createPolicyRun(ctx context.Context, opts *CreatePolicyOptions) error {
+	if !opts.Global && opts.Namespace == "" && opts.Default != nil {
+		opts.Namespace = opts.Default()
+	}
 	object, err := opts.object()
 	if err != nil {
 		return err
 	}
-	w, _, err := loadWorld(ctx, opts.Store)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,7 +132,7 @@ func createPolicyRun(ctx context.Context, opts *CreatePolicyOptions) error {
 		word = "created and enforced"
 	}
 	err = opts.change(ctx, changes, map[policy.Key]string{key: word})
-	if errors.Is(err, cluster.ErrConflict) {
+	if failure := (*cluster.Failure)(nil); errors.Is(err, cluster.ErrConflict) && !errors.As(err, &failure) {
 		return &cli.Error{What: key.String() + " exists already", Try: "netpol get policies " + opts.Name, Err: err}
 	}
 	if err == nil && opts.Enforce {

@@ -25,17 +25,35 @@ type EditOptions struct {
 	Agent func(context.Context) (agentpb.AgentClient, error)
 	// Offline: there is no agent, the changes are to files alone.
 	Offline func() bool
+	// Namespace of the kubeconfig's context, for what names none; "" unless
+	// this is a cluster.
+	Default func() string
 	DryRun  dryRun
-	Format  output.Format
+	// ForceConflicts takes over fields that others manage.
+	ForceConflicts bool
+	Format         output.Format
+	// Nodes are a cluster's agents, which Wait is for.
+	Nodes func(context.Context) (agentpb.NodesClient, error)
+	Wait  waitFlags
 }
 
 func newEditOptions(f *cli.Factory) EditOptions {
-	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline}
+	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline, Default: f.DefaultNamespace, Nodes: f.Nodes}
 }
 
-// addFlags gives a command --dry-run and -o.
+// world is the policies, tiers and namespaces that there are.
+func (o *EditOptions) world(ctx context.Context) (*world, error) {
+	w, _, err := loadWorld(ctx, o.Store, orderKinds...)
+	if err == nil && o.Default != nil {
+		w.home = o.Default()
+	}
+	return w, err
+}
+
+// addFlags gives a command --dry-run, --wait, --timeout and -o.
 func (o *EditOptions) addFlags(cmd *cobra.Command) {
 	o.DryRun.addTo(cmd)
+	o.Wait.addTo(cmd)
 	output.AddFlag(cmd.Flags(), &o.Format, output.Text, output.Name, output.JSON, output.YAML)
 }
 
@@ -57,15 +75,23 @@ type changeItem struct {
 // change carries out changes, tells what was done, and returns when it is in
 // force. words replace an outcome's word (created → staged) by key.
 func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, words map[policy.Key]string) error {
+	if err := o.Wait.check(o); err != nil {
+		return err
+	}
 	store, err := o.Store()
 	if err != nil {
 		return err
 	}
-	results, err := store.Change(ctx, changes, bool(o.DryRun))
+	_, server := store.(cluster.Server)
+	if server && !o.DryRun.on() && !o.Wait.off() {
+		o.prepare(ctx)
+	}
+	start := o.Now()
+	results, err := o.write(ctx, store, changes)
 	if err != nil {
 		return changeError(err)
 	}
-	if err := o.tell(results, words); err != nil || bool(o.DryRun) {
+	if err := o.tell(results, words); err != nil || o.DryRun.on() {
 		return err
 	}
 	changed, enforced := false, false
@@ -75,18 +101,39 @@ func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, word
 			enforced = enforced || !r.Key.Kind.Staged()
 		}
 	}
-	if !changed || o.Offline() {
+	if !changed || o.Offline() || o.Wait.off() {
 		return nil
 	}
+	if server {
+		return o.await(ctx, results, start, enforced)
+	}
 	return o.sync(ctx, enforced)
+}
+
+// write makes changes as the flags say.
+func (o *EditOptions) write(ctx context.Context, store cluster.Store, changes []cluster.Change) ([]cluster.Result, error) {
+	server, ok := store.(cluster.Server)
+	switch {
+	case ok:
+		return server.ChangeWith(ctx, changes, cluster.ChangeOptions{DryRun: cluster.DryRun(o.DryRun), Force: o.ForceConflicts})
+	case cluster.DryRun(o.DryRun) == cluster.DryRunServer:
+		return nil, cli.Usage("--dry-run=client, which checks the same", "--dry-run=server is for a cluster: here is no server")
+	case o.ForceConflicts:
+		return nil, cli.Usage("the same without it", "--force-conflicts is for a cluster: here nobody else manages fields")
+	}
+	return store.Change(ctx, changes, o.DryRun.on())
 }
 
 // changeError gives a store's error its next step.
 func changeError(err error) error {
 	var faults policy.Faults
+	var failure *cluster.Failure
+	var typed *cli.Error
 	switch {
 	case errors.As(err, &faults):
 		return cli.FaultsError(faults)
+	case errors.As(err, &failure), errors.As(err, &typed), cli.Code(err) == cli.ExitInterrupted:
+		return err
 	case errors.Is(err, cluster.ErrConflict):
 		return &cli.Error{What: err.Error(), Try: "look at it, then the same command again", Err: err}
 	case errors.Is(err, cluster.ErrNotFound):
@@ -97,7 +144,7 @@ func changeError(err error) error {
 
 func (o *EditOptions) tell(results []cluster.Result, words map[policy.Key]string) error {
 	p := o.IO.Printer()
-	report := changeReport{Meta: output.NewMeta("Changes"), DryRun: bool(o.DryRun), Items: []changeItem{}}
+	report := changeReport{Meta: output.NewMeta("Changes"), DryRun: o.DryRun.on(), Items: []changeItem{}}
 	for _, r := range results {
 		word := string(r.Outcome)
 		if w := words[r.Key]; w != "" && r.Outcome != cluster.Unchanged {
@@ -134,7 +181,10 @@ func (o *EditOptions) place(r cluster.Result) string {
 }
 
 func (o *EditOptions) dryRunNote() string {
-	if o.DryRun {
+	switch {
+	case cluster.DryRun(o.DryRun) == cluster.DryRunServer:
+		return " (server dry run)"
+	case o.DryRun.on():
 		return " (dry run)"
 	}
 	return ""
@@ -158,7 +208,7 @@ func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
 		return err
 	}
 	start := o.Now()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, o.Wait.limit(10*time.Second))
 	defer cancel()
 	status, err := agent.Sync(ctx, &agentpb.SyncRequest{})
 	if err != nil {
@@ -194,7 +244,7 @@ func roundTime(d time.Duration) string {
 
 // notEnforced notes that nothing acts on a directory by itself.
 func (o *EditOptions) notEnforced() {
-	if o.Offline() && !bool(o.DryRun) && o.Format == output.Text {
+	if o.Offline() && !o.DryRun.on() && o.Format == output.Text {
 		o.IO.ErrPrinter().Printf("note: no agent watches this directory here; it is in force where one does (netpol lab up -f DIR)\n")
 	}
 }

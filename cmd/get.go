@@ -99,7 +99,7 @@ func getRun(ctx context.Context, opts *GetOptions) error {
 	if err != nil {
 		return err
 	}
-	w, faults, err := loadWorld(ctx, opts.Store)
+	w, faults, err := loadWorld(ctx, opts.Store, n.needs()...)
 	if err != nil {
 		return err
 	}

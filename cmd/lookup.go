@@ -19,6 +19,9 @@ var (
 		policy.KindClusterNetworkPolicy}
 	stagedKinds = []policy.Kind{policy.KindStagedNetworkPolicy, policy.KindStagedGlobalNetworkPolicy, policy.KindStagedKubernetesNetworkPolicy}
 	policyKinds = append(slices.Clone(enforcedKinds), stagedKinds...)
+	// orderKinds are what the places of policies depend on, and the names of
+	// namespaces.
+	orderKinds = append(slices.Clone(policyKinds), policy.KindTier, policy.KindNamespace)
 )
 
 // noun is a word for resources on the command line.
@@ -54,6 +57,16 @@ var nouns = []noun{
 	{"services", []string{"service", "svc"}, []policy.Kind{policy.KindService}},
 }
 
+// needs are the kinds that a list of these resources is made from; none for
+// all.
+func (n noun) needs() []policy.Kind {
+	switch n.kinds[0] {
+	case policy.KindPod, policy.KindService, policy.KindServiceAccount:
+		return nil
+	}
+	return append(slices.Clone(n.kinds), orderKinds...)
+}
+
 // findNoun looks a word up, in any case.
 func findNoun(word, try string) (noun, error) {
 	word = strings.ToLower(word)
@@ -72,15 +85,21 @@ type world struct {
 	store cluster.Store
 	snap  *policy.Snapshot
 	keys  []policy.Key // of all there is, faulty ones too
+	// home is the namespace that is meant where a name fits in several; "" for
+	// none.
+	home string
 	// faulty are the resources that are not judged as they were meant.
 	faulty map[policy.Key]bool
 }
 
-func loadWorld(ctx context.Context, open func() (cluster.Store, error)) (*world, policy.Faults, error) {
+// loadWorld reads the store. On a cluster, where that is much work and needs
+// rights, no more than some kinds are read if they are given.
+func loadWorld(ctx context.Context, open func() (cluster.Store, error), kinds ...policy.Kind) (*world, policy.Faults, error) {
 	store, err := open()
 	if err != nil {
 		return nil, nil, err
 	}
+	store = cluster.Narrow(store, kinds...)
 	snap, faults, err := store.Snapshot(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -143,6 +162,9 @@ func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (p
 	}
 	if inside := slices.DeleteFunc(slices.Clone(hits), func(k policy.Key) bool { return k.Namespace == "" }); namespace != "" && len(inside) > 0 {
 		hits = inside // a namespace was named: its own come before global ones
+	}
+	if at := slices.DeleteFunc(slices.Clone(hits), func(k policy.Key) bool { return k.Namespace != w.home }); w.home != "" && namespace == "" && len(at) > 0 {
+		hits = at
 	}
 	switch {
 	case len(hits) == 1:

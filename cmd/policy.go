@@ -59,6 +59,7 @@ order is left between neighbours.`,
 	cmd.Flags().StringVar(&opts.Tier, "tier", "", "tier to move it to")
 	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds))
 	opts.addFlags(cmd)
+	opts.addForce(cmd)
 	completeArg(cmd, f, policyNames(f, policyKinds))
 	completeTier(cmd, f)
 	return cmd
@@ -68,7 +69,7 @@ func policyMoveRun(ctx context.Context, opts *PolicyMoveOptions) error {
 	if opts.Tier == "" && !opts.Place.relative() && !opts.Place.hasOrder {
 		return cli.Usage("netpol policy move "+opts.Name+" --tier TIER", "where to? give --tier, --before, --after, --first, --last or --order")
 	}
-	w, _, err := loadWorld(ctx, opts.Store)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

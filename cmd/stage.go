@@ -67,6 +67,7 @@ the policies of manifests.`,
 	cmd.Flags().BoolVar(&opts.Namespaced, "namespaced", false, "default-deny as one policy in each namespace")
 	cmd.Flags().BoolVar(&opts.Delete, "delete", false, "stage the deletion of an enforced policy")
 	opts.addFlags(cmd)
+	opts.addForce(cmd)
 	completeArg(cmd, f, func(w *world) []string {
 		return append(policyNames(f, enforcedKinds)(w), stage.DefaultDenyName)
 	})
@@ -97,7 +98,7 @@ func (o *StageOptions) check() error {
 }
 
 func stageRun(ctx context.Context, opts *StageOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

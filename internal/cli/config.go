@@ -17,7 +17,7 @@ import (
 // settings are the flags that may also come from the environment (NETPOL_DIR)
 // and from the configuration file (dir: …). What does something rather than
 // says where or how (--force, --enforce) must be typed.
-var settings = []string{"namespace", "all-namespaces", "dir", "lab", "context", "kubeconfig", "output", "since"}
+var settings = []string{"namespace", "all-namespaces", "dir", "lab", "context", "kubeconfig", "request-timeout", "output", "since"}
 
 // NewConfig is a viper that reads NETPOL_* and the configuration file:
 // $NETPOL_CONFIG, or else netpol/config.yaml in the user's configuration
@@ -61,10 +61,13 @@ func AddGlobalFlags(root *cobra.Command, v *viper.Viper) error {
 	fs := root.PersistentFlags()
 	fs.StringSliceP("namespace", "n", nil, "namespace to look at (also --ns)")
 	fs.BoolP("all-namespaces", "A", false, "look at all namespaces")
-	fs.String("dir", "", "directory of manifests to work on, instead of a lab")
+	fs.String("dir", "", "directory of manifests to work on, instead of a lab or a cluster")
 	fs.String("lab", "default", "name of the lab to work on")
-	fs.String("context", "", "kubeconfig context to use")
-	fs.String("kubeconfig", "", "kubeconfig file to use")
+	fs.String("context", "", "kubeconfig context of the cluster to work on")
+	fs.String("kubeconfig", "", "kubeconfig file of the cluster to work on")
+	fs.String("request-timeout", "30s", "how long to wait for an answer of the API server (30s, 2m; 0: for ever)")
+	fs.String("as", "", "user to act as on the cluster")
+	fs.StringArray("as-group", nil, "group to act as on the cluster; may be repeated")
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "ns" {
 			name = "namespace"
@@ -83,15 +86,18 @@ func ApplyConfig(cmd *cobra.Command, v *viper.Viper) error {
 		flag := cmd.Flags().Lookup(name)
 		return flag != nil && flag.Changed
 	}
-	if typed("dir") && typed("lab") {
-		return Usage("", "--dir and --lab can't be given together")
+	for _, pair := range [][2]string{{"dir", "lab"}, {"dir", "context"}, {"dir", "kubeconfig"}, {"lab", "context"}, {"lab", "kubeconfig"}} {
+		if typed(pair[0]) && typed(pair[1]) {
+			return Usage("", "--%s and --%s can't be given together", pair[0], pair[1])
+		}
 	}
 	if typed("dir") && v.GetString("dir") == "" { // a variable that is not set, most likely
 		return Usage("", "--dir is empty: it needs a directory")
 	}
-	for _, pair := range [][2]string{{"all-namespaces", "namespace"}, {"namespace", "all-namespaces"}, {"lab", "dir"}} {
+	for _, pair := range [][2]string{{"all-namespaces", "namespace"}, {"namespace", "all-namespaces"}, {"lab", "dir"},
+		{"context", "dir"}, {"kubeconfig", "dir"}, {"lab", "context"}, {"lab", "kubeconfig"}} {
 		if typed(pair[0]) && !typed(pair[1]) {
-			v.Set(pair[1], map[string]any{"namespace": []string{}, "all-namespaces": false, "dir": ""}[pair[1]])
+			v.Set(pair[1], map[string]any{"namespace": []string{}, "all-namespaces": false, "dir": "", "context": "", "kubeconfig": ""}[pair[1]])
 		}
 	}
 	for _, name := range settings {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -100,11 +101,14 @@ func Report(w io.Writer, err error) {
 func reported(err error) *Error {
 	var typed *Error
 	var faults policy.Faults
+	var failure *cluster.Failure
 	switch {
 	case err == nil, err == ErrNo, Code(err) == ExitInterrupted:
 		return nil
 	case errors.As(err, &typed):
 		return typed
+	case errors.As(err, &failure):
+		return &Error{What: failure.What, Where: failure.Where, Try: failure.Try, Err: err}
 	case errors.As(err, &faults):
 		if e, ok := FaultsError(faults).(*Error); ok {
 			return e

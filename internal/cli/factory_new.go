@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/viper"
 	"google.golang.org/grpc"
 
-	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -22,28 +21,19 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 	f.Cluster = sync.OnceValues(f.connect)
 	f.Target = sync.OnceValues(f.target)
 	f.Lab = sync.OnceValues(func() (*lab.Client, error) {
-		if err := f.refuseCluster(); err != nil {
+		target, err := f.Target()
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if f.Offline() {
+		case target == TargetDir:
 			return nil, Usage("netpol lab up -f DIR, then the same command without --dir",
 				"--dir is files alone: no traffic is seen there, and there is nothing to probe")
+		case target == TargetCluster:
+			return nil, Usage("netpol lab up -f DIR, then the same command with --lab", "this is for a lab, and a cluster is none")
 		}
 		return openLab(f.Config.GetString("lab"))
 	})
-	f.Store = sync.OnceValues(func() (cluster.Store, error) {
-		if err := f.refuseCluster(); err != nil {
-			return nil, err
-		}
-		if dir := f.Config.GetString("dir"); dir != "" {
-			return openDir(dir)
-		}
-		l, err := f.Lab()
-		if err != nil {
-			return nil, err
-		}
-		return openDir(l.ManifestDir())
-	})
+	f.Store = sync.OnceValues(f.store)
 	agent := sync.OnceValues(func() (*grpc.ClientConn, error) {
 		l, err := f.Lab()
 		if err != nil {
@@ -51,15 +41,32 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 		}
 		return dialAgent(l)
 	})
-	f.Flows = func(context.Context) (flow.Source, error) {
-		conn, err := agent()
+	var hub once[*grpc.ClientConn]
+	f.Nodes = func(ctx context.Context) (agentpb.NodesClient, error) {
+		if !f.OnCluster() {
+			return nil, Usage("netpol status", "this is for a cluster, which has many nodes")
+		}
+		conn, err := hub.get(ctx, f.dialHub)
+		if err != nil {
+			return nil, err
+		}
+		return agentpb.NewNodesClient(conn), nil
+	}
+	either := func(ctx context.Context) (*grpc.ClientConn, error) {
+		if f.OnCluster() {
+			return hub.get(ctx, f.dialHub)
+		}
+		return agent()
+	}
+	f.Flows = func(ctx context.Context) (flow.Source, error) {
+		conn, err := either(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return flow.NewClient(conn), nil
 	}
-	f.Agent = func(context.Context) (agentpb.AgentClient, error) {
-		conn, err := agent()
+	f.Agent = func(ctx context.Context) (agentpb.AgentClient, error) {
+		conn, err := either(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -68,19 +75,31 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 	return f
 }
 
-// refuseCluster refuses the flags that mean a Kubernetes cluster, which netpol
-// can't reach yet: ignoring them would work on the wrong thing.
-func (f *Factory) refuseCluster() error {
-	for _, name := range []string{"context", "kubeconfig"} {
-		if f.Config.GetString(name) != "" {
-			return Usage("netpol --dir DIR …, or netpol lab up", "--%s: netpol can't work on a cluster yet, only on a lab or a directory of manifests", name)
-		}
-	}
-	return nil
+// Offline says that commands work on a directory alone: there is no agent and
+// there are no flows.
+func (f *Factory) Offline() bool {
+	target, err := f.Target()
+	return err == nil && target == TargetDir
 }
 
-// Offline says that --dir was given: there is no agent and there are no flows.
-func (f *Factory) Offline() bool { return f.Config.GetString("dir") != "" }
+// OnCluster says that commands work on a Kubernetes cluster.
+func (f *Factory) OnCluster() bool {
+	target, err := f.Target()
+	return err == nil && target == TargetCluster
+}
+
+// DefaultNamespace is the namespace of the kubeconfig's context where a command
+// needs one and none was given, as for kubectl; "" unless this is a cluster.
+func (f *Factory) DefaultNamespace() string {
+	if !f.OnCluster() || len(f.Namespaces()) > 0 || f.AllNamespaces() {
+		return ""
+	}
+	conn, err := f.Cluster()
+	if err != nil {
+		return ""
+	}
+	return conn.Namespace
+}
 
 // Namespaces are those given by -n, sorted, without duplicates; empty if none.
 func (f *Factory) Namespaces() []string {

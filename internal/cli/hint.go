@@ -48,13 +48,20 @@ var saysWhere = regexp.MustCompile(`--(lab|dir|context|kubeconfig|help|all)\b|\b
 // users are offered.
 func (f *Factory) Remember(cmd *cobra.Command) {
 	f.where = ""
-	if flag := cmd.Flags().Lookup("lab"); flag != nil {
-		f.labAsked = flag.Changed || os.Getenv("NETPOL_LAB") != "" || f.Config.InConfig("lab")
-	}
+	typed := map[string]bool{}
 	for _, name := range []string{"dir", "lab", "context", "kubeconfig"} {
 		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
-			f.where = " --" + name + " " + flag.Value.String()
+			f.where += " --" + name + " " + flag.Value.String()
+			typed[name] = true
 		}
+	}
+	// What was typed wins over what was set.
+	f.labAsked = typed["lab"] || (os.Getenv("NETPOL_LAB") != "" || f.Config.InConfig("lab")) && !typed["context"] && !typed["kubeconfig"]
+	if flag := cmd.Flags().Lookup("as"); flag != nil {
+		f.as.User = flag.Value.String()
+	}
+	if groups, err := cmd.Flags().GetStringArray("as-group"); err == nil {
+		f.as.Groups = groups
 	}
 }
 

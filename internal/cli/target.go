@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"strconv"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/lab"
@@ -47,9 +49,37 @@ func (f *Factory) target() (Target, error) {
 
 // connect is the cluster that flags, the environment and kubeconfig name.
 func (f *Factory) connect() (*kube.Conn, error) {
-	conn, err := kube.Connect(kube.Where{Kubeconfig: f.Config.GetString("kubeconfig"), Context: f.Config.GetString("context")})
+	if len(f.as.Groups) > 0 && f.as.User == "" {
+		return nil, Usage("--as USER --as-group GROUP", "--as-group needs --as")
+	}
+	conn, err := kube.Connect(kube.Where{Kubeconfig: f.Config.GetString("kubeconfig"), Context: f.Config.GetString("context"), As: f.as})
+	if name := f.Config.GetString("context"); err != nil && name != "" && !errors.Is(err, kube.ErrNoCluster) {
+		return nil, &Error{What: err.Error(), Try: "kubectl config get-contexts", Err: err}
+	}
 	if err != nil {
 		return nil, &Error{What: err.Error(), Try: "netpol --kubeconfig FILE --context NAME …, netpol lab up, or netpol --dir DIR …", Err: err}
 	}
 	return conn, nil
 }
+
+// requestTimeout is --request-timeout, as kubectl has it: 0 means none.
+func (f *Factory) requestTimeout() (time.Duration, error) {
+	text := f.Config.GetString("request-timeout")
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if seconds, numeric := strconv.Atoi(text); err != nil && numeric == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	switch {
+	case err != nil || d < 0:
+		return 0, Usage("--request-timeout 30s", "--request-timeout %q: expected a time such as 30s or 2m", text)
+	case d == 0:
+		return forEver, nil
+	}
+	return d, nil
+}
+
+// forEver is longer than any command runs.
+const forEver = 365 * 24 * time.Hour

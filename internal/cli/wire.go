@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/pkg/flow"
 )
@@ -22,6 +24,42 @@ func openLab(name string) (*lab.Client, error) {
 		return nil, &Error{What: lines[0], Where: lines[1:], Try: hint.Try, Err: err}
 	}
 	return client, err
+}
+
+// store is the resources of the target.
+func (f *Factory) store() (cluster.Store, error) {
+	target, err := f.Target()
+	if err != nil {
+		return nil, err
+	}
+	switch target {
+	case TargetDir:
+		return openDir(f.Config.GetString("dir"))
+	case TargetCluster:
+		return f.openCluster()
+	}
+	l, err := f.Lab()
+	if err != nil {
+		return nil, err
+	}
+	return openDir(l.ManifestDir())
+}
+
+// openCluster opens the resources of the cluster. What the server warns of and
+// what can't be known goes to the error stream.
+func (f *Factory) openCluster() (cluster.Store, error) {
+	conn, err := f.Cluster()
+	if err != nil {
+		return nil, err
+	}
+	timeout, err := f.requestTimeout()
+	if err != nil {
+		return nil, err
+	}
+	return kube.OpenStore(context.Background(), conn, kube.Options{
+		Namespaces: f.Namespaces(), Timeout: timeout,
+		Warn: func(text string) { f.IO.ErrPrinter().Printf("%s\n", text) },
+	})
 }
 
 // openDir opens a directory of manifests.

@@ -17,7 +17,7 @@ import (
 // one created, the other deleted by the same call) takes the twin's place in
 // its file, comments and all.
 func (d *Dir) Change(_ context.Context, changes []Change, dryRun bool) ([]Result, error) {
-	if err := validate(changes); err != nil {
+	if err := Validate(changes); err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
@@ -46,8 +46,8 @@ func (d *Dir) Change(_ context.Context, changes []Change, dryRun bool) ([]Result
 	return p.results, d.rescan()
 }
 
-// validate refuses objects with faults, all of them at once.
-func validate(changes []Change) error {
+// Validate refuses objects with faults, all of them at once.
+func Validate(changes []Change) error {
 	var all policy.Faults
 	for _, c := range changes {
 		if c.Object == nil {

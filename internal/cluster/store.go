@@ -40,10 +40,48 @@ type Store interface {
 	Watch(ctx context.Context) (<-chan State, error)
 }
 
-// State is what Watch sends.
+// Server is a Store that others write to as well, with rules of its own.
+type Server interface {
+	Store
+	// ChangeWith is Change with more to say about how.
+	ChangeWith(ctx context.Context, changes []Change, opts ChangeOptions) ([]Result, error)
+	// Only is the store with a Snapshot of some kinds alone.
+	Only(kinds ...policy.Kind) Store
+}
+
+// Narrow is a store whose Snapshot need have no more than some kinds: where
+// reading is costly and needs rights, the others are left out.
+func Narrow(s Store, kinds ...policy.Kind) Store {
+	if server, ok := s.(Server); ok && len(kinds) > 0 {
+		return server.Only(kinds...)
+	}
+	return s
+}
+
+// DryRun says how much of a change is only tried.
+type DryRun uint8
+
+// The ways to change something.
+const (
+	NoDryRun     DryRun = iota
+	DryRunClient        // read what is there, write nothing
+	DryRunServer        // let the server check it, too
+)
+
+// ChangeOptions say how a server is to be changed.
+type ChangeOptions struct {
+	DryRun DryRun
+	// Force takes over fields that others manage.
+	Force bool
+}
+
+// State is what Watch sends. It may have the Snapshot of the State before and
+// newer Versions, where a change made no difference to any verdict.
 type State struct {
 	Snapshot *policy.Snapshot
 	Faults   policy.Faults
+	// Versions are for Has; nil for a directory.
+	Versions *Versions
 }
 
 // Change is one edit: Object is created or replaced, or Delete is removed.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -27,6 +28,8 @@ type liveConn struct {
 type said struct {
 	// reports has one for each end that this node judges.
 	reports []*flow.Handle
+	// counts count the beginning of each.
+	counts []*atomic.Uint64
 	// Names of the pods at the ends, "" where there is none: a connection
 	// whose end has become another pod, or none, is not judged again.
 	from, to string
@@ -125,9 +128,16 @@ func (l *live) pods(c *liveConn, fromNow, toNow string) (from, to string) {
 	defer l.mu.Unlock()
 	from, to = cmp.Or(c.said.from, fromNow), cmp.Or(c.said.to, toNow)
 	if from != c.said.from || to != c.said.to {
-		c.said = &said{c.said.reports, from, to}
+		c.said = &said{c.said.reports, c.said.counts, from, to}
 	}
 	return from, to
+}
+
+// count is how many there are.
+func (l *live) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
 }
 
 // list is a copy of the list; the entries are shared.

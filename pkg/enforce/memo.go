@@ -105,7 +105,7 @@ func (a *Agent) report(t *tuple, at time.Time) *alike {
 func (a *Agent) alike(t *tuple, m *tier.Model, records []attributed) *alike {
 	return &alike{
 		records: records,
-		said:    &said{reports: a.live.shared(records), from: podName(m.Owner(t.src)), to: podName(m.Owner(t.dst))},
+		said:    &said{reports: a.live.shared(records), counts: a.counts.counters(records), from: podName(m.Owner(t.src)), to: podName(m.Owner(t.dst))},
 	}
 }
 

@@ -79,6 +79,7 @@ func (a *Agent) observe(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { a.noteLoss(ctx, refused); return nil })
+	g.Go(func() error { a.noteFill(ctx); return nil })
 	g.Go(func() error { a.noteUnlogged(ctx, logged); return nil })
 	return g.Wait()
 }
@@ -123,6 +124,9 @@ func (a *Agent) connection(e *collect.Event, start time.Time) {
 		}
 	}) {
 		return
+	}
+	if !older {
+		count(known.said.counts)
 	}
 	// It may have begun under a policy that has been replaced since, while it
 	// was not yet among the live ones that were judged again then.

@@ -17,6 +17,13 @@ var ErrNoCluster = errors.New("no cluster is configured")
 // taken from $KUBECONFIG or ~/.kube/config.
 type Where struct {
 	Kubeconfig, Context string
+	As                  Impersonate
+}
+
+// Impersonate is who the user acts as; the zero value is the user's own self.
+type Impersonate struct {
+	User   string
+	Groups []string
 }
 
 // Conn is a cluster's API server and who the user is there. Nothing is sent
@@ -44,12 +51,13 @@ func Connect(w Where) (*Conn, error) {
 		name = w.Context
 	}
 	if name == "" {
-		return inCluster()
+		return inCluster(w)
 	}
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
+	w.As.on(config)
 	namespace, _, err := loader.Namespace()
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
@@ -57,10 +65,18 @@ func Connect(w Where) (*Conn, error) {
 	return &Conn{Config: config, Context: name, Namespace: namespace}, nil
 }
 
-func inCluster() (*Conn, error) {
+// on has a connection act as somebody else.
+func (i Impersonate) on(config *rest.Config) {
+	if i.User != "" {
+		config.Impersonate = rest.ImpersonationConfig{UserName: i.User, Groups: i.Groups}
+	}
+}
+
+func inCluster(w Where) (*Conn, error) {
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, ErrNoCluster
 	}
+	w.As.on(config)
 	return &Conn{Config: config, Namespace: "default"}, nil
 }

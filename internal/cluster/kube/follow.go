@@ -1,0 +1,288 @@
+package kube
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// following is the state of a store that is watched: what the followers of
+// each kind have put together.
+type following struct {
+	*core
+	followers []*follower
+
+	mu       sync.Mutex
+	cache    *cache
+	changed  bool // the resources are not those of state.Snapshot any more
+	moved    bool // the versions are not those of state.Versions any more
+	rev      uint64
+	state    cluster.State
+	watchers map[chan cluster.State]bool
+	// latest is the newest Snapshot; state has an older one while it is held.
+	latest *policy.Snapshot
+	faults policy.Faults
+	held   time.Time
+	logged map[string]time.Time // what went wrong, and when that was last said
+	ready  chan struct{}        // closed with the first state
+	wake   chan struct{}
+}
+
+// Watch sends a State as soon as everything was read once, and after every
+// change. A State that was not taken is replaced by a newer one.
+func (s *Store) Watch(ctx context.Context) (<-chan cluster.State, error) {
+	f := s.follow()
+	ch := make(chan cluster.State, 1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state.Snapshot != nil {
+		ch <- f.state
+	}
+	f.watchers[ch] = true
+	context.AfterFunc(ctx, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.watchers, ch)
+		close(ch)
+	})
+	return ch, nil
+}
+
+// follow starts the followers, once.
+func (c *core) follow() *following {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.following != nil {
+		return c.following
+	}
+	f := &following{core: c, cache: newCache(), watchers: map[chan cluster.State]bool{}, logged: map[string]time.Time{}, ready: make(chan struct{}), wake: make(chan struct{}, 1)}
+	for _, kind := range enforcedKinds {
+		if res, ok := c.form.Resource(kind); ok {
+			f.followers = append(f.followers, newFollower(f, kind, res))
+		}
+	}
+	for _, w := range f.followers {
+		go w.run(c.ctx)
+	}
+	go f.publish(c.ctx)
+	c.following = f
+	return f
+}
+
+// first waits for the first state and returns the present one.
+func (f *following) first(ctx context.Context) (cluster.State, error) {
+	select {
+	case <-f.ready:
+	case <-ctx.Done():
+		return cluster.State{}, ctx.Err()
+	case <-f.ctx.Done():
+		return cluster.State{}, f.ctx.Err()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.send()
+	return f.state, nil
+}
+
+func (f *following) keys() []policy.Key {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cache.keys()
+}
+
+// apply changes the cache; change says whether any resource is another now.
+func (f *following) apply(change func(*cache) bool) {
+	f.mu.Lock()
+	f.changed = change(f.cache) || f.changed
+	f.moved = true
+	f.mu.Unlock()
+	f.nudge()
+}
+
+func (f *following) nudge() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// synced says whether every kind has been read once. f.mu is held.
+func (f *following) synced() bool {
+	return !slices.ContainsFunc(f.followers, func(w *follower) bool { return !w.synced })
+}
+
+// Waiting are the resources that were not read yet, and why: until there are
+// none, no State is sent.
+func (s *Store) Waiting() []string {
+	f := s.follows()
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, w := range f.followers {
+		switch {
+		case w.trouble != "":
+			out = append(out, w.res.String()+": "+w.trouble)
+		case !w.synced:
+			out = append(out, w.res.String()+": not read yet")
+		}
+	}
+	return out
+}
+
+// leisure is how much longer than making a snapshot takes the next one waits,
+// so that a flood of changes costs a part of one processor at most.
+const leisure = 3
+
+// longestPause bounds that wait.
+const longestPause = 100 * time.Millisecond
+
+// publish sends states. A change is sent at once; while changes rush in, each
+// state has as many of them as came while the one before was made.
+func (f *following) publish(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		}
+		start := time.Now()
+		f.mu.Lock()
+		again := f.send()
+		f.mu.Unlock()
+		wait := min(leisure*time.Since(start), longestPause)
+		if again > 0 {
+			time.AfterFunc(again, f.nudge)
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+// pause waits; false: ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// send makes the state and sends it to everyone, if it is another one. What it
+// returns is when to try again. f.mu is held.
+func (f *following) send() time.Duration {
+	if !f.synced() {
+		return 0
+	}
+	before := f.state.Versions
+	again := f.build()
+	if f.state.Versions == before {
+		return again
+	}
+	for ch := range f.watchers {
+		select {
+		case <-ch:
+		default:
+		}
+		ch <- f.state
+	}
+	return again
+}
+
+// build brings the state up to date with the cache. What it returns is when to
+// try again. f.mu is held.
+func (f *following) build() time.Duration {
+	if f.changed || f.latest == nil {
+		f.rev++
+		snap, more := policy.NewSnapshot(f.rev, f.cache.flat, f.latest)
+		f.latest, f.faults, f.changed = snap, append(f.cache.allFaults(), more...), false
+	}
+	if wait := f.hold(); wait > 0 {
+		return wait
+	}
+	if f.state.Snapshot == f.latest && !f.moved {
+		return 0
+	}
+	if f.state.Snapshot == nil {
+		close(f.ready)
+	}
+	f.state = cluster.State{Snapshot: f.latest, Faults: f.faults, Versions: f.cache.versions()}
+	f.moved = false
+	return 0
+}
+
+// longestHold is how long a policy may be ahead of its tier.
+const longestHold = 200 * time.Millisecond
+
+// hold is how long the newest snapshot is to be kept back. Every kind has a
+// watch of its own, so a policy may arrive before the tier that was made for
+// it; alone it would deny what it does not decide (S13), for a moment.
+func (f *following) hold() time.Duration {
+	if f.state.Snapshot == nil || !orphans(f.faults, f.state.Faults) {
+		f.held = time.Time{}
+		return 0
+	}
+	if f.held.IsZero() {
+		f.held = time.Now()
+	}
+	if wait := longestHold - time.Since(f.held); wait > 0 {
+		return wait
+	}
+	f.held = time.Time{}
+	return 0
+}
+
+// orphans says whether there are policies in tiers that there are not, that
+// were none before.
+func orphans(now, before policy.Faults) bool {
+	missing := func(f policy.Fault) bool { return f.Code == policy.CodeMissingTier }
+	for _, f := range now {
+		if missing(f) && !slices.ContainsFunc(before, func(b policy.Fault) bool { return missing(b) && b.Key == f.Key }) {
+			return true
+		}
+	}
+	return false
+}
+
+// Reload returns when all that was written before the call is in the next
+// Snapshot. A watch tells of changes only, so what it has is compared with what
+// there is. Agents that wait for one change ask State.Has instead.
+func (s *Store) Reload(ctx context.Context) error {
+	f := s.follows()
+	if f == nil {
+		s.forget()
+		return nil
+	}
+	if _, err := f.first(ctx); err != nil {
+		return err
+	}
+	var problems []string
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for _, w := range f.followers {
+		group.Go(func() {
+			if err := w.catchUp(ctx); err != nil {
+				mu.Lock()
+				problems = append(problems, err.Error())
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	f.nudge()
+	if len(problems) > 0 {
+		slices.Sort(problems)
+		return &cluster.Failure{What: "the cluster can't be read", Where: problems, Try: s.kubectl("cluster-info"), Err: ctx.Err()}
+	}
+	return nil
+}
