@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/rights"
 )
@@ -179,7 +181,11 @@ func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
 	return cli.Answer(report.Allowed)
 }
 
+// unanswered is the error of a server that gives no answer.
 func unanswered(err error) error {
+	if failure := (*cluster.Failure)(nil); errors.As(err, &failure) {
+		return err
+	}
 	return &cli.Error{What: "the API server does not answer", Where: []string{err.Error()}, Try: "kubectl auth whoami", Err: err}
 }
 
