@@ -104,18 +104,21 @@ func (c *Client) podsOf(ctx context.Context, name string) ([]unstructured.Unstru
 // clean has every node remove its rules. had are the nodes that ran an agent.
 func (c *Client) clean(ctx context.Context, opts RemoveOptions, had []string) (map[string]string, error) {
 	apply := ApplyOptions{ForceConflicts: true, Within: opts.Within}
-	for _, u := range []*unstructured.Unstructured{opts.Namespace, opts.Cleanup} {
-		if u == opts.Namespace {
-			if there, err := c.get(ctx, namespaces, "", u.GetName()); err != nil || there != nil {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
-		}
-		if _, err := c.apply(ctx, u, apply); err != nil {
+	there, err := c.get(ctx, namespaces, "", opts.Namespace.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if there != nil && there.GetDeletionTimestamp() != nil {
+		return nil, &cluster.Failure{What: "namespace " + there.GetName() + " is still being deleted",
+			Try: "the same when it is gone; what holds it up: " + c.kubectl("-n "+there.GetName()+" get pods -o wide")}
+	}
+	if there == nil {
+		if _, err := c.apply(ctx, opts.Namespace, apply); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := c.apply(ctx, opts.Cleanup, apply); err != nil {
+		return nil, err
 	}
 	bounded, cancel := context.WithTimeout(ctx, opts.Within)
 	defer cancel()
