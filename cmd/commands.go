@@ -31,6 +31,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupLab, NewCmdInstall(f, nil)),
 		inGroup(groupLab, NewCmdUninstall(f, nil)),
 		inGroup(groupLab, NewCmdLab(f)),
+		inGroup(groupLab, NewCmdStatus(f, nil)),
 		inGroup(groupLab, NewCmdAgent(f, nil)),
 		inGroup(groupLab, NewCmdFlowsServer(f, nil)),
 		NewCmdActor(f),

@@ -47,7 +47,10 @@ It also keeps tiers that policies are in from being deleted, by a finalizer.
 It keeps flows in memory: agents send what they have to a server that begins
 anew. Its certificate authority is in Secret netpol-flows-ca, made at the first
 start, and is replaced by itself a year before it ends; what to trust is
-published in the ConfigMap of the same name.`,
+published in the ConfigMap of the same name.
+
+It also holds tiers that policies are in: a tier that is deleted stays until the
+last of them is gone.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -106,7 +109,7 @@ func flowsServerRun(ctx context.Context, opts *FlowsServerOptions) error {
 		return flowserver.Run(ctx, flowserver.Options{
 			Listen: listen, HTTP: web, Namespace: namespace, Agents: relay.Agents,
 			Vault: client, Reviewer: client, Expected: agents, Pods: agents,
-			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Log: log,
+			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Version: programVersion(), Log: log,
 		})
 	})
 	return g.Wait()

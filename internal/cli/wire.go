@@ -62,11 +62,6 @@ func (f *Factory) openCluster() (cluster.Store, error) {
 	})
 }
 
-// noAgents is the error where a cluster's agents are needed.
-func noAgents() error {
-	return &Error{What: "the agents of a cluster can't be asked yet", Try: "netpol lab up -f DIR, which has an agent"}
-}
-
 // openDir opens a directory of manifests.
 func openDir(path string) (cluster.Store, error) {
 	d, err := cluster.OpenDir(path)
