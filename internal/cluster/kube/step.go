@@ -282,7 +282,7 @@ func (st *step) delete(ctx context.Context, query params) (cluster.Result, error
 		return r, st.fail(st.request("delete"), err)
 	}
 	if left := readObject(body); left.Metadata.DeletionTimestamp != nil && left.Metadata.UID != "" && query["dryRun"] == "" {
-		st.opts.Warn("note: " + st.key.String() + " goes when its finalizers are done")
+		st.notes.once("note: " + st.key.String() + " goes when its finalizers are done")
 	}
 	return r, nil
 }
