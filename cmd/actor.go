@@ -19,6 +19,10 @@ func NewCmdActor(f *cli.Factory) *cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return actor.Run(cmd.Context(), f.IO.In, f.IO.Out) },
 		},
 		&cobra.Command{
+			Use: "wait", Short: "Do nothing, to run probers beside", Args: exactArgs(),
+			RunE: func(cmd *cobra.Command, _ []string) error { <-cmd.Context().Done(); return nil },
+		},
+		&cobra.Command{
 			Use: "probe", Short: "Make test connections", Args: exactArgs(),
 			RunE: func(cmd *cobra.Command, _ []string) error { return prober.Main(cmd.Context(), f.IO.In, f.IO.Out) },
 		},

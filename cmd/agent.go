@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/enforce/push"
 )
 
 // AgentOptions are what agent needs.
@@ -24,7 +25,11 @@ type AgentOptions struct {
 	LogPrefix         string
 	LogFile           string
 	LogRate, LogBurst int
+	Push              AgentFlows
 }
+
+// AgentFlows is the flows server that an agent tells, if Server is not empty.
+type AgentFlows struct{ Server, CA, Token string }
 
 // NewCmdAgent is "netpol agent".
 func NewCmdAgent(f *cli.Factory, runF func(*AgentOptions) error) *cobra.Command {
@@ -64,6 +69,9 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringVar(&opts.LogFile, "log-file", "", "file that lines of Log rules are appended to (default: standard error)")
 	fs.IntVar(&opts.LogRate, "log-rate", 100, "lines of Log rules written in a second, in the long run")
 	fs.IntVar(&opts.LogBurst, "log-burst", 200, "lines of Log rules written at once")
+	fs.StringVar(&opts.Push.Server, "flows-server", "", "flows server to tell what is seen: NAMESPACE/SERVICE or HOST:PORT (default: none)")
+	fs.StringVar(&opts.Push.CA, "flows-ca", "", "file of the certificates that the flows server is known by (default: what the cluster publishes)")
+	fs.StringVar(&opts.Push.Token, "flows-token", "/var/run/secrets/netpol-flows/token", "file of the ServiceAccount token to enroll with there")
 	return cmd
 }
 
@@ -95,6 +103,11 @@ func agentRun(ctx context.Context, opts *AgentOptions) error {
 	}
 	if opts.LogRate < 1 || opts.LogBurst < 1 {
 		return cli.Usage(try, "--log-rate %d, --log-burst %d: both must be at least 1", opts.LogRate, opts.LogBurst)
+	}
+	if opts.Push.Server != "" {
+		if err := push.CheckTarget(opts.Push.Server); err != nil {
+			return cli.Usage(try, "--flows-server: %v", err)
+		}
 	}
 	var cidrs []netip.Prefix
 	for _, s := range opts.PodCIDRs {

@@ -26,11 +26,16 @@ func runAgent(ctx context.Context, opts *AgentOptions, dir string, cidrs []netip
 		defer f.Close()
 		lines = f
 	}
+	log := slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil))
+	told, err := pushTo(opts, log)
+	if err != nil {
+		return err
+	}
 	return enforce.Run(ctx, enforce.Options{
 		Source: store, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
 		AllowPodTunnels: opts.Tunnels,
 		KeepEstablished: opts.Established == "keep", Socket: opts.Socket, Version: programVersion(),
-		Log:      slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil)),
+		Log: log, Push: told,
 		LogLines: enforce.LogLines{Out: lines, Prefix: opts.LogPrefix, PerSecond: opts.LogRate, Burst: opts.LogBurst},
 	})
 }

@@ -164,7 +164,11 @@ func connectivityRun(ctx context.Context, opts *ConnectivityOptions) error {
 		// which declares none.
 		Spaces: opts.Format != output.Text && opts.Format != formatCSV || opts.External,
 	})
-	return printConnectivity(opts, pairs)
+	if err := printConnectivity(opts, pairs); err != nil {
+		return err
+	}
+	noteUnaddressed(f.IO, m.Snapshot())
+	return nil
 }
 
 func newConnectivityReport(pairs []connectivity.Pair) connectivityReport {

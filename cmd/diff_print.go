@@ -35,9 +35,9 @@ func printDiffTable(p *output.Printer, changes []connectivity.Change, wide bool)
 	t := p.Table(columns...)
 	for i := range changes {
 		c := &changes[i]
-		change := output.Cell{Text: "+ " + changeWord(c), Style: output.Good}
+		change := output.Cell{Text: "+ " + changeWord(c), Style: output.Good, Whole: true}
 		if !c.Added {
-			change = output.Cell{Text: "- " + changeWord(c), Style: output.Bad}
+			change = output.Cell{Text: "- " + changeWord(c), Style: output.Bad, Whole: true}
 		}
 		src, dst := connectivity.NodeText(c.Source), connectivity.NodeText(c.Destination)
 		if !wide {

@@ -69,6 +69,8 @@ func printTier(p *output.Printer, t *tier.TierStep) {
 				p.Indented(6, fmt.Sprintf("rule %d %s: matches%s", r.Index, r.Action, decides(r.Action)))
 			case r.Failed == "http":
 				p.Indented(6, fmt.Sprintf("rule %d %s: no, it asks for HTTP %s, which is not judged here", r.Index, r.Action, r.Wanted))
+			case r.Failed == tier.FailedByFault:
+				p.Indented(6, fmt.Sprintf("rule %d %s: no, it could not be understood (validate says why) and matches nothing", r.Index, r.Action))
 			default:
 				p.Indented(6, fmt.Sprintf("rule %d %s: no, %s wants %s, met %s", r.Index, r.Action, r.Failed, r.Wanted, r.Met))
 			}

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
-	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/internal/lab/plan"
 	"github.com/netpol-project/netpol/internal/lab/probe"
 	"github.com/netpol-project/netpol/internal/output"
@@ -29,6 +28,7 @@ type ProbeOptions struct {
 	Via       string
 	Expect    string
 	Timeout   time.Duration
+	Site      siteFlags
 	Format    output.Format
 }
 
@@ -47,7 +47,7 @@ func NewCmdProbe(f *cli.Factory, runF func(context.Context, *ProbeOptions) error
 		Use:   "probe",
 		Short: "Try real connections between workloads and show what is blocked",
 		Long: `Try a real connection from every workload to every port that the others declare,
-from within the pods of a lab. A pair is
+from within the pods of a lab or a cluster. A pair is
 
   connected  the other side answered
   closed     policies let it through, but nobody listens there
@@ -60,7 +60,12 @@ netpol test judge them.
 
 With -n, pairs of which one end is in the namespace; with -A, the cluster's own
 workloads too. The agent keeps these connections out of reports and
-recommendations.`,
+recommendations.
+
+On a cluster each pod that connections are made from gets an ephemeral container
+that does nothing, as kubectl debug gives it, in which the probes run: the
+application's image needs no tool. It stays until the pod is replaced, and is
+used again by the next probe; you are asked first, or say --yes.`,
 		Example: `  netpol probe
   netpol probe --from wordpress --to vote/db --port 5432
   netpol probe --to vote/db --protocol icmp --family both
@@ -82,6 +87,7 @@ recommendations.`,
 	flags.StringVar(&opts.Via, "via", "pod", "address to connect to: the pod's, or that of the service that leads there")
 	flags.StringVar(&opts.Expect, "expect", "", "compare with a file (connectivity -o json or probe -o json), allow or deny; exit code 1 if a pair differs")
 	flags.DurationVar(&opts.Timeout, "timeout", 3*time.Second, "how long to wait for an answer or for a record of a denial")
+	opts.Site.addTo(flags)
 	completeFlag(cmd, f, "from", allWorkloads)
 	completeFlag(cmd, f, "to", allWorkloads)
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
@@ -97,11 +103,11 @@ func probeRun(ctx context.Context, opts *ProbeOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := opts.Factory.Lab()
+	site, err := opts.Site.open(ctx, opts.Factory)
 	if err != nil {
-		return labError(err)
+		return err
 	}
-	report, err := opts.probe(ctx, client, selection)
+	report, err := opts.probe(ctx, site, selection)
 	if err != nil {
 		return err
 	}
@@ -197,28 +203,24 @@ func (o *ProbeOptions) expectation() (*probe.Expectation, error) {
 }
 
 // probe makes the connections and returns what became of them.
-func (o *ProbeOptions) probe(ctx context.Context, client *lab.Client, s probe.Selection) (*probe.Report, error) {
-	status, err := client.Status(ctx)
-	if err != nil {
-		return nil, labError(err)
-	}
+func (o *ProbeOptions) probe(ctx context.Context, site *probeSite, s probe.Selection) (*probe.Report, error) {
 	if o.Via == "service" {
-		s.Services = append([]plan.Service{}, status.Services...)
+		s.Services = append([]plan.Service{}, site.services...)
 	}
-	request, err := probe.Plan(status.Pods, s)
+	request, err := probe.Plan(site.pods, s)
 	var unknown *probe.UnknownError
 	if errors.As(err, &unknown) {
-		return nil, cli.Unknown(unknown.What, unknown.Name, unknown.Known, "netpol lab status")
+		return nil, cli.Unknown(unknown.What, unknown.Name, unknown.Known, site.look)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if request.Len() == 0 {
-		return nil, cli.Usage("netpol lab status", "there is no pair to try: no destination declares such a port")
+		return nil, cli.Usage(site.look, "there is no pair to try: no destination declares such a port")
 	}
-	reply, err := client.Probe(ctx, request.Lab(o.Timeout))
+	reply, err := site.run(ctx, request.Lab(o.Timeout))
 	if err != nil {
-		return nil, labError(err)
+		return nil, err
 	}
 	report := request.Collect(reply.Outcomes)
 	return &report, nil

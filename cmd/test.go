@@ -24,6 +24,7 @@ type TestOptions struct {
 	Recursive bool
 	Run       string // regular expression on TEST/CASE
 	Live      bool
+	Site      siteFlags
 	Timeout   time.Duration
 	Scope     scopeFlags
 	Verbose   bool
@@ -89,7 +90,8 @@ tries the connections in the lab.`,
 	flags.StringSliceVarP(&opts.Files, "filename", "f", nil, "file or directory of tests; - for standard input")
 	flags.BoolVarP(&opts.Recursive, "recursive", "R", false, "also the directories within a directory")
 	flags.StringVar(&opts.Run, "run", "", "only cases whose TEST/CASE matches this regular expression")
-	flags.BoolVar(&opts.Live, "live", false, "also try the connections in the lab, and compare")
+	flags.BoolVar(&opts.Live, "live", false, "also try the connections in the lab or the cluster, and compare")
+	opts.Site.addTo(flags)
 	flags.DurationVar(&opts.Timeout, "timeout", 3*time.Second, "with --live: how long to wait for an answer or for a record of a denial")
 	flags.BoolVar(&opts.Scope.pending, "pending", false, "as if every staged policy were enforced, whatever the tests say")
 	flags.StringVar(&opts.Scope.only, "only", "", "as if this staged policy were enforced, whatever the tests say")
@@ -106,6 +108,9 @@ func testRun(ctx context.Context, opts *TestOptions) error {
 	}
 	if len(opts.Files) == 0 {
 		return cli.Usage(try, "-f FILE is missing")
+	}
+	if !opts.Live && opts.Site != (siteFlags{}) {
+		return cli.Usage(try, "--image and --yes are for --live")
 	}
 	if err := checkTimeout(opts.Timeout, try); err != nil {
 		return err

@@ -20,7 +20,7 @@ func testSuites(opts *TestOptions, doc *testReport, ran []testRan) []output.Suit
 			lines := testLines(it)
 			switch it.Result {
 			case string(policytest.Failed), string(policytest.Errored):
-				c.Failure = &output.Failure{Message: failure(it), Type: it.Result, Text: strings.Join(lines, "\n")}
+				c.Failure = &output.Failure{Errored: it.Result == string(policytest.Errored), Message: failure(it), Type: it.Result, Text: strings.Join(lines, "\n")}
 			case string(policytest.Skipped):
 				c.Skipped = strings.Join(lines, "\n")
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// probe tries the connections of a test in the lab, and keeps what was seen
+// probe tries the connections of a test in the lab or the cluster, and keeps what was seen
 // with them.
 func (s *testSession) probe(ctx context.Context, ran *testRan, scope tier.Scope) error {
 	var checks []*policytest.Check
@@ -23,21 +23,17 @@ func (s *testSession) probe(ctx context.Context, ran *testRan, scope tier.Scope)
 		}
 		return nil
 	}
-	client, err := s.opts.Factory.Lab()
+	site, err := s.opts.Site.open(ctx, s.opts.Factory)
 	if err != nil {
-		return labError(err)
+		return err
 	}
-	status, err := client.Status(ctx)
-	if err != nil {
-		return labError(err)
-	}
-	attempts := probe.NewChecks(status.Pods, checks)
+	attempts := probe.NewChecks(site.pods, checks)
 	if attempts.Len() == 0 {
 		return nil
 	}
-	reply, err := client.Probe(ctx, attempts.Lab(s.opts.Timeout))
+	reply, err := site.run(ctx, attempts.Lab(s.opts.Timeout))
 	if err != nil {
-		return labError(err)
+		return err
 	}
 	attempts.Collect(reply.Outcomes)
 	return nil

@@ -32,6 +32,8 @@ type Case struct {
 
 // Failure is why a test failed.
 type Failure struct {
+	// Errored: the test came to no answer.
+	Errored bool
 	Message string // one line
 	Type    string // the kind of failure, for machines; may be empty
 	Text    string // all of it
@@ -49,8 +51,7 @@ type junitSuite struct {
 	Cases []junitCase `xml:"testcase"`
 }
 
-// junitCount is what both levels count; errors, tests that could not be run,
-// are never reported but readers expect the attribute.
+// junitCount is what both levels count.
 type junitCount struct {
 	Tests    int    `xml:"tests,attr"`
 	Failures int    `xml:"failures,attr"`
@@ -67,6 +68,7 @@ type junitCase struct {
 	Time      string        `xml:"time,attr"`
 	Skipped   *junitSkipped `xml:"skipped"`
 	Failure   *junitFailure `xml:"failure"`
+	Error     *junitFailure `xml:"error"`
 	Output    *junitText    `xml:"system-out"`
 }
 
@@ -93,6 +95,7 @@ func (p *Printer) JUnit(suites ...Suite) error {
 		doc.Suites = append(doc.Suites, s)
 		doc.Tests += s.Tests
 		doc.Failures += s.Failures
+		doc.Errors += s.Errors
 		doc.Skipped += s.Skipped
 		total += seconds
 	}
@@ -116,11 +119,16 @@ func newJunitSuite(s *Suite) (junitSuite, float64) {
 		}
 		out.Tests++
 		total += c.Seconds
-		if c.Skipped != "" {
+		switch f := c.Failure; {
+		case c.Skipped != "":
 			jc.Skipped = &junitSkipped{c.Skipped}
 			out.Skipped++
-		} else if c.Failure != nil {
-			jc.Failure = &junitFailure{c.Failure.Message, c.Failure.Type, escapeText(c.Failure.Text)}
+		case f == nil:
+		case f.Errored:
+			jc.Error = &junitFailure{f.Message, f.Type, escapeText(f.Text)}
+			out.Errors++
+		default:
+			jc.Failure = &junitFailure{f.Message, f.Type, escapeText(f.Text)}
 			out.Failures++
 		}
 		out.Cases = append(out.Cases, jc)

@@ -15,6 +15,7 @@ func TestJUnit(t *testing.T) {
 			{Name: "web reaches db", ClassName: "shop.db", Seconds: 0.25},
 			{Name: "web <-> \"cart\"", File: "tests.yaml", Line: 7, Seconds: 1,
 				Failure: &Failure{Message: "denied & lost", Type: "verdict", Text: "line 1\nline 2\x01"}},
+			{Name: "none", Failure: &Failure{Errored: true, Message: "no such pod", Text: "no such pod"}},
 			{Name: "later", Skipped: "no agent", Output: "looked & waited"},
 		}},
 		Suite{Name: "empty"},
@@ -23,12 +24,15 @@ func TestJUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `<?xml version="1.0" encoding="UTF-8"?>
-<testsuites tests="3" failures="1" errors="0" skipped="1" time="1.250">
-  <testsuite name="shop" tests="3" failures="1" errors="0" skipped="1" time="1.250">
+<testsuites tests="4" failures="1" errors="1" skipped="1" time="1.250">
+  <testsuite name="shop" tests="4" failures="1" errors="1" skipped="1" time="1.250">
     <testcase name="web reaches db" classname="shop.db" time="0.250"></testcase>
     <testcase name="web &lt;-&gt; &#34;cart&#34;" file="tests.yaml" line="7" time="1.000">
       <failure message="denied &amp; lost" type="verdict">line 1
 line 2` + "\uFFFD" + `</failure>
+    </testcase>
+    <testcase name="none" time="0.000">
+      <error message="no such pod">no such pod</error>
     </testcase>
     <testcase name="later" time="0.000">
       <skipped message="no agent"></skipped>

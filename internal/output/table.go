@@ -14,6 +14,8 @@ import (
 type Cell struct {
 	Text  string
 	Style Style
+	// Whole: its words stay on one line where the terminal has room for that.
+	Whole bool
 }
 
 // Table collects rows and prints them at the end.
@@ -61,7 +63,7 @@ func (t *Table) Print() error {
 }
 
 func (t *Table) printPlain() error {
-	widths := t.measure(lipgloss.Width)
+	widths := t.measure(cellWidth)
 	var b strings.Builder
 	line := func(cells []Cell) {
 		for i, c := range cells {
@@ -121,9 +123,14 @@ func (t *Table) printTerminal() error {
 // fit finds widths for the columns, tearing as few words as can be. One column
 // of the terminal stays free: some break a line that fills them all.
 func (t *Table) fit() (widths []int, ok bool) {
-	natural, total := t.measure(lipgloss.Width), t.p.Width-1-narrowGap*(len(t.columns)-1)
+	natural, total := t.measure(cellWidth), t.p.Width-1-narrowGap*(len(t.columns)-1)
 	for _, longest := range longestWords {
-		minimum := t.measure(func(text string) int { return wordWidth(text, longest) })
+		minimum := t.measure(func(c Cell) int {
+			if c.Whole {
+				return min(cellWidth(c), longest)
+			}
+			return wordWidth(c.Text, longest)
+		})
 		if widths, ok := fit(natural, minimum, total); ok {
 			return widths, true
 		}
@@ -150,12 +157,14 @@ func (t *Table) header() []Cell {
 	return out
 }
 
-// measure is the greatest measure of each column's texts.
-func (t *Table) measure(of func(string) int) []int {
+func cellWidth(c Cell) int { return lipgloss.Width(c.Text) }
+
+// measure is the greatest measure of each column's cells.
+func (t *Table) measure(of func(Cell) int) []int {
 	widths := make([]int, len(t.columns))
 	for _, r := range append([][]Cell{t.header()}, t.rows...) {
 		for i, c := range r {
-			widths[i] = max(widths[i], of(c.Text))
+			widths[i] = max(widths[i], of(c))
 		}
 	}
 	return widths

@@ -131,6 +131,9 @@ func (a *Agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.serve(ctx) })
 	g.Go(func() error { return a.observe(ctx) })
 	g.Go(func() error { return a.cutForbidden(ctx) })
+	if a.opts.Push != nil {
+		g.Go(func() error { a.push(ctx); return nil })
+	}
 	return errors.Join(g.Wait(), a.deafen())
 }
 

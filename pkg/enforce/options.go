@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/enforce/push"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -50,7 +51,9 @@ type Options struct {
 	Log     *slog.Logger
 	// LogLines are what Log rules write (S7).
 	LogLines LogLines
-	Now      func() time.Time
+	// Push is the flows server that the agent tells; nil: none.
+	Push *push.Options
+	Now  func() time.Time
 
 	// Tests shorten these; Run sets what is zero.
 	cutFor, looseFor time.Duration

@@ -143,7 +143,7 @@ func (a *Agent) status() *agentpb.StatusReply {
 		LastProgramSeconds: time.Duration(a.counters.lastProgram.Load()).Seconds(),
 		Resyncs:            a.kernel.Stats().Resyncs,
 	}
-	_, seen := a.flows.List(flow.Filter{IncludeProbes: true}, a.opts.Now())
+	seen := a.flows.Coverage(flow.Filter{}, a.opts.Now())
 	out.LostEvents, out.LostUnknown = uint64(seen.Lost), seen.LostUnknown
 	if p := a.problems.Load(); p != nil {
 		out.Problems = slices.Clone(*p)

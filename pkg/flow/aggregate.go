@@ -60,11 +60,18 @@ type Aggregator struct {
 	newest  int64         // newest moment seen, Unix nanoseconds
 	swept   int64         // when buckets were last rolled up
 	missing []missing     // by hour
+	outbox  *Outbox       // nil if nobody wants to be told
 }
 
 // missing is what is known to be missing of one hour.
 type missing struct {
-	hour    int64
+	hour int64
+	lack
+	told lack // by the outbox
+}
+
+// lack says how much is missing.
+type lack struct {
 	lost    int64
 	unknown bool
 	evicted int64
@@ -178,13 +185,28 @@ func (a *Aggregator) observe(h *Handle, ends Ends, t time.Time, change func(*ser
 	s := a.find(h)
 	s.source.add(ends.Source)
 	s.destination.add(ends.Destination)
-	change(s, s.at(now), now)
+	b := s.at(now)
+	before := b.totals
+	change(s, b, now)
+	if a.outbox != nil {
+		a.outbox.note(s, b, before, now)
+	}
+	a.changed(s)
+	a.passed(now)
+}
+
+// changed tells followers of s.
+func (a *Aggregator) changed(s *series) {
 	a.change++
 	s.changed = a.change
 	if a.wake != nil {
 		close(a.wake)
 		a.wake = nil
 	}
+}
+
+// passed notes that the moment now has come.
+func (a *Aggregator) passed(now int64) {
 	if now > a.newest {
 		a.newest = now
 		if now-a.swept > int64(time.Minute) {
@@ -208,7 +230,10 @@ func (a *Aggregator) find(h *Handle) *series {
 
 // drop forgets a series; handles find another one, or begin it.
 func (a *Aggregator) drop(s *series) {
-	s.gone, s.fine, s.coarse = true, nil, nil
+	if a.outbox != nil {
+		a.outbox.dropped(s)
+	}
+	s.gone, s.buckets = true, buckets{}
 	delete(a.byKey, s.key)
 }
 

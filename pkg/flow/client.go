@@ -41,7 +41,7 @@ func (c *client) List(ctx context.Context, f Filter) ([]Flow, Coverage, error) {
 	res, err := c.flows.List(ctx, &flowpb.FlowListRequest{
 		StartTimeGte: unix(f.Since), StartTimeLt: unix(f.Until),
 		SinceNanos: nanos(f.Since), UntilNanos: nanos(f.Until),
-		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes,
+		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes, Namespaces: f.Namespaces,
 	}, grpc.MaxCallRecvMsgSize(maxMessage))
 	if err != nil {
 		return nil, Coverage{}, fmt.Errorf("reading flows: %w", err)
@@ -62,7 +62,7 @@ func (c *client) Follow(ctx context.Context, f Filter, each func(Flow) error) er
 	defer cancel()
 	stream, err := c.flows.Stream(ctx, &flowpb.FlowStreamRequest{
 		StartTimeGte: unix(f.Since), SinceNanos: nanos(f.Since),
-		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes,
+		Filter: filterToWire(f), IncludeProbes: f.IncludeProbes, Namespaces: f.Namespaces,
 	})
 	if err != nil {
 		return fmt.Errorf("following flows: %w", err)
@@ -106,6 +106,7 @@ func coverageFromWire(w *flowpb.Coverage, f Filter, flows []Flow) Coverage {
 		return Coverage{
 			From: time.Unix(0, w.GetFromNanos()).UTC(), To: time.Unix(0, w.GetToNanos()).UTC(),
 			Lost: w.GetLost(), LostUnknown: w.GetLostUnknown(), Evicted: w.GetEvicted(),
+			Restricted: w.GetRestricted(),
 		}
 	}
 	c := Coverage{From: f.Since, To: f.Until}

@@ -12,6 +12,9 @@ func (a *Aggregator) sweep(now int64) {
 	oldest := now - int64(a.limits.Keep)
 	for _, s := range a.byKey {
 		s.roll(now-int64(coarse), oldest)
+		if s.untold != nil {
+			s.untold.roll(now-int64(coarse), oldest)
+		}
 		if len(s.fine) == 0 && len(s.coarse) == 0 && s.live == 0 {
 			a.drop(s)
 		}

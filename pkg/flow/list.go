@@ -23,6 +23,13 @@ type record struct {
 	Flow
 }
 
+// Coverage says what List with this filter is evidence of.
+func (a *Aggregator) Coverage(f Filter, now time.Time) Coverage {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.coverage(f, now)
+}
+
 func (a *Aggregator) records(f Filter, now time.Time) ([]record, Coverage) {
 	a.mu.Lock()
 	out := a.collect(f)
@@ -71,4 +78,11 @@ func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {
 		}
 	}
 	return c
+}
+
+// Len is how many different flows are kept.
+func (a *Aggregator) Len() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.byKey)
 }

@@ -71,11 +71,21 @@ type series struct {
 	first, last int64 // attempts, Unix nanoseconds
 	changed     uint64
 	sum         totals
-	fine        []bucket // sorted by start
-	coarse      []bucket // sorted by start
+	buckets
 	source      labelSet
 	destination labelSet
 	gone        bool // dropped; a handle may still point here
+
+	// What the outbox has to tell: all of it if whole, else untold.
+	due, whole bool
+	untold     *buckets
+	toldLive   int64
+}
+
+// buckets are counts by time.
+type buckets struct {
+	fine   []bucket // sorted by start
+	coarse []bucket // sorted by start
 }
 
 // labelSet are the labels shared by all endpoints that took part.
@@ -94,9 +104,27 @@ func (l *labelSet) add(ep *policy.Endpoint) {
 		l.common = ep.Labels
 		return
 	}
+	l.narrow(ep.Labels)
+}
+
+// share adds endpoints that share these labels. No labels at all may as well
+// mean that nobody has looked.
+func (l *labelSet) share(labels map[string]string) {
+	if len(labels) == 0 {
+		return
+	}
+	if l.seen == nil {
+		l.seen, l.common = &policy.Endpoint{}, labels
+		return
+	}
+	l.narrow(labels)
+}
+
+// narrow leaves those labels that are among others too.
+func (l *labelSet) narrow(others map[string]string) {
 	for k, v := range l.common {
-		if got, ok := ep.Labels[k]; !ok || got != v {
-			l.common = intersect(l.common, ep.Labels)
+		if got, ok := others[k]; !ok || got != v {
+			l.common = intersect(l.common, others)
 			return
 		}
 	}
@@ -113,7 +141,7 @@ func intersect(a, b map[string]string) map[string]string {
 }
 
 // at is the fine bucket for time t; it makes one where there is none.
-func (s *series) at(t int64) *bucket {
+func (s *buckets) at(t int64) *bucket {
 	start := t - t%int64(fine)
 	n := len(s.fine)
 	if n > 0 && s.fine[n-1].start == start {
@@ -143,7 +171,7 @@ func (s *series) attempt(b *bucket, t int64) {
 
 // roll moves fine buckets that start before the moment fineFrom to the coarse
 // ones, and drops coarse ones that end before coarseFrom.
-func (s *series) roll(fineFrom, coarseFrom int64) {
+func (s *buckets) roll(fineFrom, coarseFrom int64) {
 	n := 0
 	for n < len(s.fine) && s.fine[n].start < fineFrom {
 		s.intoCoarse(s.fine[n])
@@ -157,7 +185,7 @@ func (s *series) roll(fineFrom, coarseFrom int64) {
 	s.coarse = append(s.coarse[:0], s.coarse[n:]...)
 }
 
-func (s *series) intoCoarse(b bucket) {
+func (s *buckets) intoCoarse(b bucket) {
 	start := b.start - b.start%int64(coarse)
 	i := sort.Search(len(s.coarse), func(i int) bool { return s.coarse[i].start >= start })
 	if i == len(s.coarse) || s.coarse[i].start != start {

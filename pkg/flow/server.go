@@ -14,20 +14,30 @@ import (
 // connections comes as one message a flow.
 const pause = 200 * time.Millisecond
 
+// reviewed is how long a stream may go on before it is asked again what the
+// caller may see.
+const reviewed = 30 * time.Second
+
 type server struct {
 	flowpb.UnimplementedFlowsServer
-	agg *Aggregator
-	now func() time.Time
+	agg  *Aggregator
+	now  func() time.Time
+	view Views
 }
 
 // NewServer serves what agg has counted. now is the clock that requests
 // relative to the present are read by.
 func NewServer(agg *Aggregator, now func() time.Time) flowpb.FlowsServer {
-	return &server{agg: agg, now: now}
+	return NewServerFor(agg, now, everything{})
+}
+
+// NewServerFor serves each caller what it may see.
+func NewServerFor(agg *Aggregator, now func() time.Time, view Views) flowpb.FlowsServer {
+	return &server{agg: agg, now: now, view: view}
 }
 
 // List implements flowpb.FlowsServer.
-func (s *server) List(_ context.Context, r *flowpb.FlowListRequest) (*flowpb.FlowListResult, error) {
+func (s *server) List(ctx context.Context, r *flowpb.FlowListRequest) (*flowpb.FlowListResult, error) {
 	if err := checkPage(r.GetPage(), r.GetPageSize()); err != nil {
 		return nil, err
 	}
@@ -35,9 +45,16 @@ func (s *server) List(_ context.Context, r *flowpb.FlowListRequest) (*flowpb.Flo
 	f := Filter{
 		Since:         moment(r.GetSinceNanos(), r.GetStartTimeGte(), now),
 		Until:         moment(r.GetUntilNanos(), r.GetStartTimeLt(), now),
-		IncludeProbes: r.GetIncludeProbes(),
+		IncludeProbes: r.GetIncludeProbes(), Namespaces: r.GetNamespaces(),
 	}
-	records, coverage := s.agg.records(f, now)
+	view, err := s.view.View(ctx, f.Namespaces)
+	if err != nil {
+		return nil, err
+	}
+	records, coverage, err := s.visible(f, now, view)
+	if err != nil {
+		return nil, err
+	}
 	var flows []*flowpb.FlowResult
 	for _, rec := range records {
 		w := ToWire(rec.Flow)
@@ -52,6 +69,7 @@ func (s *server) List(_ context.Context, r *flowpb.FlowListRequest) (*flowpb.Flo
 		Coverage: &flowpb.Coverage{
 			FromNanos: nanos(coverage.From), ToNanos: nanos(coverage.To),
 			Lost: coverage.Lost, LostUnknown: coverage.LostUnknown, Evicted: coverage.Evicted,
+			Restricted: coverage.Restricted,
 		},
 	}, nil
 }
@@ -61,19 +79,15 @@ func (s *server) List(_ context.Context, r *flowpb.FlowListRequest) (*flowpb.Flo
 func (s *server) Stream(r *flowpb.FlowStreamRequest, stream grpc.ServerStreamingServer[flowpb.FlowResult]) error {
 	f := Filter{
 		Since:         moment(r.GetSinceNanos(), r.GetStartTimeGte(), s.now()),
-		IncludeProbes: r.GetIncludeProbes(),
+		IncludeProbes: r.GetIncludeProbes(), Namespaces: r.GetNamespaces(),
 	}
-	send := func(records []record) error {
-		for _, rec := range records {
-			w := ToWire(rec.Flow)
-			if !matchWire(r.GetFilter(), w.GetKey()) {
-				continue
-			}
-			if err := stream.Send(&flowpb.FlowResult{Id: rec.ID, Flow: w}); err != nil {
-				return err
-			}
-		}
-		return nil
+	view, err := s.view.View(stream.Context(), f.Namespaces)
+	if err != nil {
+		return err
+	}
+	asked := time.Now()
+	if _, _, err := s.visible(Filter{Namespaces: f.Namespaces, IncludeProbes: true}, s.now(), view); err != nil {
+		return err // rather now than never a flow
 	}
 	place, records := s.agg.follow(f)
 	// The headers tell the caller that nothing from here on is missed.
@@ -82,7 +96,16 @@ func (s *server) Stream(r *flowpb.FlowStreamRequest, stream grpc.ServerStreaming
 	}
 	f.Since = time.Time{}
 	for {
-		if err := send(records); err != nil {
+		if time.Since(asked) > reviewed {
+			if view, err = s.view.View(stream.Context(), f.Namespaces); err != nil {
+				return err
+			}
+			asked = time.Now()
+		}
+		if records, err = seen(records, view); err == nil {
+			err = sendWire(stream, records, r.GetFilter())
+		}
+		if err != nil {
 			return err
 		}
 		var wait <-chan struct{}
@@ -103,6 +126,19 @@ func (s *server) Stream(r *flowpb.FlowStreamRequest, stream grpc.ServerStreaming
 		case <-time.After(pause):
 		}
 	}
+}
+
+func sendWire(stream grpc.ServerStreamingServer[flowpb.FlowResult], records []record, filter *flowpb.Filter) error {
+	for _, rec := range records {
+		w := ToWire(rec.Flow)
+		if !matchWire(filter, w.GetKey()) {
+			continue
+		}
+		if err := stream.Send(&flowpb.FlowResult{Id: rec.ID, Flow: w}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func closed() <-chan struct{} {

@@ -11,7 +11,7 @@ import (
 )
 
 // FilterHints implements flowpb.FlowsServer.
-func (s *server) FilterHints(_ context.Context, r *flowpb.FilterHintsRequest) (*flowpb.FilterHintsResult, error) {
+func (s *server) FilterHints(ctx context.Context, r *flowpb.FilterHintsRequest) (*flowpb.FilterHintsResult, error) {
 	if err := checkPage(r.GetPage(), r.GetPageSize()); err != nil {
 		return nil, err
 	}
@@ -19,14 +19,21 @@ func (s *server) FilterHints(_ context.Context, r *flowpb.FilterHintsRequest) (*
 	if err != nil {
 		return nil, err
 	}
+	view, err := s.view.View(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
 	now := s.now()
-	records, _ := s.agg.records(Filter{
+	records, _, err := s.visible(Filter{
 		Since: moment(0, r.GetStartTimeGte(), now),
 		Until: moment(0, r.GetStartTimeLt(), now),
-	}, now)
+	}, now, view)
+	if err != nil {
+		return nil, err
+	}
 	var found []string
 	for _, rec := range records {
-		if key := keyToWire(rec.Key); matchWire(r.GetFilter(), key) {
+		if key := KeyToWire(rec.Key); matchWire(r.GetFilter(), key) {
 			found = append(found, values(key)...)
 		}
 	}

@@ -34,6 +34,8 @@ type Coverage struct {
 	LostUnknown bool
 	// Evicted flows that were dropped to stay within bounds.
 	Evicted int64
+	// Restricted: flows are left out that the user may not see.
+	Restricted bool
 }
 
 // Source is where flows come from. NewClient makes one.

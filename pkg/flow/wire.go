@@ -18,11 +18,11 @@ const none = "-"
 // ToWire is the flow as flows.proto has it.
 func ToWire(f Flow) *flowpb.Flow {
 	return &flowpb.Flow{
-		Key:                     keyToWire(f.Key),
+		Key:                     KeyToWire(f.Key),
 		StartTime:               f.FirstSeen.Unix(),
 		EndTime:                 f.LastSeen.Unix() + 1, // exclusive
-		SourceLabels:            labelsToWire(f.SourceLabels),
-		DestLabels:              labelsToWire(f.DestinationLabels),
+		SourceLabels:            LabelsToWire(f.SourceLabels),
+		DestLabels:              LabelsToWire(f.DestinationLabels),
 		PacketsIn:               f.PacketsIn,
 		PacketsOut:              f.PacketsOut,
 		BytesIn:                 f.BytesIn,
@@ -41,7 +41,7 @@ func ToWire(f Flow) *flowpb.Flow {
 // its buckets.
 func FromWire(w *flowpb.Flow) Flow {
 	f := Flow{
-		Key:               keyFromWire(w.GetKey()),
+		Key:               KeyFromWire(w.GetKey()),
 		FirstSeen:         time.Unix(w.GetStartTime(), 0).UTC(),
 		LastSeen:          time.Unix(w.GetEndTime(), 0).UTC(),
 		Connections:       w.GetNumConnectionsStarted(),
@@ -51,8 +51,8 @@ func FromWire(w *flowpb.Flow) Flow {
 		PacketsOut:        w.GetPacketsOut(),
 		BytesIn:           w.GetBytesIn(),
 		BytesOut:          w.GetBytesOut(),
-		SourceLabels:      labelsFromWire(w.GetSourceLabels()),
-		DestinationLabels: labelsFromWire(w.GetDestLabels()),
+		SourceLabels:      LabelsFromWire(w.GetSourceLabels()),
+		DestinationLabels: LabelsFromWire(w.GetDestLabels()),
 	}
 	if n := w.GetFirstSeenNanos(); n != 0 {
 		f.FirstSeen = time.Unix(0, n).UTC()
@@ -63,7 +63,8 @@ func FromWire(w *flowpb.Flow) Flow {
 	return f
 }
 
-func keyToWire(k Key) *flowpb.FlowKey {
+// KeyToWire is a key as flows.proto has it.
+func KeyToWire(k Key) *flowpb.FlowKey {
 	w := &flowpb.FlowKey{
 		DestPort:             int64(k.Port),
 		DestServiceName:      orNone(k.ServiceName),
@@ -96,7 +97,8 @@ func (k Key) reporter() Peer {
 	return k.Source
 }
 
-func keyFromWire(w *flowpb.FlowKey) Key {
+// KeyFromWire reads a key, as FromWire does.
+func KeyFromWire(w *flowpb.FlowKey) Key {
 	k := Key{
 		ServiceName:      fromNone(w.GetDestServiceName()),
 		ServiceNamespace: fromNone(w.GetDestServiceNamespace()),
@@ -164,7 +166,8 @@ func peerFromWire(t flowpb.EndpointType, namespace, name, kind, addr string) Pee
 	return p
 }
 
-func labelsToWire(l map[string]string) []string {
+// LabelsToWire are labels as flows.proto has them: name=value, sorted.
+func LabelsToWire(l map[string]string) []string {
 	out := make([]string, 0, len(l))
 	for _, k := range slices.Sorted(maps.Keys(l)) {
 		out = append(out, k+"="+l[k])
@@ -172,7 +175,8 @@ func labelsToWire(l map[string]string) []string {
 	return out
 }
 
-func labelsFromWire(l []string) map[string]string {
+// LabelsFromWire reads labels.
+func LabelsFromWire(l []string) map[string]string {
 	if len(l) == 0 {
 		return nil
 	}

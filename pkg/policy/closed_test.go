@@ -34,10 +34,10 @@ func TestS4_FaultyRules(t *testing.T) {
 		rule string
 		want policy.Rule
 	}{
-		"allow":           {"{action: Allow, source: {selector: '='}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"allow, unknown":  {"{action: Allow, sorce: {selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"allow, bad port": {"{action: Allow, protocol: TCP, destination: {ports: [80-90, 80]}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"log":             {"{action: Log, protocol: ICMP, icmp: {type: 255}}", policy.Rule{Action: policy.Log, Source: never}},
+		"allow":           {"{action: Allow, source: {selector: '='}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
+		"allow, unknown":  {"{action: Allow, sorce: {selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
+		"allow, bad port": {"{action: Allow, protocol: TCP, destination: {ports: [80-90, 80]}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
+		"log":             {"{action: Log, protocol: ICMP, icmp: {type: 255}}", policy.Rule{Action: policy.Log, Source: never, Faulty: true}},
 		"deny loses what is not understood": {
 			"{action: Deny, protocol: TCP, source: {selector: has(a), nets: [x]}, destination: {ports: [80]}}",
 			policy.Rule{Action: policy.Deny, Protocol: policy.TCP, Source: policy.Entity{Selector: selector.Has("a")},
@@ -58,9 +58,9 @@ func TestS4_FaultyRules(t *testing.T) {
 		"deny, icmp of TCP":  {"{action: Deny, protocol: TCP, icmp: {type: 8}}", policy.Rule{Action: policy.Deny, Protocol: policy.TCP}},
 		"deny, notICMP":      {"{action: Deny, protocol: ICMP, icmp: {type: 8}, notICMP: {code: 1}}", policy.Rule{Action: policy.Deny, Protocol: policy.ICMP, ICMP: &policy.ICMPMatch{Type: 8, Code: policy.AnyCode}}},
 		"deny, http":         {"{action: Deny, protocol: TCP, http: {methods: [GET]}}", policy.Rule{Action: policy.Deny, Protocol: policy.TCP}},
-		"allow, http":        {"{action: Allow, protocol: TCP, http: {methods: [get]}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"allow, http of UDP": {"{action: Allow, protocol: UDP, http: {}}", policy.Rule{Action: policy.Allow, Source: never}},
-		"allow, services":    {"{action: Allow, source: {services: {name: a, namespace: b}, selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never}},
+		"allow, http":        {"{action: Allow, protocol: TCP, http: {methods: [get]}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
+		"allow, http of UDP": {"{action: Allow, protocol: UDP, http: {}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
+		"allow, services":    {"{action: Allow, source: {services: {name: a, namespace: b}, selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
 		// The selector alone would be of the policy's own namespace only (S16).
 		"deny, namespaceSelector": {"{action: Deny, source: {selector: has(a), namespaceSelector: '='}}", policy.Rule{Action: policy.Deny}},
 		"pass denies":             {"{action: Pass, source: {selector: '='}}", policy.Rule{Action: policy.Deny}},
@@ -79,7 +79,7 @@ func TestS4_FaultyRules(t *testing.T) {
 // allows nothing, since its Allow rules would speak for others too.
 func TestS4_FaultyPolicies(t *testing.T) {
 	rules := "ingress: [{action: Allow}, {action: Deny, protocol: TCP}, {action: Pass, protocol: UDP}]\n"
-	closed := []policy.Rule{{Action: policy.Allow, Source: never}, {Action: policy.Deny, Protocol: policy.TCP}, {Action: policy.Deny, Protocol: policy.UDP}}
+	closed := []policy.Rule{{Action: policy.Allow, Source: never, Faulty: true}, {Action: policy.Deny, Protocol: policy.TCP}, {Action: policy.Deny, Protocol: policy.UDP}}
 	both, in := [2]bool{true, true}, [2]bool{true, false}
 	for spec, types := range map[string][2]bool{
 		"selector: app =":                   in,
@@ -150,7 +150,7 @@ func TestS4_FieldsGivenTwice(t *testing.T) {
 		t.Errorf("a misspelt spec: %+v", p)
 	}
 	p = faulty(t, "NetworkPolicy", "ingress: [{action: Allow, protocol: TCP, protocol: UDP}, {action: Deny, protocol: TCP, protocol: UDP}]")
-	if want := (policy.Rule{Action: policy.Allow, Source: never}); !cmp.Equal(want, p.Rules[policy.Ingress][0], alike) || !cmp.Equal(deny, p.Rules[policy.Ingress][1:], alike) {
+	if want := (policy.Rule{Action: policy.Allow, Source: never, Faulty: true}); !cmp.Equal(want, p.Rules[policy.Ingress][0], alike) || !cmp.Equal(deny, p.Rules[policy.Ingress][1:], alike) {
 		t.Errorf("in a rule: %+v", p.Rules)
 	}
 }

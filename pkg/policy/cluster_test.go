@@ -76,18 +76,18 @@ func TestS4_FaultyClusterRules(t *testing.T) {
 	tcp := policy.Entity{Ports: []policy.PortRange{{Min: 80, Max: 80}}}
 	const port = "protocols: [{tcp: {destinationPort: {number: 80}}}]"
 	for rule, want := range map[string][]policy.Rule{
-		"{action: Accept, to: [{nodes: {}}]}":                                                                   {{Action: policy.Allow, Source: never}},
+		"{action: Accept, to: [{nodes: {}}]}":                                                                   {{Action: policy.Allow, Source: never, Faulty: true}},
 		"{action: Accept, to: [{domainNames: [a.example]}, {namespaces: {}}]}":                                  {{Action: policy.Allow, Destination: pods}},
 		"{action: Deny, to: [{nodes: {}}], " + port + "}":                                                       {{Action: policy.Deny, Protocol: policy.TCP, Destination: tcp}},
 		"{action: Pass, to: [{namespaces: {}}, {domainNames: [a.b]}]}":                                          {{Action: policy.Deny}},
 		"{action: Deny, to: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 0}}}, {udp: {}}]}": {{Action: policy.Deny}},
-		"{action: Accept, to: [{namespaces: {}}], protocols: [{icmp: {}}]}":                                     {{Action: policy.Allow, Source: never}},
+		"{action: Accept, to: [{namespaces: {}}], protocols: [{icmp: {}}]}":                                     {{Action: policy.Allow, Source: never, Faulty: true}},
 		"{action: Deny, to: [{networks: [10.0.0.0/8]}], protocols: [{destinationNamedPort: a}, {udp: {}}]}":     {{Action: policy.Deny}},
-		"{action: Accept, to: [{}]}":                                                                            {{Action: policy.Allow, Source: never}},
+		"{action: Accept, to: [{}]}":                                                                            {{Action: policy.Allow, Source: never, Faulty: true}},
 		"{action: Deny, to: []}":                                                                                {{Action: policy.Deny}},
 		"{action: Allow, to: [{namespaces: {}}]}":                                                               {{Action: policy.Deny}},
 		"{action: Deny, too: [{namespaces: {}}]}":                                                               {{Action: policy.Deny}},
-		"{action: Accept, to: [{namespaces: {}}], ports: []}":                                                   {{Action: policy.Allow, Source: never}},
+		"{action: Accept, to: [{namespaces: {}}], ports: []}":                                                   {{Action: policy.Allow, Source: never, Faulty: true}},
 	} {
 		res, faults := policy.Decode("f.yaml", []byte(cnp(cnpHead+"egress: ["+rule+"]")))
 		if faults.Err() == nil {
@@ -102,7 +102,7 @@ func TestS4_FaultyClusterRules(t *testing.T) {
 func TestS4_FaultyClusterPolicies(t *testing.T) {
 	rules := "ingress: [{action: Accept, from: [{namespaces: {}}]}, {action: Deny, from: [{namespaces: {}}]}, {action: Pass, from: [{namespaces: {}}]}]\n"
 	pods := policy.Entity{NamespaceSelector: selector.All(), Selector: selector.Eq("projectcalico.org/orchestrator", "k8s")}
-	closed := []policy.Rule{{Action: policy.Allow, Source: never}, {Action: policy.Deny, Source: pods}, {Action: policy.Deny, Source: pods}}
+	closed := []policy.Rule{{Action: policy.Allow, Source: never, Faulty: true}, {Action: policy.Deny, Source: pods}, {Action: policy.Deny, Source: pods}}
 	for head, c := range map[string]struct {
 		order float64
 		gap   bool

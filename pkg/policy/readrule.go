@@ -13,7 +13,7 @@ var actions = []string{"Allow", "Deny", "Pass", "Log"}
 // nothing matches no connection. It stands in for a rule so that the rules
 // after it keep their numbers.
 func nothing(a Action) Rule {
-	return Rule{Action: a, Source: Entity{Selector: selector.Not(nil)}}
+	return Rule{Action: a, Source: Entity{Selector: selector.Not(nil)}, Faulty: true}
 }
 
 // rule reads one rule; see policyReader for what becomes of a faulty one.
@@ -102,7 +102,7 @@ var protocolsByName = []Protocol{TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite}
 
 // protocol reads a name (in any case, as Calico does) or a number from 1 to 255.
 func (r *reading) protocol(n *node) Protocol {
-	if n.empty() {
+	if n == nil || n.kind != isMap && n.kind != isList && n.empty() {
 		return 0
 	}
 	if n.kind == isNumber || n.kind == isString {

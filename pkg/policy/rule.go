@@ -19,6 +19,9 @@ type Rule struct {
 	HTTP        *HTTPMatch
 	Source      Entity
 	Destination Entity
+	// Faulty: it stands in for a rule that could not be understood, and matches
+	// nothing.
+	Faulty bool
 }
 
 // Entity is one side of a rule. The zero Entity matches anything (S16).

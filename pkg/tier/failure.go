@@ -8,11 +8,17 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
+// FailedByFault is in the place of a criterion where a rule could not be
+// understood, and so matches nothing.
+const FailedByFault = "fault"
+
 // failure finds the first criterion of a rule that does not hold, in the
 // order in which people read a rule: its field path, what it asks for and what
 // the connection has.
 func (m *Model) failure(r *rule, src *policy.Rule, q *question) (field, wanted, met string) {
 	switch {
+	case src.Faulty:
+		return FailedByFault, "", ""
 	case r.ipVersion != 0 && r.ipVersion != q.version:
 		return "ipVersion", fmt.Sprint(r.ipVersion), fmt.Sprint(q.version)
 	case r.protocol != 0 && r.protocol != q.protocol:

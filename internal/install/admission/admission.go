@@ -57,7 +57,7 @@ const (
 func Objects() []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for _, p := range []policy{
-		values(), stagedKubernetes(), rights(), tiers(),
+		values(), stagedKubernetes(), rights(), tiers(), tierKeeper(),
 		tierInUse("GlobalNetworkPolicy"), tierInUse("StagedGlobalNetworkPolicy"), warnings(),
 	} {
 		out = append(out, p.object(), p.binding())

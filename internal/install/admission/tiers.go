@@ -6,8 +6,30 @@ import (
 	"github.com/netpol-project/netpol/internal/install/crd"
 )
 
-// TierFinalizer keeps a tier until no policy is in it (S13).
-const TierFinalizer = "netpol.dev/tier-in-use"
+// keeper is who puts finalizers on tiers and takes them off (S13).
+const keeper = "system:serviceaccount:netpol-system:netpol-flows"
+
+// tierKeeper holds the keeper to that: RBAC can't grant to change finalizers
+// alone, and who can change a tier decides about every policy in it.
+func tierKeeper() policy {
+	p := policy{
+		name:       "netpol-tier-keeper",
+		resources:  []string{"tiers"},
+		operations: []string{"CREATE", "UPDATE"},
+		conditions: []condition{{Name: "keeper", Expression: "request.userInfo.username == '" + keeper + "'"}},
+		action:     "Deny",
+	}
+	const same = " == oldObject"
+	p.rules = append(p.rules, validation{
+		Expression: "oldObject != null && object.?spec.orValue({})" + same + ".?spec.orValue({}) && " +
+			"object.metadata.?labels.orValue({})" + same + ".metadata.?labels.orValue({}) && " +
+			"object.metadata.?annotations.orValue({})" + same + ".metadata.?annotations.orValue({}) && " +
+			"object.metadata.?ownerReferences.orValue([])" + same + ".metadata.?ownerReferences.orValue([])",
+		Message: keeper + " may change finalizers of tiers only",
+		Reason:  forbidden,
+	})
+	return p
+}
 
 // tiers refuses deleting the tiers that are built in (S1).
 func tiers() policy {

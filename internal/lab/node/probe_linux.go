@@ -46,8 +46,8 @@ func (n *node) Probe(ctx context.Context, req lab.ProbeRequest) (lab.ProbeReply,
 			if err := cmd.Wait(); err != nil {
 				return fmt.Errorf("prober in %s: %w: %s", id, err, strings.TrimSpace(stderr.String()))
 			}
-			var outcomes []prober.Outcome
-			if err := json.Unmarshal(out.Bytes(), &outcomes); err != nil {
+			outcomes, err := prober.Outcomes(out.Bytes())
+			if err != nil {
 				return fmt.Errorf("prober in %s: %w", id, err)
 			}
 			results <- outcomes

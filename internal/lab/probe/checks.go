@@ -49,9 +49,9 @@ func (r *Checks) add(pods map[string]*lab.PodStatus, c *policytest.Check) string
 	from, to := pods[c.Source.Endpoint.ID()], pods[c.Destination.Endpoint.ID()]
 	switch {
 	case from == nil:
-		return c.From + " does not run in the lab"
+		return c.From + " does not run here"
 	case to == nil:
-		return c.To + " does not run in the lab"
+		return c.To + " does not run here"
 	}
 	tried := false
 	for _, v6 := range []bool{false, true} {

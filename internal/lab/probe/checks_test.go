@@ -49,7 +49,7 @@ func TestChecksBecomeAttempts(t *testing.T) {
 		"another protocol": {checkOf(policy.SCTP, 1, nil), "there is no prober for SCTP"},
 		"from outside":     {checkOf(policy.TCP, 1, func(c *policytest.Check) { c.From, c.Source = "internet", tier.Peer{} }), "connections are tried from pods, and internet is none"},
 		"to the outside":   {checkOf(policy.TCP, 1, func(c *policytest.Check) { c.To, c.Destination = "internet", tier.Peer{} }), "connections are tried to pods, and internet is none"},
-		"not in the lab":   {checkOf(policy.TCP, 1, func(c *policytest.Check) { c.Destination = endpoint("vote/gone") }), "vote/db does not run in the lab"},
+		"not in the lab":   {checkOf(policy.TCP, 1, func(c *policytest.Check) { c.Destination = endpoint("vote/gone") }), "vote/db does not run here"},
 		"to itself":        {checkOf(policy.TCP, 1, func(c *policytest.Check) { c.Source = c.Destination }), "a pod always reaches itself"},
 	} {
 		t.Run(what, func(t *testing.T) {

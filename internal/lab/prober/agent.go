@@ -2,11 +2,8 @@ package prober
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"slices"
 
 	"github.com/netpol-project/netpol/pkg/connectivity"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
@@ -15,40 +12,50 @@ import (
 // validity is how long the agent keeps a registration, milliseconds.
 const validity = 5000
 
-// Client is an Agent behind its unix socket.
+// Client is an Agent over gRPC.
 type Client struct {
-	conn  *grpc.ClientConn
 	agent agentpb.AgentClient
+	// nodes are those of an address's pod, for a flows server; nil where one
+	// agent answers for all.
+	nodes func(netip.Addr) string
 }
 
-// Dial prepares a connection to the agent's socket; it is made when it is
-// first needed.
-func Dial(socket string) (*Client, error) {
-	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return nil, fmt.Errorf("agent at %s: %w", socket, err)
+// NewClient asks agent. nodes, if not nil, tells which node has an address,
+// "" for none: a cluster's flows server must know whom to ask.
+func NewClient(agent agentpb.AgentClient, nodes func(netip.Addr) string) *Client {
+	return &Client{agent: agent, nodes: nodes}
+}
+
+// both are the nodes of an attempt's ends.
+func (c *Client) both(a Attempt) []string {
+	if c.nodes == nil {
+		return nil
 	}
-	return &Client{conn: conn, agent: agentpb.NewAgentClient(conn)}, nil
+	var out []string
+	for _, addr := range []netip.Addr{a.Source.Addr(), a.Destination.Addr()} {
+		if node := c.nodes(addr); node != "" && !slices.Contains(out, node) {
+			out = append(out, node)
+		}
+	}
+	return out
 }
-
-// Close ends the connection.
-func (c *Client) Close() error { return c.conn.Close() }
 
 // Register implements Agent.
-func (c *Client) Register(ctx context.Context, protocol string, source netip.AddrPort) error {
+func (c *Client) Register(ctx context.Context, a Attempt) error {
 	_, err := c.agent.RegisterProbe(ctx, &agentpb.RegisterProbeRequest{
-		Protocol: number(protocol), SourceAddress: source.Addr().String(),
-		SourcePort: uint32(source.Port()), ValidMilliseconds: validity,
+		Protocol: number(a.Protocol), SourceAddress: a.Source.Addr().String(),
+		SourcePort: uint32(a.Source.Port()), ValidMilliseconds: validity, Nodes: c.both(a),
 	})
 	return err
 }
 
 // Denied implements Agent.
-func (c *Client) Denied(ctx context.Context, protocol string, source, destination netip.AddrPort) (*Denial, error) {
+func (c *Client) Denied(ctx context.Context, a Attempt) (*Denial, error) {
 	r, err := c.agent.Denied(ctx, &agentpb.Tuple{
-		Protocol:      number(protocol),
-		SourceAddress: source.Addr().String(), SourcePort: uint32(source.Port()),
-		DestinationAddress: destination.Addr().String(), DestinationPort: uint32(destination.Port()),
+		Protocol:      number(a.Protocol),
+		SourceAddress: a.Source.Addr().String(), SourcePort: uint32(a.Source.Port()),
+		DestinationAddress: a.Destination.Addr().String(), DestinationPort: uint32(a.Destination.Port()),
+		Nodes: c.both(a),
 	})
 	if err != nil || !r.GetDenied() {
 		return nil, err

@@ -59,13 +59,17 @@ func (a *attempt) dial(ctx context.Context) error {
 	return a.ask(ctx, conn)
 }
 
+func (a *attempt) from(source netip.AddrPort) Attempt {
+	return Attempt{a.Protocol, source, a.Destination}
+}
+
 // register tells the agent of the source, and only then lets the connection
 // begin, and its time.
 func (a *attempt) register(ctx context.Context, source netip.AddrPort) error {
 	if a.agent != nil {
 		registering, cancel := context.WithTimeout(ctx, registerPatience)
 		defer cancel()
-		if err := a.agent.Register(registering, a.Protocol, source); err != nil {
+		if err := a.agent.Register(registering, a.from(source)); err != nil {
 			return fmt.Errorf("register the probe with the agent: %w", err)
 		}
 	}
@@ -135,7 +139,7 @@ func (a *attempt) awaitDenial(ctx context.Context) *Denial {
 		case <-ctx.Done():
 			return nil
 		}
-		d, err := a.agent.Denied(ctx, a.Protocol, source, a.Destination)
+		d, err := a.agent.Denied(ctx, a.from(source))
 		if err == nil && d != nil {
 			return d
 		}

@@ -17,15 +17,41 @@ const (
 	numberICMPv6 = 58
 )
 
-// ping sends echo requests from a raw socket (an unprivileged one would need a
-// sysctl of the pod's) and succeeds when one is answered. The identifier is
+// echoSocket is a socket for echo requests and how they are addressed there.
+type echoSocket struct {
+	net.PacketConn
+	to net.Addr
+}
+
+// openEcho opens a raw socket, since the unprivileged one needs a sysctl of the
+// pod's; without the right to that (CAP_NET_RAW) it tries the other. There the
+// kernel chooses the identifier, and tells it as the socket's port.
+func (a *attempt) openEcho(ctx context.Context) (*echoSocket, error) {
+	raw, datagram := "ip4:icmp", "udp4"
+	if a.Source.Is6() {
+		raw, datagram = "ip6:ipv6-icmp", "udp6"
+	}
+	conn, err := new(net.ListenConfig).ListenPacket(ctx, raw, a.Source.String())
+	if err == nil {
+		return &echoSocket{conn, &net.IPAddr{IP: a.Destination.Addr().AsSlice()}}, nil
+	}
+	unprivileged, uerr := icmp.ListenPacket(datagram, a.Source.String())
+	if uerr != nil {
+		return nil, err // what most users can do something about
+	}
+	own, ok := unprivileged.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		_ = unprivileged.Close()
+		return nil, err
+	}
+	a.id = uint16(own.Port)
+	return &echoSocket{unprivileged, &net.UDPAddr{IP: a.Destination.Addr().AsSlice()}}, nil
+}
+
+// ping sends echo requests and succeeds when one is answered. The identifier is
 // what the agent knows it by, where others have a source port.
 func (a *attempt) ping(ctx context.Context) error {
-	network := "ip4:icmp"
-	if a.Source.Is6() {
-		network = "ip6:ipv6-icmp"
-	}
-	conn, err := new(net.ListenConfig).ListenPacket(ctx, network, a.Source.String())
+	conn, err := a.openEcho(ctx)
 	if err != nil {
 		return err
 	}
@@ -35,7 +61,6 @@ func (a *attempt) ping(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
 	defer stop()
-	to := &net.IPAddr{IP: a.Destination.Addr().AsSlice()}
 	for seq := range datagramTries {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -44,7 +69,7 @@ func (a *attempt) ping(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := conn.WriteTo(request, to); err != nil {
+		if _, err := conn.WriteTo(request, conn.to); err != nil {
 			return err
 		}
 		if err := conn.SetReadDeadline(time.Now().Add(a.timeout / datagramTries)); err != nil {
@@ -79,11 +104,7 @@ func (a *attempt) awaitReply(conn net.PacketConn) error {
 		if err != nil {
 			return err
 		}
-		ip, ok := from.(*net.IPAddr)
-		if !ok {
-			continue
-		}
-		if addr, ok := netip.AddrFromSlice(ip.IP); !ok || addr.Unmap() != a.Destination.Addr().Unmap() {
+		if addr, ok := netip.AddrFromSlice(ipOf(from)); !ok || addr.Unmap() != a.Destination.Addr().Unmap() {
 			continue
 		}
 		m, err := icmp.ParseMessage(protocol, buf[:n])
@@ -94,4 +115,14 @@ func (a *attempt) awaitReply(conn net.PacketConn) error {
 			return nil
 		}
 	}
+}
+
+func ipOf(a net.Addr) net.IP {
+	switch a := a.(type) {
+	case *net.IPAddr:
+		return a.IP
+	case *net.UDPAddr:
+		return a.IP
+	}
+	return nil
 }

@@ -57,13 +57,19 @@ type Denial struct {
 	Rule      int    `json:"rule"` // -1: end of the tier
 }
 
+// Attempt names a connection that is tried. A ping has its identifier for the
+// source's port, and 0 for the destination's.
+type Attempt struct {
+	Protocol            string
+	Source, Destination netip.AddrPort
+}
+
 // Agent is what the prober asks the agent. Both may be called at once.
 type Agent interface {
-	// Register says that a connection from source is a test. A ping has its
-	// identifier for a port.
-	Register(ctx context.Context, protocol string, source netip.AddrPort) error
+	// Register says that a connection about to be made is a test.
+	Register(ctx context.Context, a Attempt) error
 	// Denied is nil as long as the agent has not seen the kernel refuse it.
-	Denied(ctx context.Context, protocol string, source, destination netip.AddrPort) (*Denial, error)
+	Denied(ctx context.Context, a Attempt) (*Denial, error)
 }
 
 // The protocols that can be tried. Of ICMP and ICMPv6 it is a ping. Not among

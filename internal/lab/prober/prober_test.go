@@ -22,21 +22,21 @@ type fakeAgent struct {
 	began      time.Time
 }
 
-func (f *fakeAgent) Register(_ context.Context, protocol string, source netip.AddrPort) error {
+func (f *fakeAgent) Register(_ context.Context, a Attempt) error {
 	time.Sleep(f.slow)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.registered == nil {
 		f.registered = map[netip.AddrPort]string{}
 	}
-	f.registered[source] = protocol
+	f.registered[a.Source] = a.Protocol
 	return f.refuse
 }
 
-func (f *fakeAgent) Denied(_ context.Context, protocol string, source, destination netip.AddrPort) (*Denial, error) {
+func (f *fakeAgent) Denied(_ context.Context, a Attempt) (*Denial, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.registered[source] != protocol {
+	if f.registered[a.Source] != a.Protocol {
 		return nil, errors.New("asked about a connection that was not registered")
 	}
 	if f.began.IsZero() {
@@ -45,7 +45,7 @@ func (f *fakeAgent) Denied(_ context.Context, protocol string, source, destinati
 	if time.Since(f.began) < f.slow {
 		return nil, nil
 	}
-	return f.denied[destination.Port()], nil
+	return f.denied[a.Destination.Port()], nil
 }
 
 func (f *fakeAgent) knows(a net.Addr) bool {
@@ -208,8 +208,8 @@ func TestMainSpeaksJSON(t *testing.T) {
 	if err := Main(t.Context(), bytes.NewReader(in), &out); err != nil {
 		t.Fatal(err)
 	}
-	var outcomes []Outcome
-	if err := json.Unmarshal(out.Bytes(), &outcomes); err != nil || len(outcomes) != 1 || outcomes[0].ID != 7 || outcomes[0].Result != Connected {
+	outcomes, err := Outcomes(out.Bytes())
+	if err != nil || len(outcomes) != 1 || outcomes[0].ID != 7 || outcomes[0].Result != Connected {
 		t.Errorf("%s, %v", out.Bytes(), err)
 	}
 	if err := Main(t.Context(), bytes.NewReader([]byte("x")), &out); err == nil {

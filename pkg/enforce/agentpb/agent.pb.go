@@ -109,6 +109,9 @@ type NodeReply struct {
 	Connected     bool                   `protobuf:"varint,2,opt,name=connected,proto3" json:"connected,omitempty"`                  // its agent speaks to the flows server
 	Status        *StatusReply           `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`                         // the last that it told; none if it never did
 	ToldNanos     int64                  `protobuf:"varint,4,opt,name=told_nanos,json=toldNanos,proto3" json:"told_nanos,omitempty"` // Unix nanoseconds when it told that
+	Done          bool                   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`                            // Await: the changes are in its kernel
+	Problem       string                 `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`                       // Await: why not
+	Of            int32                  `protobuf:"varint,7,opt,name=of,proto3" json:"of,omitempty"`                                // Await: how many nodes there are
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,12 +174,34 @@ func (x *NodeReply) GetToldNanos() int64 {
 	return 0
 }
 
+func (x *NodeReply) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *NodeReply) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *NodeReply) GetOf() int32 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
 // AwaitRequest names changes that were made to an API server's resources.
 type AwaitRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Changes       []*Written             `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Changes             []*Written             `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	TimeoutMilliseconds int64                  `protobuf:"varint,2,opt,name=timeout_milliseconds,json=timeoutMilliseconds,proto3" json:"timeout_milliseconds,omitempty"` // for a flows server
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *AwaitRequest) Reset() {
@@ -214,6 +239,13 @@ func (x *AwaitRequest) GetChanges() []*Written {
 		return x.Changes
 	}
 	return nil
+}
+
+func (x *AwaitRequest) GetTimeoutMilliseconds() int64 {
+	if x != nil {
+		return x.TimeoutMilliseconds
+	}
+	return 0
 }
 
 type Written struct {
@@ -529,6 +561,7 @@ type RegisterProbeRequest struct {
 	SourcePort        uint32                 `protobuf:"varint,3,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
 	ValidMilliseconds int64                  `protobuf:"varint,4,opt,name=valid_milliseconds,json=validMilliseconds,proto3" json:"valid_milliseconds,omitempty"` // at most 30 000
 	Nodes             []string               `protobuf:"bytes,5,rep,name=nodes,proto3" json:"nodes,omitempty"`                                                   // of both ends, for a flows server
+	Namespace         string                 `protobuf:"bytes,6,opt,name=namespace,proto3" json:"namespace,omitempty"`                                           // of the source's pod, for a flows server
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -598,6 +631,13 @@ func (x *RegisterProbeRequest) GetNodes() []string {
 	return nil
 }
 
+func (x *RegisterProbeRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
 type RegisterProbeReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -643,7 +683,8 @@ type Tuple struct {
 	SourcePort         uint32                 `protobuf:"varint,3,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`
 	DestinationAddress string                 `protobuf:"bytes,4,opt,name=destination_address,json=destinationAddress,proto3" json:"destination_address,omitempty"`
 	DestinationPort    uint32                 `protobuf:"varint,5,opt,name=destination_port,json=destinationPort,proto3" json:"destination_port,omitempty"`
-	Nodes              []string               `protobuf:"bytes,6,rep,name=nodes,proto3" json:"nodes,omitempty"` // of both ends, for a flows server
+	Nodes              []string               `protobuf:"bytes,6,rep,name=nodes,proto3" json:"nodes,omitempty"`         // of both ends, for a flows server
+	Namespace          string                 `protobuf:"bytes,7,opt,name=namespace,proto3" json:"namespace,omitempty"` // of the source's pod, for a flows server
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -718,6 +759,13 @@ func (x *Tuple) GetNodes() []string {
 		return x.Nodes
 	}
 	return nil
+}
+
+func (x *Tuple) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
 }
 
 type DeniedReply struct {
@@ -820,15 +868,19 @@ const file_agent_proto_rawDesc = "" +
 	"\fNodesRequest\">\n" +
 	"\n" +
 	"NodesReply\x120\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\"\x92\x01\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\"\xd0\x01\n" +
 	"\tNodeReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x124\n" +
 	"\x06status\x18\x03 \x01(\v2\x1c.netpol.agent.v1.StatusReplyR\x06status\x12\x1d\n" +
 	"\n" +
-	"told_nanos\x18\x04 \x01(\x03R\ttoldNanos\"B\n" +
+	"told_nanos\x18\x04 \x01(\x03R\ttoldNanos\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\x12\x0e\n" +
+	"\x02of\x18\a \x01(\x05R\x02of\"u\n" +
 	"\fAwaitRequest\x122\n" +
-	"\achanges\x18\x01 \x03(\v2\x18.netpol.agent.v1.WrittenR\achanges\"\x83\x01\n" +
+	"\achanges\x18\x01 \x03(\v2\x18.netpol.agent.v1.WrittenR\achanges\x121\n" +
+	"\x14timeout_milliseconds\x18\x02 \x01(\x03R\x13timeoutMilliseconds\"\x83\x01\n" +
 	"\aWritten\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
@@ -854,15 +906,16 @@ const file_agent_proto_rawDesc = "" +
 	"\x14last_program_seconds\x18\f \x01(\x01R\x12lastProgramSeconds\x12\x18\n" +
 	"\aresyncs\x18\r \x01(\x04R\aresyncs\x12\x18\n" +
 	"\arepairs\x18\x0e \x01(\x04R\arepairs\x12'\n" +
-	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\"\xbf\x01\n" +
+	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\"\xdd\x01\n" +
 	"\x14RegisterProbeRequest\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12%\n" +
 	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
 	"\vsource_port\x18\x03 \x01(\rR\n" +
 	"sourcePort\x12-\n" +
 	"\x12valid_milliseconds\x18\x04 \x01(\x03R\x11validMilliseconds\x12\x14\n" +
-	"\x05nodes\x18\x05 \x03(\tR\x05nodes\"\x14\n" +
-	"\x12RegisterProbeReply\"\xdd\x01\n" +
+	"\x05nodes\x18\x05 \x03(\tR\x05nodes\x12\x1c\n" +
+	"\tnamespace\x18\x06 \x01(\tR\tnamespace\"\x14\n" +
+	"\x12RegisterProbeReply\"\xfb\x01\n" +
 	"\x05Tuple\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12%\n" +
 	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
@@ -870,7 +923,8 @@ const file_agent_proto_rawDesc = "" +
 	"sourcePort\x12/\n" +
 	"\x13destination_address\x18\x04 \x01(\tR\x12destinationAddress\x12)\n" +
 	"\x10destination_port\x18\x05 \x01(\rR\x0fdestinationPort\x12\x14\n" +
-	"\x05nodes\x18\x06 \x03(\tR\x05nodes\"\xb1\x01\n" +
+	"\x05nodes\x18\x06 \x03(\tR\x05nodes\x12\x1c\n" +
+	"\tnamespace\x18\a \x01(\tR\tnamespace\"\xb1\x01\n" +
 	"\vDeniedReply\x12\x16\n" +
 	"\x06denied\x18\x01 \x01(\bR\x06denied\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x12\n" +

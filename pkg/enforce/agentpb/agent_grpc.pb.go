@@ -308,7 +308,9 @@ type NodesClient interface {
 	// List tells of every node that an agent should run on.
 	List(ctx context.Context, in *NodesRequest, opts ...grpc.CallOption) (*NodesReply, error)
 	// Await sends one message for each of these nodes, as soon as the changes
-	// are in its kernel, and ends after the last.
+	// are in its kernel, and ends after the last. The first message is of no
+	// node and tells how many there are. After the time-out there is one for each
+	// node that is not done.
 	Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[NodeReply], error)
 }
 
@@ -360,7 +362,9 @@ type NodesServer interface {
 	// List tells of every node that an agent should run on.
 	List(context.Context, *NodesRequest) (*NodesReply, error)
 	// Await sends one message for each of these nodes, as soon as the changes
-	// are in its kernel, and ends after the last.
+	// are in its kernel, and ends after the last. The first message is of no
+	// node and tells how many there are. After the time-out there is one for each
+	// node that is not done.
 	Await(*AwaitRequest, grpc.ServerStreamingServer[NodeReply]) error
 	mustEmbedUnimplementedNodesServer()
 }

@@ -435,6 +435,7 @@ type FlowListRequest struct {
 	IncludeProbes       bool                   `protobuf:"varint,1000,opt,name=include_probes,json=includeProbes,proto3" json:"include_probes,omitempty"`
 	SinceNanos          int64                  `protobuf:"varint,1001,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"` // start_time_gte to the nanosecond
 	UntilNanos          int64                  `protobuf:"varint,1002,opt,name=until_nanos,json=untilNanos,proto3" json:"until_nanos,omitempty"` // start_time_lt to the nanosecond
+	Namespaces          []string               `protobuf:"bytes,1003,rep,name=namespaces,proto3" json:"namespaces,omitempty"`                    // either end is in one of them; none: any
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -539,6 +540,13 @@ func (x *FlowListRequest) GetUntilNanos() int64 {
 	return 0
 }
 
+func (x *FlowListRequest) GetNamespaces() []string {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
 type FlowListResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Meta          *ListMetadata          `protobuf:"bytes,1,opt,name=meta,proto3" json:"meta,omitempty"`
@@ -607,6 +615,7 @@ type Coverage struct {
 	Lost          int64                  `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"`                                  // connections known to be missing
 	LostUnknown   bool                   `protobuf:"varint,4,opt,name=lost_unknown,json=lostUnknown,proto3" json:"lost_unknown,omitempty"` // more are missing, how many is not known
 	Evicted       int64                  `protobuf:"varint,5,opt,name=evicted,proto3" json:"evicted,omitempty"`                            // flows dropped to stay within bounds
+	Restricted    bool                   `protobuf:"varint,6,opt,name=restricted,proto3" json:"restricted,omitempty"`                      // flows are left out that the caller may not see
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -676,6 +685,13 @@ func (x *Coverage) GetEvicted() int64 {
 	return 0
 }
 
+func (x *Coverage) GetRestricted() bool {
+	if x != nil {
+		return x.Restricted
+	}
+	return false
+}
+
 type FlowStreamRequest struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	StartTimeGte        int64                  `protobuf:"varint,1,opt,name=start_time_gte,json=startTimeGte,proto3" json:"start_time_gte,omitempty"` // as in FlowListRequest, but 0: from now on
@@ -683,6 +699,7 @@ type FlowStreamRequest struct {
 	AggregationInterval int64                  `protobuf:"varint,3,opt,name=aggregation_interval,json=aggregationInterval,proto3" json:"aggregation_interval,omitempty"`
 	IncludeProbes       bool                   `protobuf:"varint,1000,opt,name=include_probes,json=includeProbes,proto3" json:"include_probes,omitempty"`
 	SinceNanos          int64                  `protobuf:"varint,1001,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"`
+	Namespaces          []string               `protobuf:"bytes,1003,rep,name=namespaces,proto3" json:"namespaces,omitempty"` // as in FlowListRequest
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -750,6 +767,13 @@ func (x *FlowStreamRequest) GetSinceNanos() int64 {
 		return x.SinceNanos
 	}
 	return 0
+}
+
+func (x *FlowStreamRequest) GetNamespaces() []string {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
 }
 
 type FilterHintsRequest struct {
@@ -1854,7 +1878,7 @@ var File_flows_proto protoreflect.FileDescriptor
 
 const file_flows_proto_rawDesc = "" +
 	"\n" +
-	"\vflows.proto\x12\bgoldmane\"\x84\x03\n" +
+	"\vflows.proto\x12\bgoldmane\"\xa5\x03\n" +
 	"\x0fFlowListRequest\x12$\n" +
 	"\x0estart_time_gte\x18\x01 \x01(\x03R\fstartTimeGte\x12\"\n" +
 	"\rstart_time_lt\x18\x02 \x01(\x03R\vstartTimeLt\x12\x12\n" +
@@ -1867,25 +1891,34 @@ const file_flows_proto_rawDesc = "" +
 	"\vsince_nanos\x18\xe9\a \x01(\x03R\n" +
 	"sinceNanos\x12 \n" +
 	"\vuntil_nanos\x18\xea\a \x01(\x03R\n" +
-	"untilNanos\"\x99\x01\n" +
+	"untilNanos\x12\x1f\n" +
+	"\n" +
+	"namespaces\x18\xeb\a \x03(\tR\n" +
+	"namespaces\"\x99\x01\n" +
 	"\x0eFlowListResult\x12*\n" +
 	"\x04meta\x18\x01 \x01(\v2\x16.goldmane.ListMetadataR\x04meta\x12*\n" +
 	"\x05flows\x18\x02 \x03(\v2\x14.goldmane.FlowResultR\x05flows\x12/\n" +
-	"\bcoverage\x18\xe8\a \x01(\v2\x12.goldmane.CoverageR\bcoverage\"\x95\x01\n" +
+	"\bcoverage\x18\xe8\a \x01(\v2\x12.goldmane.CoverageR\bcoverage\"\xb5\x01\n" +
 	"\bCoverage\x12\x1d\n" +
 	"\n" +
 	"from_nanos\x18\x01 \x01(\x03R\tfromNanos\x12\x19\n" +
 	"\bto_nanos\x18\x02 \x01(\x03R\atoNanos\x12\x12\n" +
 	"\x04lost\x18\x03 \x01(\x03R\x04lost\x12!\n" +
 	"\flost_unknown\x18\x04 \x01(\bR\vlostUnknown\x12\x18\n" +
-	"\aevicted\x18\x05 \x01(\x03R\aevicted\"\xe0\x01\n" +
+	"\aevicted\x18\x05 \x01(\x03R\aevicted\x12\x1e\n" +
+	"\n" +
+	"restricted\x18\x06 \x01(\bR\n" +
+	"restricted\"\x81\x02\n" +
 	"\x11FlowStreamRequest\x12$\n" +
 	"\x0estart_time_gte\x18\x01 \x01(\x03R\fstartTimeGte\x12(\n" +
 	"\x06filter\x18\x02 \x01(\v2\x10.goldmane.FilterR\x06filter\x121\n" +
 	"\x14aggregation_interval\x18\x03 \x01(\x03R\x13aggregationInterval\x12&\n" +
 	"\x0einclude_probes\x18\xe8\a \x01(\bR\rincludeProbes\x12 \n" +
 	"\vsince_nanos\x18\xe9\a \x01(\x03R\n" +
-	"sinceNanos\"\xe3\x01\n" +
+	"sinceNanos\x12\x1f\n" +
+	"\n" +
+	"namespaces\x18\xeb\a \x03(\tR\n" +
+	"namespaces\"\xe3\x01\n" +
 	"\x12FilterHintsRequest\x12(\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x14.goldmane.FilterTypeR\x04type\x12(\n" +
 	"\x06filter\x18\x02 \x01(\v2\x10.goldmane.FilterR\x06filter\x12$\n" +

@@ -1,0 +1,209 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/rights"
+)
+
+// Access is the API server, which knows who has which right.
+type Access interface {
+	User(ctx context.Context) (rights.User, error)
+	Allowed(ctx context.Context, list []rights.Right) ([]bool, error)
+}
+
+// NewCmdAuth is "netpol auth".
+func NewCmdAuth(f *cli.Factory) *cobra.Command {
+	return newGroup("auth", "Tell who may change policies of which tier", NewCmdAuthCanI(f, nil))
+}
+
+// AuthCanIOptions are what "auth can-i" needs.
+type AuthCanIOptions struct {
+	IO     *cli.Streams
+	Access func() (Access, error)
+	Action rights.Action
+	Format output.Format
+}
+
+// NewCmdAuthCanI is "netpol auth can-i".
+func NewCmdAuthCanI(f *cli.Factory, runF func(context.Context, *AuthCanIOptions) error) *cobra.Command {
+	opts := &AuthCanIOptions{IO: f.IO, Access: func() (Access, error) { return f.Cluster() }}
+	cmd := &cobra.Command{
+		Use:   "can-i VERB RESOURCE[/NAME]",
+		Short: "Tell whether you may do something with policies, and what to ask for",
+		Long: `Tell whether you may do something with policies on the cluster: the API server
+is asked for every right that it takes, on the resource and in the tier. If one
+is missing, the role that grants it is printed, for an administrator to apply.
+
+Verbs are ` + strings.Join(rights.Verbs(), ", ") + `.
+Without --tier it is tier default. Exit code 0: yes, 1: no.`,
+		Example: `  netpol auth can-i stage networkpolicies --tier platform --ns vote
+  netpol auth can-i move networkpolicies/db --from default --tier platform --ns vote
+  netpol auth can-i create globalnetworkpolicies --tier security -o json`,
+		Args:      exactArgs("VERB", "RESOURCE"),
+		ValidArgs: rights.Verbs(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := opts.read(f, cmd, args); err != nil {
+				return err
+			}
+			if runF != nil {
+				return runF(cmd.Context(), opts)
+			}
+			return authCanIRun(cmd.Context(), opts)
+		},
+	}
+	cmd.Flags().StringVar(&opts.Action.Tier, "tier", "", "tier that the policy is in, or comes to (default: default)")
+	cmd.Flags().StringVar(&opts.Action.From, "from", "", "tier that a moved policy comes from (default: default)")
+	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.JSON, output.YAML)
+	completeTier(cmd, f)
+	completeFlag(cmd, f, "from", tierNames)
+	return cmd
+}
+
+// read makes an action of what was typed.
+func (o *AuthCanIOptions) read(f *cli.Factory, cmd *cobra.Command, args []string) error {
+	const try = "netpol auth can-i create networkpolicies --tier TIER --ns NAMESPACE"
+	if f.Offline() {
+		return cli.Usage(try, "--dir is files alone: rights are of a cluster")
+	}
+	a := &o.Action
+	a.Verb = strings.ToLower(args[0])
+	if !slices.Contains(rights.Verbs(), a.Verb) {
+		return cli.Unknown("verb", args[0], rights.Verbs(), "netpol auth can-i --help")
+	}
+	word, name, _ := strings.Cut(args[1], "/")
+	n, err := findNoun(word, try)
+	if err != nil {
+		return err
+	}
+	if n.name == "policies" || n.name == "staged" || rights.Resource(n.kinds[0]) == "" {
+		return cli.Usage(try, "%s: say a kind of policies, tiers or sets; for other kinds ask kubectl auth can-i", word)
+	}
+	a.Kind, a.Name = n.kinds[0], name
+	tiered := rights.Tiered(a.Kind) && !slices.Contains([]string{"get", "list", "watch"}, a.Verb)
+	switch {
+	case a.Tier != "" && !tiered:
+		return cli.Usage(try, "--tier has no meaning here: there are no rights by tier to %s %s", a.Verb, rights.Resource(a.Kind))
+	case cmd.Flags().Changed("from") && a.Verb != "move":
+		return cli.Usage(try, "--from is for move")
+	case !rights.Namespaced(a.Kind):
+		return nil
+	}
+	if a.Namespace, err = f.Namespace(); err != nil || a.Namespace != "" || f.AllNamespaces() {
+		return err
+	}
+	conn, err := f.Cluster()
+	if err == nil {
+		a.Namespace = conn.Namespace
+	}
+	return err
+}
+
+// accessReport is the command's JSON.
+type accessReport struct {
+	output.Meta
+	User    string        `json:"user"`
+	Action  accessAction  `json:"action"`
+	Allowed bool          `json:"allowed"`
+	Rights  []accessRight `json:"rights"`
+	// Grant are the manifests that give the user what is missing.
+	Grant []map[string]any `json:"grant,omitempty"`
+}
+
+type accessAction struct {
+	Verb      string `json:"verb"`
+	Resource  string `json:"resource"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Tier      string `json:"tier,omitempty"`
+	From      string `json:"from,omitempty"`
+}
+
+type accessRight struct {
+	rights.Right
+	Allowed bool `json:"allowed"`
+}
+
+func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
+	needs, err := opts.Action.Needs()
+	if err != nil {
+		return cli.Usage("netpol auth can-i --help", "%v", err)
+	}
+	access, err := opts.Access()
+	if err != nil {
+		return err
+	}
+	user, err := access.User(ctx)
+	if err != nil {
+		return unanswered(err)
+	}
+	asked := rights.Rights(needs)
+	answers, err := access.Allowed(ctx, asked)
+	if err != nil {
+		return unanswered(err)
+	}
+	report, missing := opts.judge(user, needs, func(r rights.Right) bool { return answers[slices.Index(asked, r)] })
+	p := opts.IO.Printer()
+	if opts.Format.Structured() {
+		err = p.Object(opts.Format, report)
+	} else {
+		err = opts.print(p, report, missing)
+	}
+	if err != nil {
+		return err
+	}
+	return cli.Answer(report.Allowed)
+}
+
+func unanswered(err error) error {
+	return &cli.Error{What: "the API server does not answer", Where: []string{err.Error()}, Try: "kubectl auth whoami", Err: err}
+}
+
+// judge finds what is missing: of every need one right will do.
+func (o *AuthCanIOptions) judge(user rights.User, needs []rights.Need, allowed func(rights.Right) bool) (*accessReport, []rights.Right) {
+	a := o.Action
+	report := &accessReport{
+		Meta: output.NewMeta("AccessReview"), User: user.Name, Rights: []accessRight{},
+		Action: accessAction{a.Verb, rights.Resource(a.Kind), a.Namespace, a.Name, a.Tier, a.From},
+	}
+	var missing []rights.Right
+	for _, need := range needs {
+		has := slices.IndexFunc(need, allowed)
+		if has < 0 {
+			missing = append(missing, need[0])
+		}
+		report.Rights = append(report.Rights, accessRight{need[max(has, 0)], has >= 0})
+	}
+	report.Allowed = len(missing) == 0
+	report.Grant = rights.Grant(a, user, missing)
+	return report, missing
+}
+
+// print writes yes, or no in a form that kubectl apply takes as it is.
+func (o *AuthCanIOptions) print(p *output.Printer, report *accessReport, missing []rights.Right) error {
+	if report.Allowed {
+		p.Printf("yes\n")
+		return nil
+	}
+	p.Printf("# no: %s has no right to\n", report.User)
+	for _, r := range missing {
+		p.Printf("#   %s\n", r)
+	}
+	p.Printf("# An administrator can grant that with: kubectl apply -f -\n")
+	for i, object := range report.Grant {
+		if i > 0 {
+			p.Printf("---\n")
+		}
+		if err := p.Object(output.YAML, object); err != nil {
+			return fmt.Errorf("role: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package flowserver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
+)
+
+const (
+	// probeWithin is how long a node's agent has to answer about a probe, and
+	// maxProbeNodes how many a probe may name.
+	probeWithin   = 5 * time.Second
+	maxProbeNodes = 4
+)
+
+// agentServer passes on what is asked about probes to the nodes that they name.
+type agentServer struct {
+	agentpb.UnimplementedAgentServer
+	users *users
+	hub   *hub
+}
+
+// probing are the rights either of which lets a user probe from a namespace's
+// pods: the one to put an ephemeral container into them, which probing takes
+// anyway, or one of our own.
+func probing(namespace string) []Access {
+	return []Access{
+		{Verb: "create", Group: "netpol.dev", Resource: "probes", Namespace: namespace},
+		{Verb: "patch", Resource: "pods", Subresource: "ephemeralcontainers", Namespace: namespace},
+	}
+}
+
+func (s *agentServer) mayProbe(ctx context.Context, namespace string, nodes []string) error {
+	c, err := s.users.caller(ctx)
+	if err != nil {
+		return err
+	}
+	if namespace == "" || len(nodes) == 0 || len(nodes) > maxProbeNodes {
+		return status.Errorf(codes.InvalidArgument, "a flows server needs the namespace of the source's pod and the nodes of both ends")
+	}
+	may, err := s.users.any(ctx, c, probing(namespace)...)
+	if err == nil && !may {
+		err = s.users.denied(c, fmt.Sprintf("create probes.netpol.dev (or patch pods/ephemeralcontainers) in namespace %s", namespace))
+	}
+	return err
+}
+
+// RegisterProbe implements agentpb.AgentServer: all nodes named have to know.
+func (s *agentServer) RegisterProbe(ctx context.Context, r *agentpb.RegisterProbeRequest) (*agentpb.RegisterProbeReply, error) {
+	if err := s.mayProbe(ctx, r.GetNamespace(), r.GetNodes()); err != nil {
+		return nil, err
+	}
+	_, err := s.each(ctx, r.GetNodes(), func() *relaypb.Command {
+		return &relaypb.Command{Is: &relaypb.Command_RegisterProbe{RegisterProbe: r}}
+	})
+	return &agentpb.RegisterProbeReply{}, err
+}
+
+// Denied implements agentpb.AgentServer: the first denial of the nodes named, in
+// their order.
+func (s *agentServer) Denied(ctx context.Context, t *agentpb.Tuple) (*agentpb.DeniedReply, error) {
+	if err := s.mayProbe(ctx, t.GetNamespace(), t.GetNodes()); err != nil {
+		return nil, err
+	}
+	replies, err := s.each(ctx, t.GetNodes(), func() *relaypb.Command {
+		return &relaypb.Command{Is: &relaypb.Command_Denied{Denied: t}}
+	})
+	for _, r := range replies {
+		if r.GetDenied().GetDenied() {
+			return r.GetDenied(), nil // also if the other end does not answer
+		}
+	}
+	return &agentpb.DeniedReply{}, err
+}
+
+// each asks some nodes at once. Replies of nodes that failed are nil; the error
+// is of the first of these.
+func (s *agentServer) each(ctx context.Context, nodes []string, command func() *relaypb.Command) ([]*relaypb.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	nodes = slices.Compact(slices.Clone(nodes))
+	replies, errs := make([]*relaypb.Reply, len(nodes)), make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, name := range nodes {
+		all.Go(func() {
+			l, _ := s.hub.lineOf(name)
+			if l == nil {
+				errs[i] = errNoLine
+				return
+			}
+			replies[i], errs[i] = l.ask(ctx, command())
+		})
+	}
+	all.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return replies, status.Errorf(status.Code(err), "node %.253s: %s", nodes[i], status.Convert(err).Message())
+		}
+	}
+	return replies, nil
+}
+
+// Status implements agentpb.AgentServer.
+func (s *agentServer) Status(context.Context, *agentpb.StatusRequest) (*agentpb.StatusReply, error) {
+	return nil, errManyNodes
+}
+
+// Sync implements agentpb.AgentServer.
+func (s *agentServer) Sync(context.Context, *agentpb.SyncRequest) (*agentpb.StatusReply, error) {
+	return nil, errManyNodes
+}
+
+// Await implements agentpb.AgentServer.
+func (s *agentServer) Await(context.Context, *agentpb.AwaitRequest) (*agentpb.StatusReply, error) {
+	return nil, errManyNodes
+}
+
+var errManyNodes = status.Error(codes.Unimplemented, "a flows server speaks for many nodes: call netpol.agent.v1.Nodes instead")
+
+// nodesServer answers for all nodes.
+type nodesServer struct {
+	agentpb.UnimplementedNodesServer
+	users *users
+	hub   *hub
+}
+
+// List implements agentpb.NodesServer. What agents say of themselves names
+// resources of all namespaces.
+func (s *nodesServer) List(ctx context.Context, _ *agentpb.NodesRequest) (*agentpb.NodesReply, error) {
+	c, err := s.users.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	may, err := s.users.may(ctx, c, listFlows(""))
+	if err == nil && !may {
+		err = s.users.denied(c, "list flows.netpol.dev in all namespaces")
+	}
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := s.hub.list()
+	return &agentpb.NodesReply{Nodes: nodes}, err
+}
+
+const (
+	// maxAwait bounds how long a call may wait, and maxChanges for how much.
+	maxAwait   = 10 * time.Minute
+	maxChanges = 1000
+)
+
+// Await implements agentpb.NodesServer.
+func (s *nodesServer) Await(r *agentpb.AwaitRequest, stream agentpb.Nodes_AwaitServer) error {
+	if err := s.mayAwait(stream.Context(), r.GetChanges()); err != nil {
+		return err
+	}
+	nodes, err := s.hub.list()
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&agentpb.NodeReply{Of: int32(len(nodes))}); err != nil { //nolint:gosec // maxNodes
+		return err
+	}
+	limit := maxAwait
+	if ms := r.GetTimeoutMilliseconds(); ms > 0 {
+		limit = min(limit, time.Duration(min(ms, maxAwait.Milliseconds()))*time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(stream.Context(), limit)
+	defer cancel()
+	done := make(chan *agentpb.NodeReply)
+	g := &errgroup.Group{}
+	for _, n := range nodes {
+		g.Go(func() error {
+			reply := s.hub.await(ctx, n.GetNode(), r)
+			select {
+			case done <- reply:
+			case <-stream.Context().Done():
+			}
+			return nil
+		})
+	}
+	for range nodes {
+		select {
+		case reply := <-done:
+			if err = stream.Send(reply); err != nil {
+				return err
+			}
+		case <-stream.Context().Done():
+			return status.FromContextError(stream.Context().Err()).Err()
+		}
+	}
+	return g.Wait()
+}
+
+// await waits for one node, over as many lines as it takes.
+func (h *hub) await(ctx context.Context, name string, r *agentpb.AwaitRequest) *agentpb.NodeReply {
+	out := &agentpb.NodeReply{Node: name}
+	for {
+		l, changed := h.lineOf(name)
+		if out.Connected = l != nil; l == nil {
+			out.Problem = status.Convert(errNoLine).Message()
+		} else {
+			reply, err := l.ask(ctx, &relaypb.Command{Is: &relaypb.Command_Await{Await: r}})
+			code := status.Code(err)
+			switch {
+			case err == nil:
+				out.Done, out.Problem = true, ""
+				out.Status = &agentpb.StatusReply{
+					Node: name, Revision: reply.GetStatus().GetRevision(),
+					Ready: reply.GetStatus().GetReady(), Enforcing: reply.GetStatus().GetEnforcing(),
+				}
+				return out
+			case code == codes.DeadlineExceeded || code == codes.Canceled:
+				out.Problem = "it has not programmed the change in time"
+				if ctx.Err() != nil {
+					return out
+				}
+			case code == codes.Unavailable:
+				out.Problem = status.Convert(err).Message()
+			default:
+				out.Problem = status.Convert(err).Message()
+				return out
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return out
+		case <-changed:
+		}
+	}
+}

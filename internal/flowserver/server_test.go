@@ -1,0 +1,284 @@
+package flowserver_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/flowpb"
+)
+
+// TestSumsAreExactAfterChaos: agents count while the server restarts again and
+// again; in the end it has what they have.
+func TestSumsAreExactAfterChaos(t *testing.T) {
+	nodes := []string{"n1", "n2", "n3"}
+	w := newWorld(t, nodes...)
+	w.allow("admin list flows *")
+	var agents []*agent
+	for _, n := range nodes {
+		agents = append(agents, w.agent(n))
+	}
+	var started, completed int64
+	rng := rand.New(rand.NewPCG(1, 2))
+	for round := range 8 {
+		for range 300 {
+			a := agents[rng.IntN(len(agents))]
+			k := tcp(workload("vote", fmt.Sprint("w", rng.IntN(40))), workload("vote", "redis"), 6379)
+			a.flows.Started(k, flow.Ends{}, time.Now())
+			started++
+			if rng.IntN(2) == 0 {
+				a.flows.Ended(k, flow.Counters{PacketsIn: 1, BytesIn: 100}, time.Now())
+				completed++
+			}
+		}
+		time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
+		if round%2 == 1 {
+			w.stop()
+			time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
+			w.start()
+		}
+	}
+	conn := w.dial("user-admin")
+	var got, ended, live int64
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d started, %d completed, %d open; want %d, %d, %d", got, ended, live, started, completed, started-completed)
+		}
+	}()
+	w.eventually("all counts", func() bool {
+		got, ended, live, _ = w.connections(conn)
+		return got == started && ended == completed && live == started-completed
+	})
+	time.Sleep(50 * time.Millisecond) // nothing comes twice
+	if got, _, _, c := w.connections(conn); got != started || c.LostUnknown || c.Lost != 0 {
+		t.Errorf("%d connections, want %d; %+v", got, started, c)
+	}
+	// An agent that ends tells the rest, and what was open there is not any more.
+	k := tcp(workload("vote", "last"), workload("vote", "redis"), 6379)
+	agents[0].flows.Started(k, flow.Ends{}, time.Now())
+	agents[0].stop()
+	w.eventually("the rest", func() bool {
+		got, _, live, c := w.connections(conn)
+		return got == started+1 && live < started-completed && c.LostUnknown // its node is away
+	})
+}
+
+// TestAgentsBeginAnew: an agent that was killed counts from zero, what it
+// counted before stays, and it is said that something is missing.
+func TestAgentsBeginAnew(t *testing.T) {
+	w := newWorld(t, "n1")
+	w.allow("admin list flows *")
+	conn := w.dial("user-admin")
+	k := tcp(workload("vote", "vote"), workload("vote", "redis"), 6379)
+	a := w.agent("n1")
+	a.flows.Started(k, flow.Ends{}, time.Now())
+	w.eventually("one", func() bool { n, _, live, c := w.connections(conn); return n == 1 && live == 1 && !c.LostUnknown })
+	a.stop()
+	time.Sleep(2 * time.Millisecond)
+	b := w.agent("n1")
+	b.flows.Existing(k, flow.Ends{}, time.Now())
+	b.flows.Started(k, flow.Ends{}, time.Now())
+	w.eventually("two", func() bool { n, _, live, c := w.connections(conn); return n == 2 && live == 2 && c.LostUnknown })
+}
+
+func TestUsersSeeWhatTheyMay(t *testing.T) {
+	w := newWorld(t, "n1")
+	w.allow("admin list flows *", "voter list flows vote", "blogger list flows wordpress", "idle list flows empty")
+	a := w.agent("n1")
+	now := time.Now()
+	for _, k := range []flow.Key{
+		tcp(workload("vote", "vote"), workload("vote", "redis"), 6379),
+		tcp(workload("vote", "vote"), workload("wordpress", "wordpress"), 80),
+		tcp(workload("wordpress", "wordpress"), workload("wordpress", "mysql"), 3306),
+	} {
+		a.flows.Started(k, flow.Ends{}, now)
+	}
+	admin := w.dial("user-admin")
+	w.eventually("three flows", func() bool { n, _, _, _ := w.connections(admin); return n == 3 })
+	for _, tc := range []struct {
+		user       string
+		namespaces []string
+		want       int64
+		restricted bool
+	}{
+		{"admin", nil, 3, false},
+		{"voter", nil, 2, true},
+		{"voter", []string{"vote"}, 2, false},
+		{"blogger", []string{"wordpress"}, 2, false},
+		{"idle", []string{"empty"}, 0, false},
+	} {
+		n, _, _, c := w.connections(w.dial("user-"+tc.user), tc.namespaces...)
+		if n != tc.want || c.Restricted != tc.restricted {
+			t.Errorf("%s in %v: %d flows, restricted %v", tc.user, tc.namespaces, n, c.Restricted)
+		}
+	}
+	for _, tc := range []struct {
+		token      string
+		namespaces []string
+		code       codes.Code
+		text       string
+	}{
+		{"user-voter", []string{"vote", "wordpress"}, codes.PermissionDenied, "voter may not list flows.netpol.dev in namespace wordpress"},
+		{"user-nobody", nil, codes.PermissionDenied, "nobody may not list flows.netpol.dev in any namespace"},
+		{"user-nobody", []string{"vote"}, codes.PermissionDenied, "nobody may not list flows.netpol.dev in namespace vote"},
+		{"", nil, codes.Unauthenticated, "no bearer token"},
+		{"bad", nil, codes.Unauthenticated, "does not know the token"},
+		{"down-x", nil, codes.Unavailable, "the API server is away"},
+		{"agent-n1", nil, codes.Unauthenticated, "does not know the token"},
+	} {
+		source := flow.NewClient(w.dial(tc.token))
+		_, _, err := source.List(t.Context(), flow.Filter{Namespaces: tc.namespaces})
+		code(t, err, tc.code, tc.text)
+		err = source.Follow(t.Context(), flow.Filter{Namespaces: tc.namespaces}, func(flow.Flow) error { return nil })
+		code(t, err, tc.code, tc.text)
+	}
+	hints, err := flowpb.NewFlowsClient(w.dial("user-voter")).FilterHints(t.Context(), &flowpb.FilterHintsRequest{Type: flowpb.FilterType_FilterTypeDestName})
+	if err != nil || len(hints.GetHints()) != 2 {
+		t.Errorf("hints %v, %v: mysql is not voter's to know", hints, err)
+	}
+}
+
+func TestFollowAddsUp(t *testing.T) {
+	w := newWorld(t, "n1")
+	w.allow("voter list flows vote")
+	a := w.agent("n1")
+	a.flows.Started(tcp(workload("vote", "vote"), workload("vote", "redis"), 6379), flow.Ends{}, time.Now())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := make(chan flow.Flow, 100)
+	go func() {
+		_ = flow.NewClient(w.dial("user-voter")).Follow(ctx, flow.Filter{Since: time.Now().Add(-time.Hour)}, func(f flow.Flow) error { seen <- f; return nil })
+	}()
+	var sum int64
+	for i := range 5 {
+		a.flows.Started(tcp(workload("vote", "vote"), workload("vote", "redis"), 6379), flow.Ends{}, time.Now())
+		a.flows.Started(tcp(workload("other", "a"), workload("other", "b"), 1), flow.Ends{}, time.Now())
+		for deadline := time.After(10 * time.Second); sum < int64(i+2); {
+			select {
+			case f := <-seen:
+				if f.Source.Workload.Namespace != "vote" {
+					t.Fatalf("shown %v", f.Key)
+				}
+				sum += f.Connections
+			case <-deadline:
+				t.Fatalf("%d connections, want %d", sum, i+2)
+			}
+		}
+	}
+	if sum != 6 {
+		t.Errorf("%d connections, want 6", sum)
+	}
+}
+
+func TestNodesAwait(t *testing.T) {
+	w := newWorld(t, "n1", "n2", "n3")
+	w.allow("voter get networkpolicies vote", "admin list flows *")
+	a, b := w.agent("n1"), w.agent("n2")
+	nodes := agentpb.NewNodesClient(w.dial("user-voter"))
+	admin := agentpb.NewNodesClient(w.dial("user-admin"))
+	w.eventually("two lines", func() bool {
+		r, err := admin.List(t.Context(), &agentpb.NodesRequest{})
+		return err == nil && len(r.GetNodes()) == 3 && r.GetNodes()[1].GetStatus().GetReady() && r.GetNodes()[0].GetConnected() && !r.GetNodes()[2].GetConnected()
+	})
+	_, err := nodes.List(t.Context(), &agentpb.NodesRequest{})
+	code(t, err, codes.PermissionDenied, "list flows.netpol.dev in all namespaces")
+
+	request := &agentpb.AwaitRequest{
+		Changes:             []*agentpb.Written{{Kind: "NetworkPolicy", Namespace: "vote", Name: "db", Version: "7"}},
+		TimeoutMilliseconds: 2000,
+	}
+	stream, err := nodes.Await(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := stream.Recv(); err != nil || r.GetOf() != 3 {
+		t.Fatal(r, err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	a.program()
+	if r, err := stream.Recv(); err != nil || r.GetNode() != "n1" || !r.GetDone() || r.GetStatus().GetRevision() != 1 {
+		t.Fatal(r, err)
+	}
+	c := w.agent("n3") // comes while it is waited for
+	time.Sleep(300 * time.Millisecond)
+	c.program()
+	if r, err := stream.Recv(); err != nil || r.GetNode() != "n3" || !r.GetDone() {
+		t.Fatal(r, err)
+	}
+	if r, err := stream.Recv(); err != nil || r.GetNode() != "n2" || r.GetDone() || r.GetProblem() == "" {
+		t.Fatal(r, err)
+	}
+	_ = b
+	request.Changes[0].Namespace = "wordpress"
+	stream, err = nodes.Await(t.Context(), request)
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	code(t, err, codes.PermissionDenied, "voter may not list flows.netpol.dev in namespace wordpress, nor get networkpolicies.projectcalico.org db")
+}
+
+func TestProbesArePassedOn(t *testing.T) {
+	w := newWorld(t, "n1", "n2")
+	w.allow("prober patch pods/ephemeralcontainers vote", "sre create probes *", "admin list flows *")
+	a, b := w.agent("n1"), w.agent("n2")
+	admin := agentpb.NewNodesClient(w.dial("user-admin"))
+	w.eventually("lines", func() bool {
+		r, err := admin.List(t.Context(), &agentpb.NodesRequest{})
+		return err == nil && r.GetNodes()[0].GetConnected() && r.GetNodes()[1].GetConnected()
+	})
+	client := agentpb.NewAgentClient(w.dial("user-prober"))
+	probe := &agentpb.RegisterProbeRequest{Protocol: 6, SourceAddress: "10.0.0.1", SourcePort: 4000, ValidMilliseconds: 1000, Nodes: []string{"n1", "n2"}, Namespace: "vote"}
+	if _, err := client.RegisterProbe(t.Context(), probe); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agentpb.NewAgentClient(w.dial("user-sre")).RegisterProbe(t.Context(), probe); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.probes) != 2 || len(b.probes) != 2 || a.probes[0].GetSourcePort() != 4000 {
+		t.Errorf("probes %v, %v", a.probes, b.probes)
+	}
+	b.mu.Lock()
+	b.denies = &agentpb.DeniedReply{Denied: true, Direction: "Ingress", Name: "db"}
+	b.mu.Unlock()
+	tuple := &agentpb.Tuple{Protocol: 6, SourceAddress: "10.0.0.1", SourcePort: 4000, Nodes: []string{"n1", "n2"}, Namespace: "vote"}
+	if r, err := client.Denied(t.Context(), tuple); err != nil || r.GetName() != "db" {
+		t.Error(r, err)
+	}
+	probe.Namespace = "wordpress"
+	_, err := client.RegisterProbe(t.Context(), probe)
+	code(t, err, codes.PermissionDenied, "prober may not create probes.netpol.dev (or patch pods/ephemeralcontainers) in namespace wordpress")
+	_, err = agentpb.NewAgentClient(w.dial("user-sre")).RegisterProbe(t.Context(), probe)
+	code(t, err, codes.PermissionDenied, `node n1: no pod of namespace "wordpress" has the address 10.0.0.1`)
+	probe.Namespace, probe.Nodes = "vote", []string{"n1", "n9"}
+	_, err = client.RegisterProbe(t.Context(), probe)
+	code(t, err, codes.Unavailable, "node n9")
+	probe.Nodes = nil
+	_, err = client.RegisterProbe(t.Context(), probe)
+	code(t, err, codes.InvalidArgument, "nodes of both ends")
+	_, err = client.Status(t.Context(), &agentpb.StatusRequest{})
+	code(t, err, codes.Unimplemented, "Nodes")
+}
+
+func TestOnlyAgentsEnroll(t *testing.T) {
+	w := newWorld(t, "n1")
+	client := relaypb.NewRelayClient(w.dial(""))
+	for token, want := range map[string]codes.Code{
+		"": codes.Unauthenticated, "user-admin": codes.Unauthenticated, "sa-default": codes.PermissionDenied,
+		"agent-": codes.PermissionDenied, "old-n1": codes.InvalidArgument, "agent-n1": codes.InvalidArgument, "down-": codes.Unavailable,
+	} {
+		_, err := client.Enroll(t.Context(), &relaypb.EnrollRequest{Token: token, Request: []byte("no request")})
+		code(t, err, want, "")
+	}
+	stream, err := client.Connect(t.Context())
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	code(t, err, codes.Unauthenticated, "for agents alone")
+}
