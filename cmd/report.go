@@ -76,7 +76,7 @@ count.`,
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
 	flags.BoolVar(&opts.ExitCode, "exit-code", false, "exit code 1 if anything would be blocked")
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
-	completeArg(cmd, f, policyNames(f, stagedKinds))
+	completeArg(cmd, f, policyNames(f, stagedKinds), stagedKinds...)
 	return cmd
 }
 

@@ -108,6 +108,14 @@ func (st *step) stale() error {
 	return fmt.Errorf("%s: %w: somebody has changed it since it was read", st.key, cluster.ErrConflict)
 }
 
+// because is an error for users with a cause that they need not see.
+type because struct {
+	error
+	cause error
+}
+
+func (b because) Unwrap() []error { return []error{b.error, b.cause} }
+
 // planDelete: what was handed out is deleted only as it was then.
 func (st *step) planDelete() error {
 	st.mu.Lock()

@@ -72,7 +72,7 @@ func (st *step) delete(ctx context.Context, query params) (cluster.Result, error
 	case apierrors.IsNotFound(err):
 		return r, missing(st.key)
 	case apierrors.IsConflict(err):
-		return r, errors.Join(st.stale(), err)
+		return r, because{st.stale(), err}
 	case err != nil:
 		return r, st.fail(st.request("delete"), err)
 	}
@@ -151,9 +151,9 @@ func (st *step) written(body []byte, created bool, verb string, err error) (clus
 	case apierrors.IsNotFound(err):
 		return r, st.nowhere(verb, err)
 	case apierrors.IsConflict(err) && st.live == nil:
-		return r, errors.Join(fmt.Errorf("%s: %w: it exists already", st.key, cluster.ErrConflict), err)
+		return r, because{fmt.Errorf("%s: %w: it exists already", st.key, cluster.ErrConflict), err}
 	case apierrors.IsConflict(err):
-		return r, errors.Join(st.stale(), err)
+		return r, because{st.stale(), err}
 	case err != nil:
 		return r, st.fail(st.request(verb), err)
 	}
