@@ -2,8 +2,12 @@ package cmd
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,18 +18,23 @@ import (
 
 // AgentOptions are what agent needs.
 type AgentOptions struct {
-	Factory     *cli.Factory
-	Node        string
+	Factory *cli.Factory
+	Node    string
+	// Prefix begins the names of pods' interfaces; empty: they are found.
 	Prefix      string
 	PodCIDRs    []string
 	Established string
 	Tunnels     bool
 	Socket      string
+	HTTP        string
+	LogLevel    string
 	// What Log rules write; LogFile empty is standard error.
 	LogPrefix         string
 	LogFile           string
 	LogRate, LogBurst int
 	Push              AgentFlows
+	// Cleanup removes rules instead; Stay waits after that.
+	Cleanup, Stay bool
 }
 
 // AgentFlows is the flows server that an agent tells, if Server is not empty.
@@ -37,12 +46,20 @@ func NewCmdAgent(f *cli.Factory, runF func(*AgentOptions) error) *cobra.Command 
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "Enforce policies on this node and report its flows",
-		Long: `Enforce the policies of --dir on the pods of this node: program the kernel's
-packet filter (table inet netpol, nothing else is touched), count what it lets
-through and what it refuses, and answer on a unix socket.
+		Long: `Enforce policies on the pods of this node: program the kernel's packet filter
+(table inet netpol, nothing else is touched), count what it lets through and what
+it refuses, and answer on a unix socket. The policies are those of the cluster
+that this process is a pod of, of --kubeconfig or --context, or of --dir.
 
-The rules stay in force when the agent ends; the next one takes them over. Needs
-CAP_NET_ADMIN in the node's network namespace.
+The rules stay in force when the agent ends; the next one takes them over, and
+changes nothing before it has read everything; --cleanup removes them. Needs CAP_NET_ADMIN in the node's
+network namespace.
+
+On a cluster the pods' interfaces are found by routing: a veth that leads to no
+network is a pod's, known or not, and what is not known is closed; so is a bridge
+with nothing but veths in it, where bridged packets pass the packet filter
+(net.bridge.bridge-nf-call-iptables and -ip6tables are 1). A node whose pods are
+reached otherwise says so in its status and does not claim to enforce.
 
 What rules with the action Log see is written to standard error, or to --log-file:
 a line for each new connection and rule, such as
@@ -52,19 +69,30 @@ a line for each new connection and rule, such as
 More lines than --log-rate a second are counted and not written.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("lab") {
+				return cli.Usage("netpol agent --dir DIRECTORY", "--lab: a lab has an agent already")
+			}
+			if opts.Factory.Config.GetString("dir") != "" && !cmd.Flags().Changed("interface-prefix") {
+				opts.Prefix = dirPrefix
+			}
 			if runF != nil {
 				return runF(opts)
+			}
+			if opts.Cleanup || opts.Stay {
+				return cleanupRun(cmd.Context(), opts)
 			}
 			return agentRun(cmd.Context(), opts)
 		},
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&opts.Node, "node", "", "name of this node (default: the host name)")
-	fs.StringVar(&opts.Prefix, "interface-prefix", "veth", "how the host's ends of pod interfaces begin")
-	fs.StringSliceVar(&opts.PodCIDRs, "pod-cidr", nil, "addresses of this node's pods; unknown ones among them are closed")
+	fs.StringVar(&opts.Prefix, "interface-prefix", "", "how the host's ends of pod interfaces begin (default: with --dir "+dirPrefix+", else they are found)")
+	fs.StringSliceVar(&opts.PodCIDRs, "pod-cidr", nil, "addresses of this node's pods; unknown ones among them are closed (default: the podCIDRs of the Node)")
 	fs.StringVar(&opts.Established, "established", "cut", "what happens to live connections that a change forbids: cut or keep")
 	fs.BoolVar(&opts.Tunnels, "allow-pod-tunnels", false, "let pods make VXLAN, Geneve and IPIP tunnels to nodes, in which no policy sees anything")
 	fs.StringVar(&opts.Socket, "socket", "/run/netpol/agent.sock", "unix socket to answer on")
+	fs.StringVar(&opts.HTTP, "http", "", "address to answer /healthz, /readyz and /metrics on, such as :9469 (default: none)")
+	fs.StringVar(&opts.LogLevel, "log-level", "info", "what to write to standard error: debug, info, warn or error")
 	fs.StringVar(&opts.LogPrefix, "log-prefix", defaultLogPrefix, "how lines of Log rules begin, after the time")
 	fs.StringVar(&opts.LogFile, "log-file", "", "file that lines of Log rules are appended to (default: standard error)")
 	fs.IntVar(&opts.LogRate, "log-rate", 100, "lines of Log rules written in a second, in the long run")
@@ -72,8 +100,13 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringVar(&opts.Push.Server, "flows-server", "", "flows server to tell what is seen: NAMESPACE/SERVICE or HOST:PORT (default: none)")
 	fs.StringVar(&opts.Push.CA, "flows-ca", "", "file of the certificates that the flows server is known by (default: what the cluster publishes)")
 	fs.StringVar(&opts.Push.Token, "flows-token", "/var/run/secrets/netpol-flows/token", "file of the ServiceAccount token to enroll with there")
+	fs.BoolVar(&opts.Cleanup, "cleanup", false, "enforce nothing: remove the rules that an agent has left on this node, and end")
+	fs.BoolVar(&opts.Stay, "stay", false, "with --cleanup: wait to be ended, as a pod has to")
 	return cmd
 }
+
+// dirPrefix begins the names of pods' interfaces where there is no cluster.
+const dirPrefix = "veth"
 
 // defaultLogPrefix is enforce.DefaultLogPrefix, which there is on Linux only.
 const defaultLogPrefix = "netpol-packet"
@@ -86,17 +119,30 @@ func checkLogPrefix(s, try string) error {
 	return nil
 }
 
+// logLevel reads a level's name.
+func logLevel(name string) (level slog.Level, err error) {
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, name) {
+		return 0, errors.New("no such level")
+	}
+	return level, level.UnmarshalText([]byte(name))
+}
+
 func agentRun(ctx context.Context, opts *AgentOptions) error {
 	const try = "netpol agent --help"
 	dir := opts.Factory.Config.GetString("dir")
-	if dir == "" {
-		return cli.Usage("netpol agent --dir DIRECTORY", "--dir is missing: the agent enforces a directory of manifests")
-	}
 	if opts.Established != "cut" && opts.Established != "keep" {
 		return cli.Usage(try, "--established %q: expected cut or keep", opts.Established)
 	}
-	if opts.Prefix == "" {
+	if opts.Prefix == "" && dir != "" {
 		return cli.Usage(try, "--interface-prefix is empty: every interface would count as a pod's")
+	}
+	if _, err := logLevel(opts.LogLevel); err != nil {
+		return cli.Usage(try, "--log-level %q: expected debug, info, warn or error", opts.LogLevel)
+	}
+	if opts.HTTP != "" {
+		if _, _, err := net.SplitHostPort(opts.HTTP); err != nil {
+			return cli.Usage(try, "--http %q: expected an address such as :9469 or 127.0.0.1:9469", opts.HTTP)
+		}
 	}
 	if err := checkLogPrefix(opts.LogPrefix, try); err != nil {
 		return err

@@ -8,12 +8,18 @@ import (
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/pkg/enforce"
 )
 
-// runAgent enforces dir until ctx ends.
+// runAgent enforces dir, or without one the cluster, until ctx ends.
 func runAgent(ctx context.Context, opts *AgentOptions, dir string, cidrs []netip.Prefix) error {
-	store, err := cluster.OpenDir(dir)
+	level, err := logLevel(opts.LogLevel)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(opts.Factory.IO.Err, &slog.HandlerOptions{Level: level}))
+	source, err := agentSource(ctx, opts, dir, log)
 	if err != nil {
 		return err
 	}
@@ -26,16 +32,30 @@ func runAgent(ctx context.Context, opts *AgentOptions, dir string, cidrs []netip
 		defer f.Close()
 		lines = f
 	}
-	log := slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil))
 	told, err := pushTo(opts, log)
 	if err != nil {
 		return err
 	}
 	return enforce.Run(ctx, enforce.Options{
-		Source: store, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
+		Source: source, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
 		AllowPodTunnels: opts.Tunnels,
 		KeepEstablished: opts.Established == "keep", Socket: opts.Socket, Version: programVersion(),
-		Log: log, Push: told,
+		HTTP: opts.HTTP, Log: log, Push: told,
 		LogLines: enforce.LogLines{Out: lines, Prefix: opts.LogPrefix, PerSecond: opts.LogRate, Burst: opts.LogBurst},
+	})
+}
+
+// agentSource is where the agent reads resources from. An API server that does
+// not answer is waited for.
+func agentSource(ctx context.Context, opts *AgentOptions, dir string, log *slog.Logger) (enforce.Source, error) {
+	if dir != "" {
+		return cluster.OpenDir(dir)
+	}
+	conn, err := opts.Factory.Cluster()
+	if err != nil {
+		return nil, err
+	}
+	return kube.OpenStore(ctx, conn, kube.Options{
+		Log: log, Warn: func(text string) { log.Warn("the API server says", "warning", text) },
 	})
 }

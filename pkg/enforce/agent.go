@@ -20,7 +20,6 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
-	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -32,16 +31,19 @@ type Agent struct {
 	conns  *collect.Conntrack
 	flows  *flow.Aggregator
 
-	history  history
-	live     *live
-	memo     memo
-	places   atomic.Pointer[places]
-	services atomic.Pointer[serviceIndex]
-	setNames atomic.Pointer[flow.SetNames]
-	nodes    atomic.Pointer[nodeNames]
-	probes   *probes
-	refusals *refusals
-	counters counters
+	history history
+	live    *live
+	memo    memo
+	// gathering is the collecting goroutine's.
+	gathering gathering
+	places    atomic.Pointer[places]
+	services  atomic.Pointer[serviceIndex]
+	setNames  atomic.Pointer[flow.SetNames]
+	nodes     atomic.Pointer[nodeNames]
+	cidrs     podCIDRs
+	probes    *probes
+	refusals  *refusals
+	counters  counters
 	// complaints bounds the lines about disagreements.
 	complaints *rate.Limiter
 
@@ -60,10 +62,23 @@ type Agent struct {
 	programmed  chan struct{}
 	firstCommit time.Time
 
+	current current
+
 	// behind: the kernel has refused the newest rules.
 	behind atomic.Bool
 	// homeless are this node's pods without an interface, and since when.
 	homeless atomic.Pointer[map[string]time.Time]
+
+	// deafBridge: pods are behind a bridge that passes our hooks by.
+	deafBridge atomic.Bool
+
+	// busySince is when the programming loop began what it is at, lagSince when
+	// the oldest news came that is not in the kernel; 0 is neither.
+	busySince, lagSince atomic.Int64
+	// fill is how full the table of connections is; nil before it is known.
+	fill atomic.Pointer[collect.Fill]
+	// counts are for Prometheus; nil where nobody can ask.
+	counts *flowCounts
 
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
@@ -72,7 +87,8 @@ type Agent struct {
 // counters are what the agent counts of itself.
 type counters struct {
 	disagreements, repairs, cut atomic.Uint64
-	lastProgram                 atomic.Int64 // nanoseconds
+	late                        atomic.Uint64 // events that did not fit at first
+	lastProgram                 atomic.Int64  // nanoseconds
 }
 
 // looseFor is how long connections older than the agent may be picked up
@@ -101,6 +117,9 @@ func Run(ctx context.Context, opts Options) error {
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
 		programmed: make(chan struct{}),
 	}
+	if opts.HTTP != "" {
+		a.counts = newFlowCounts()
+	}
 	if !kernel.Adopted() {
 		a.loose.Store(true)
 		a.looseUntil = opts.Now().Add(opts.looseFor)
@@ -120,7 +139,14 @@ func (a *Agent) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch resources: %w", err)
 	}
-	where, err := watchPlaces(ctx, a.opts.InterfacePrefix, func(err error) {
+	web, err := a.listenHTTP(ctx)
+	if err != nil {
+		return err
+	}
+	if web != nil {
+		defer web.Close()
+	}
+	where, err := a.finder().watch(ctx, func(err error) {
 		a.opts.Log.Warn("watching interfaces and routes", "error", err)
 	})
 	if err != nil {
@@ -129,6 +155,7 @@ func (a *Agent) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.program(ctx, states, where) })
 	g.Go(func() error { return a.serve(ctx) })
+	g.Go(func() error { return a.serveHTTP(ctx, web) })
 	g.Go(func() error { return a.observe(ctx) })
 	g.Go(func() error { return a.cutForbidden(ctx) })
 	if a.opts.Push != nil {
@@ -167,13 +194,4 @@ func (a *Agent) setProblems(faults policy.Faults, extra ...string) {
 	}
 	list = append(list, extra...)
 	a.problems.Store(&list)
-}
-
-// rulesetConfig is what the compiler needs to know beside the model.
-func (a *Agent) rulesetConfig() ruleset.Config {
-	return ruleset.Config{
-		Nodes: a.nodes.Load().others, AllowTunnels: a.opts.AllowPodTunnels,
-		InterfacePrefix: a.opts.InterfacePrefix, Node: a.opts.Node, LocalCIDRs: a.opts.PodCIDRs,
-		DenyGroup: DenyGroup, LogGroup: LogGroup, LooseTCP: a.loose.Load(),
-	}
 }

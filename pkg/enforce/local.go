@@ -38,7 +38,7 @@ func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems [
 				}
 			}
 		case name == "":
-		case known:
+		case known && !p.isBridge(name):
 			problems = append(problems, fmt.Sprintf("interface %s leads to both %s and %s: %s stays closed", name, other, ep.ID(), ep.ID()))
 		default:
 			taken[name] = ep.ID()
@@ -49,7 +49,35 @@ func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems [
 	for _, name := range p.bridged {
 		problems = append(problems, fmt.Sprintf("interface %s is a port of a bridge: its traffic does not pass the forward hook, so it is not enforced", name))
 	}
-	return local, problems
+	if a.strange() {
+		problems = append(problems, fmt.Sprintf("the cluster has no node %q: its pods are not found; name the node with --node", a.opts.Node))
+	}
+	return local, append(problems, a.judgeBridges(taken)...)
+}
+
+// strange says that the cluster does not know this node: the agent was told
+// another name than the cluster has for it.
+func (a *Agent) strange() bool {
+	n := a.nodes.Load()
+	return a.finder().byKind() && n != nil && n.self == nil
+}
+
+// judgeBridges says what is wrong with bridges that lead to pods.
+func (a *Agent) judgeBridges(taken map[string]string) (problems []string) {
+	p := a.places.Load()
+	deaf := ""
+	for _, name := range slices.Sorted(maps.Keys(taken)) {
+		switch {
+		case !p.isBridge(name):
+		case p.deaf:
+			deaf = name
+			problems = append(problems, fmt.Sprintf("pods are behind bridge %s, and net.bridge.bridge-nf-call-iptables or -ip6tables is not 1: what pods say to each other there does not pass the forward hook, so it is not enforced", name))
+		default:
+			problems = append(problems, fmt.Sprintf("warning: pods behind bridge %s are told apart by their addresses alone: one that forges another's passes for it", name))
+		}
+	}
+	a.deafBridge.Store(deaf != "")
+	return problems
 }
 
 // unreached are the pods of this node that run behind no interface that the
@@ -63,7 +91,7 @@ func (a *Agent) unreached() []string {
 	var out []string
 	for _, id := range slices.Sorted(maps.Keys(*list)) {
 		if a.opts.Now().Sub((*list)[id]) > homelessAfter {
-			out = append(out, fmt.Sprintf("pod %s runs on this node, but no route leads to it through an interface %s*: it is not enforced", id, a.opts.InterfacePrefix))
+			out = append(out, fmt.Sprintf("pod %s runs on this node, but no route leads to it through an interface %s: it is not enforced", id, a.finder().what()))
 		}
 	}
 	return out

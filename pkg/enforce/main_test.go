@@ -23,13 +23,20 @@ import (
 // agentEnv makes this program an agent that enforces the directory named.
 const agentEnv = "NETPOL_ENFORCE_TEST_AGENT"
 
+// kindEnv makes it find pods' interfaces by kind.
+const kindEnv = "NETPOL_ENFORCE_TEST_KIND"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(agentEnv); dir != "" {
 		go func() { // the test's end, however it comes, ends its agents
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(1)
 		}()
-		if err := runAgent(context.Background(), dir, slog.New(slog.NewTextHandler(os.Stderr, nil)), nil); err != nil {
+		var change func(*enforce.Options)
+		if os.Getenv(kindEnv) != "" {
+			change = byKind
+		}
+		if err := runAgent(context.Background(), dir, slog.New(slog.NewTextHandler(os.Stderr, nil)), change); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -95,12 +102,12 @@ func (n *node) start(change func(*enforce.Options)) *agent {
 }
 
 // startProcess runs an agent as a process of its own; stop kills it.
-func (n *node) startProcess() (*agent, *exec.Cmd) {
+func (n *node) startProcess(env ...string) (*agent, *exec.Cmd) {
 	n.t.Helper()
 	self, err := os.Executable()
 	n.must(err)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), agentEnv+"="+n.dir)
+	cmd.Env = append(append(os.Environ(), agentEnv+"="+n.dir), env...)
 	cmd.Stderr = n.t.Output()
 	_, err = cmd.StdinPipe() // open as long as this process lives
 	n.must(err)

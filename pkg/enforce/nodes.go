@@ -11,6 +11,7 @@ import (
 // it is made; nil knows none.
 type nodeNames struct {
 	nodes  []*policy.Node
+	self   *policy.Node // this one; nil if the cluster does not know it
 	byAddr map[netip.Addr]string
 	// others are the addresses of nodes but this one, whose own the kernel
 	// knows.
@@ -25,6 +26,9 @@ func nameNodes(nodes []*policy.Node, own string) *nodeNames {
 			if node.Name != own {
 				n.others = append(n.others, a)
 			}
+		}
+		if node.Name == own {
+			n.self = node
 		}
 	}
 	return n

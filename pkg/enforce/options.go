@@ -29,14 +29,22 @@ type Source interface {
 	Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error)
 }
 
+// Waiter is a Source that may be out of reach.
+type Waiter interface {
+	// Waiting are the resources that can't be read at present, and why.
+	Waiting() []string
+}
+
 // Options say what an agent enforces and where.
 type Options struct {
 	Source Source
 	// Node is the name of the node; the pods on it are the agent's.
 	Node string
-	// InterfacePrefix is how the host's ends of pod interfaces begin.
+	// InterfacePrefix is how the host's ends of pod interfaces begin. Empty:
+	// they are found by routing, and by what they are.
 	InterfacePrefix string
-	// PodCIDRs are the addresses of this node's pods, known and unknown ones.
+	// PodCIDRs are the addresses of this node's pods, known and unknown ones;
+	// none: those that the Node object names, as it changes.
 	PodCIDRs []netip.Prefix
 	// AllowPodTunnels lets pods make VXLAN, Geneve and IPIP tunnels to nodes
 	// (S31), which carry what no policy sees.
@@ -46,6 +54,8 @@ type Options struct {
 	KeepEstablished bool
 	// Socket is the unix socket that the agent answers on.
 	Socket string
+	// HTTP is the address for health and metrics; empty: none.
+	HTTP string
 	// Version of the program, for status.
 	Version string
 	Log     *slog.Logger

@@ -3,17 +3,10 @@
 package enforce
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -23,195 +16,100 @@ import (
 // it is handed out.
 type places struct {
 	// interfaces has the host's interface for every address with a route of
-	// its own (/32, /128) through a pod interface.
+	// its own (/32, /128) through an interface that may be a pod's.
 	interfaces map[netip.Addr]string
 	own        map[netip.Addr]bool
-	// bridged are pod interfaces that are ports of a bridge: their traffic
-	// passes our hooks only with br_netfilter.
+	// bridged are interfaces by a pod's name that are ports of a bridge: their
+	// traffic does not pass our hooks as theirs.
 	bridged []string
+
+	// What follows is known only where interfaces are told by kind.
+
+	// node are the node's own interfaces among those of a pod's kind and
+	// bridges, sorted; holders those of a pod's kind by the addresses that they have.
+	node    []string
+	holders map[netip.Addr]string
+	// bridges are the networks behind bridges whose ports are all of a pod's
+	// kind, the smallest first.
+	bridges []bridgeNet
+	// deaf says that bridged packets pass no hooks, of one family or both.
+	deaf bool
+}
+
+// bridgeNet is a network that is reached through a bridge.
+type bridgeNet struct {
+	net  netip.Prefix
+	name string
 }
 
 func (p *places) equal(o *places) bool {
 	return o != nil && maps.Equal(p.interfaces, o.interfaces) && maps.Equal(p.own, o.own) &&
-		slices.Equal(p.bridged, o.bridged)
+		slices.Equal(p.bridged, o.bridged) && slices.Equal(p.node, o.node) && maps.Equal(p.holders, o.holders) &&
+		slices.Equal(p.bridges, o.bridges) && p.deaf == o.deaf
 }
 
 // interfaceOf is the interface behind which a pod is, or empty. Of two pods
 // that claim an address, one is behind its interface (S35).
 func (p *places) interfaceOf(ep *policy.Endpoint, owner func(netip.Addr) *policy.Endpoint) string {
 	for _, addr := range ep.Addrs {
-		if name, ok := p.interfaces[addr]; ok && owner(addr) == ep {
+		if name := p.behind(addr); name != "" && owner(addr) == ep {
 			return name
 		}
 	}
 	return ""
 }
 
-// readTries is how often the kernel is asked again at once when what it was
-// listing changed meanwhile.
-const readTries = 10
-
-// readPlaces asks the kernel. prefix is how pod interfaces' names begin.
-func readPlaces(prefix string) (p *places, err error) {
-	for range readTries {
-		if p, err = listPlaces(prefix); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
+// behind is the interface through which an address is reached, if that may be
+// a pod's.
+func (p *places) behind(addr netip.Addr) string {
+	if name, ok := p.interfaces[addr]; ok {
+		return name
+	}
+	for _, b := range p.bridges {
+		if b.net.Contains(addr) {
+			return b.name
 		}
 	}
-	return p, err
+	return ""
 }
 
-func listPlaces(prefix string) (*places, error) {
-	p := &places{interfaces: map[netip.Addr]string{}, own: map[netip.Addr]bool{}}
-	links, err := netlink.LinkList()
-	if err != nil {
-		return nil, fmt.Errorf("list interfaces: %w", err)
-	}
-	names := make(map[int]string, len(links))
-	for _, l := range links {
-		a := l.Attrs()
-		names[a.Index] = a.Name
-		if strings.HasPrefix(a.Name, prefix) && a.MasterIndex != 0 {
-			p.bridged = append(p.bridged, a.Name)
-		}
-	}
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	for _, a := range addrs {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok {
-			p.own[ip.Unmap()] = true
-		}
-	}
-	filter := &netlink.Route{Table: unix.RT_TABLE_MAIN}
-	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE)
-		if err != nil {
-			return nil, fmt.Errorf("list routes: %w", err)
-		}
-		for _, r := range routes {
-			p.addRoute(&r, names[r.LinkIndex], prefix)
-		}
-	}
-	return p, nil
+// isBridge says whether an interface is a bridge that many pods may be behind.
+func (p *places) isBridge(name string) bool {
+	return slices.ContainsFunc(p.bridges, func(b bridgeNet) bool { return b.name == name })
 }
 
-func (p *places) addRoute(r *netlink.Route, name, prefix string) {
-	if r.Dst == nil || !strings.HasPrefix(name, prefix) {
-		return
+// nodeInterfaces are the interfaces of a pod's kind that are the node's own:
+// by their routes, or since they have an address of the node.
+func (p *places) nodeInterfaces(node *policy.Node) []string {
+	list := p.node
+	if node == nil {
+		return list
 	}
-	ones, bits := r.Dst.Mask.Size()
-	ip, ok := netip.AddrFromSlice(r.Dst.IP)
-	if !ok || ones != bits || ip.IsLinkLocalUnicast() || ip.IsMulticast() {
-		return
-	}
-	p.interfaces[ip.Unmap()] = name
-}
-
-// watchPlaces sends the places at once and again whenever they changed, until
-// ctx ends. Events only tell that something happened; the whole is read anew,
-// so an event that got lost costs nothing: the subscription that lost it ends,
-// and a new one begins with a reading.
-func watchPlaces(ctx context.Context, prefix string, failed func(error)) (<-chan *places, error) {
-	changes, err := subscribe(ctx, failed)
-	if err != nil {
-		return nil, err
-	}
-	last, err := readPlaces(prefix)
-	if err != nil {
-		return nil, err
-	}
-	out := make(chan *places, 1)
-	out <- last
-	go func() {
-		again := false // the last reading failed
-		for ctx.Err() == nil {
-			if again {
-				pause(ctx, retryAfter)
-			} else if _, ok := <-changes; !ok {
-				if changes, err = subscribe(ctx, failed); err != nil {
-					failed(err)
-					pause(ctx, time.Second)
-					closed := make(chan struct{})
-					close(closed)
-					changes = closed
-					continue
-				}
-			}
-			p, err := readPlaces(prefix)
-			if again = err != nil; again {
-				failed(err)
-				continue
-			}
-			if p.equal(last) {
-				continue
-			}
-			last = p
-			select { // the newest is all that counts
-			case <-out:
-			default:
-			}
-			out <- p
-		}
-	}()
-	return out, nil
-}
-
-// subscribe signals changes of routes, addresses and interfaces; several
-// changes make one signal. The channel is closed when a subscription ends.
-func subscribe(ctx context.Context, failed func(error)) (<-chan struct{}, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	report := failed
-	failed = func(err error) {
-		if ctx.Err() == nil { // closing the sockets makes errors, too
-			report(err)
+	for _, a := range node.Addrs {
+		if name, ok := p.holders[a]; ok && !slices.Contains(list, name) {
+			list = append(slices.Clip(list), name)
 		}
 	}
-	routes := make(chan netlink.RouteUpdate, 256)
-	addrs := make(chan netlink.AddrUpdate, 256)
-	links := make(chan netlink.LinkUpdate, 256)
-	err := netlink.RouteSubscribeWithOptions(routes, ctx.Done(), netlink.RouteSubscribeOptions{ErrorCallback: failed})
-	if err == nil {
-		err = netlink.AddrSubscribeWithOptions(addrs, ctx.Done(), netlink.AddrSubscribeOptions{ErrorCallback: failed})
-	}
-	if err == nil {
-		err = netlink.LinkSubscribeWithOptions(links, ctx.Done(), netlink.LinkSubscribeOptions{ErrorCallback: failed})
-	}
-	if err != nil {
-		cancel()
-		return nil, fmt.Errorf("watch interfaces and routes: %w", err)
-	}
-	signal := make(chan struct{}, 1)
-	go func() {
-		defer cancel()
-		defer close(signal)
-		for {
-			var ok bool
-			select {
-			case <-ctx.Done():
-				return
-			case _, ok = <-routes:
-			case _, ok = <-addrs:
-			case _, ok = <-links:
-			}
-			if !ok {
-				return
-			}
-			select {
-			case signal <- struct{}{}:
-			default:
-			}
-		}
-	}()
-	return signal, nil
+	return slices.Sorted(slices.Values(list))
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
+// finder tells pods' interfaces: those whose names begin with its prefix, or
+// where that is empty those of a pod's kind that are not the node's.
+type finder struct{ prefix string }
+
+func (f finder) byKind() bool { return f.prefix == "" }
+
+// podKinds are the kinds of devices that join a pod to its node.
+var podKinds = [...]string{"netkit", "veth"}
+
+func isPodKind(kind string) bool { return slices.Contains(podKinds[:], kind) }
+
+// what names the interfaces, for people.
+func (f finder) what() string {
+	if f.byKind() {
+		return "of its own (a veth without networks or gateways behind it) or a bridge of pods"
 	}
+	return f.prefix + "*"
 }
+
+func (f finder) named(name string) bool { return !f.byKind() && strings.HasPrefix(name, f.prefix) }

@@ -46,7 +46,13 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 				}
 				return fmt.Errorf("the watch of resources ended")
 			}
+			same := !a.differs(state, s)
 			state = s
+			if same {
+				a.current.set(s)
+				continue
+			}
+			a.newsAt(a.opts.Now())
 		case p := <-where:
 			a.places.Store(p)
 		case <-removed:
@@ -58,7 +64,9 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			}
 		case r := <-a.syncs:
 			answer = r.done
+			a.begins()
 			s, err := a.reload(ctx)
+			a.ends()
 			if err != nil {
 				answer <- err
 				continue
@@ -66,7 +74,9 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			state = s
 		}
 		retry = nil
+		a.begins()
 		err := a.bring(ctx, state, repair)
+		a.ends()
 		if err != nil {
 			a.opts.Log.Error("rules not programmed; the former ones stay in force", "error", err)
 			retry = time.After(retryAfter)
@@ -113,7 +123,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	local, problems := a.localEndpoints(next.model)
 	var err error
 	next.compiled, err = ruleset.Compile(ruleset.Input{
-		Model: next.model, Scope: tier.Enforced(), Local: local, Config: a.rulesetConfig(),
+		Model: next.model, Scope: tier.Enforced(), Local: local, Config: a.rulesetConfig(state.Snapshot, local),
 	}, prev.compiled)
 	switch {
 	case err != nil:
@@ -142,6 +152,8 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	a.setNames.Store(flow.NewSetNames(state.Snapshot.NetworkSets, a.setNames.Load()))
 	next.since = a.opts.Now()
 	a.history.add(next)
+	a.lagSince.Store(0)
+	a.current.set(state)
 	a.setProblems(state.Faults, problems...)
 	a.counters.lastProgram.Store(int64(time.Since(start)))
 	if !had {

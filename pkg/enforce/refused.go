@@ -45,6 +45,9 @@ func (a *Agent) refused(d *collect.Denied, first bool) {
 		a.disagree("the kernel denied by another decision than the model", &t, dir, hit)
 	}
 	a.flows.Denied(rec.key, rec.ends, n, d.Time)
+	if c := a.counts.counter(&rec.key); c != nil {
+		c.Add(1)
+	}
 }
 
 // disagree counts a difference between the kernel and the model, which is a

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/flow/flowpb"
@@ -93,6 +94,39 @@ func (s *server) Sync(ctx context.Context, _ *agentpb.SyncRequest) (*agentpb.Sta
 	return s.a.status(), nil
 }
 
+// Await implements agentpb.AgentServer.
+func (s *server) Await(ctx context.Context, r *agentpb.AwaitRequest) (*agentpb.StatusReply, error) {
+	for _, c := range r.Changes {
+		if c.Kind == "" || c.Name == "" {
+			return nil, status.Errorf(codes.InvalidArgument, "a change without kind or name: %v", c)
+		}
+	}
+	for {
+		state, changed := s.a.inForce()
+		if state.Snapshot != nil && state.Versions == nil {
+			return s.Sync(ctx, &agentpb.SyncRequest{}) // a directory numbers no changes
+		}
+		if includes(state, r.Changes) {
+			return s.a.status(), nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+	}
+}
+
+// includes says whether a state has all changes in it.
+func includes(s cluster.State, changes []*agentpb.Written) bool {
+	for _, c := range changes {
+		if !s.Has(policy.Key{Kind: policy.Kind(c.Kind), Namespace: c.Namespace, Name: c.Name}, c.Version, c.Deleted) {
+			return false
+		}
+	}
+	return s.Snapshot != nil
+}
+
 // RegisterProbe implements agentpb.AgentServer.
 func (s *server) RegisterProbe(_ context.Context, r *agentpb.RegisterProbeRequest) (*agentpb.RegisterProbeReply, error) {
 	src, err := sourceOf(r.Protocol, r.SourceAddress, r.SourcePort)
@@ -148,8 +182,15 @@ func (a *Agent) status() *agentpb.StatusReply {
 	if p := a.problems.Load(); p != nil {
 		out.Problems = slices.Clone(*p)
 	}
+	for _, why := range a.waiting() {
+		if out.Ready {
+			why = "warning: what is in force may be old: " + why
+		}
+		out.Problems = append(out.Problems, why)
+	}
 	unreached := a.unreached()
 	out.Problems = append(out.Problems, unreached...)
+	out.Problems = append(out.Problems, fullness(a.fill.Load())...)
 	if r, ok := a.history.latest(); ok {
 		snap := r.model.Snapshot()
 		out.Revision, out.Policies = snap.Revision, int64(len(snap.Policies))
@@ -160,6 +201,6 @@ func (a *Agent) status() *agentpb.StatusReply {
 		}
 	}
 	p := a.places.Load()
-	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0
+	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0 && !a.deafBridge.Load() && !a.strange()
 	return out
 }

@@ -78,7 +78,10 @@ type Node struct {
 	Name   string
 	Labels selector.Labels
 	Addrs  []netip.Addr
-	Origin Origin
+	// PodCIDRs are the networks that the cluster has set aside for the node's
+	// pods; whether its CNI keeps to them is another matter.
+	PodCIDRs []netip.Prefix
+	Origin   Origin
 }
 
 // Backend is an address that a Service leads to, with its ports there.

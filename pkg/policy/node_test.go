@@ -75,11 +75,15 @@ func TestS34_NodesHaveAddresses(t *testing.T) {
 apiVersion: v1
 kind: Node
 metadata: {name: one, labels: {zone: a}}
+spec: {podCIDR: 10.244.1.0/24, podCIDRs: [10.244.1.0/24, "fd00:10:1::/64"]}
 status: {addresses: [{type: Hostname, address: one}, {type: InternalIP, address: 192.0.2.1}, {type: ExternalIP, address: "2001:db8::1"}]}
 `, nil)
 	if len(s.Nodes) != 1 || s.Nodes[0].Name != "one" || s.Nodes[0].Labels["zone"] != "a" ||
 		!slices.Equal(s.Nodes[0].Addrs, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) {
 		t.Errorf("nodes %+v", s.Nodes)
+	}
+	if want := []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("fd00:10:1::/64")}; !slices.Equal(s.Nodes[0].PodCIDRs, want) {
+		t.Errorf("pods' networks %v, want %v", s.Nodes[0].PodCIDRs, want)
 	}
 }
 

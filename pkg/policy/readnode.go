@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// readNode reads a v1 Node: its name, labels and IP addresses.
+// readNode reads a v1 Node: its name, labels, IP addresses and the networks of
+// its pods.
 func readNode(r *reading) any {
 	n := &Node{Name: r.key.Name, Labels: r.dec.shared.set(r.labels(r.root.at("metadata", "labels"))), Origin: r.origin(r.root.line, r.root.col)}
 	list := r.root.at("status", "addresses")
@@ -18,7 +19,32 @@ func readNode(r *reading) any {
 	}
 	slices.SortFunc(n.Addrs, netip.Addr.Compare)
 	n.Addrs = slices.Compact(n.Addrs)
+	n.PodCIDRs = r.podCIDRs(r.root.get("spec"))
 	return n
+}
+
+// podCIDRs are a node's podCIDRs; podCIDR is the first of them, as clusters of
+// one family had it.
+func (r *reading) podCIDRs(spec *node) (out []netip.Prefix) {
+	list := []*node{spec.get("podCIDR")}
+	cidrs := spec.get("podCIDRs")
+	for i := range items(cidrs) {
+		list = append(list, &cidrs.kids[i].node)
+	}
+	for _, n := range list {
+		s := textOf(n)
+		if s == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			r.fault(n, Fault{Code: CodeBadNet, Reason: "a net is written 10.244.1.0/24 or fd00:10:1::/64"})
+			continue
+		}
+		out = append(out, p.Masked())
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out)
 }
 
 // localDNS are the addresses that a node-local DNS cache binds on its node:

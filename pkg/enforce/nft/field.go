@@ -52,6 +52,12 @@ const (
 	typeIfname      = 41
 )
 
+// NFT_META_IIFKIND and NFT_META_OIFKIND (Linux 5.0), which no library names.
+const (
+	metaKeyIIFKIND expr.MetaKey = 26
+	metaKeyOIFKIND expr.MetaKey = 27
+)
+
 // info describes a field; ok is false for a number that is no field.
 func info(f ruleset.Field) (fieldInfo, bool) {
 	const (
@@ -63,6 +69,10 @@ func info(f ruleset.Field) (fieldInfo, bool) {
 		return fieldInfo{datatype: typeIfname, load: meta(expr.MetaKeyIIFNAME)}, true
 	case ruleset.OIFName:
 		return fieldInfo{datatype: typeIfname, load: meta(expr.MetaKeyOIFNAME)}, true
+	case ruleset.IIFKind:
+		return fieldInfo{datatype: typeIfname, load: meta(metaKeyIIFKIND)}, true
+	case ruleset.OIFKind:
+		return fieldInfo{datatype: typeIfname, load: meta(metaKeyOIFKIND)}, true
 	case ruleset.NFProto:
 		return fieldInfo{datatype: typeNFProto, load: meta(expr.MetaKeyNFPROTO)}, true
 	case ruleset.L4Proto:

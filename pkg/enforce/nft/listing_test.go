@@ -39,7 +39,7 @@ func TestReadableByNft(t *testing.T) {
 		for _, want := range []string{
 			"type filter hook forward priority filter + 1", "comment \"dispatch\"",
 			"ip saddr . meta l4proto . th dport vmap @peers",
-			"iifname . ip saddr vmap @pods", "iifname \"np*\"",
+			"iifname . ip saddr vmap @pods", "iifname \"np*\"", "meta iifkind \"bridge\" drop", "meta oifkind @kinds", "iifname != @own",
 			"ct state established,related accept", "ct state invalid drop",
 			"ip6 saddr @nets6", "tcp dport @ports", "fib daddr type local",
 			"10.1.0.2 . tcp . 8080 : accept", "\"np-a\" . 10.1.0.2 : goto profile",
@@ -111,6 +111,8 @@ func everything() *ruleset.Ruleset {
 				rule(accept, inSet("types", ruleset.L4Proto, ruleset.SPort)),
 				ruleset.Rule{VMap: &ruleset.VMap{Fields: f(ruleset.L4Proto, ruleset.SPort), Map: "sources"}},
 				rule(accept, isIPv4, inSet("echo", ruleset.SAddr4, ruleset.L4Proto, ruleset.SPort)),
+				rule(drop, is(ruleset.IIFKind, []byte(n16("bridge")))),
+				rule(drop, inSet("kinds", ruleset.OIFKind), ruleset.Match{Fields: f(ruleset.IIFName), Set: "own", Invert: true}),
 				rule(drop)),
 		},
 		Sets: []*ruleset.Set{
@@ -119,8 +121,10 @@ func everything() *ruleset.Ruleset {
 			{Name: "cut4", Fields: f(ruleset.SAddr4, ruleset.DAddr4, ruleset.L4Proto, ruleset.SPort, ruleset.DPort), Timeout: true, External: true},
 			{Name: "echo", Fields: f(ruleset.SAddr4, ruleset.L4Proto, ruleset.SPort), Elements: []ruleset.Element{
 				{Key: a4(client4) + b1(1) + p2(0x800)}}},
+			{Name: "kinds", Fields: f(ruleset.IIFKind), Elements: []ruleset.Element{{Key: n16("veth")}}},
 			{Name: "nets6", Fields: f(ruleset.SAddr6), Interval: true, Elements: []ruleset.Element{
 				{Key: a6("fd00::"), KeyEnd: a6("fd00::ffff")}, {Key: a6("ff00::"), KeyEnd: a6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}}},
+			{Name: "own", Fields: f(ruleset.IIFName), Elements: []ruleset.Element{{Key: n16("eth0")}}},
 			{Name: "peers", Fields: peers, Map: true, Comment: "who may", Elements: []ruleset.Element{
 				{Key: a4(client4) + b1(6) + p2(port), Verdict: accept}}},
 			{Name: "pods", Fields: f(ruleset.IIFName, ruleset.SAddr4), Map: true, Elements: []ruleset.Element{

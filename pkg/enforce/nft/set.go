@@ -72,7 +72,7 @@ func (b *batch) addSet(s *ruleset.Set, name string) {
 // the machine's byte order, without which it lists names of interfaces as "".
 func (b *batch) setData(s *ruleset.Set) {
 	var data []byte
-	if f := s.Fields[0]; len(s.Fields) == 1 && (f == ruleset.IIFName || f == ruleset.OIFName) {
+	if in, _ := info(s.Fields[0]); len(s.Fields) == 1 && in.datatype == typeIfname {
 		const hostOrder = 1
 		data = binary.NativeEndian.AppendUint32([]byte{udataSetKeyOrder, 4}, hostOrder)
 	}

@@ -26,12 +26,13 @@ func baseChains(cfg *Config) []*Chain {
 	if len(cfg.Nodes) > 0 && !cfg.AllowTunnels {
 		for i := range families {
 			f := &families[i]
-			egress = append(egress, rule(call("pod-tunnels"), iface(IIFName, cfg.InterfacePrefix), f.is(), in("nodes"+f.suffix, f.daddr)))
+			egress = append(egress, cfg.onPods(call("pod-tunnels"), IIFName, f.is(), in("nodes"+f.suffix, f.daddr))...)
 		}
 	}
-	egress = append(egress, established, rule(to("from-pod"), iface(IIFName, cfg.InterfacePrefix)))
+	bridged := cfg.bridgedLink()
+	egress = append(append(append(egress, bridged...), established), cfg.onPods(to("from-pod"), IIFName)...)
 
-	ingress := []Rule{established, rule(to("to-pod"), iface(OIFName, cfg.InterfacePrefix))}
+	ingress := append(append(bridged, established), cfg.onPods(to("to-pod"), OIFName)...)
 	if len(cfg.LocalCIDRs) > 0 {
 		for i := range families {
 			f := &families[i]
@@ -40,14 +41,14 @@ func baseChains(cfg *Config) []*Chain {
 	}
 	return []*Chain{
 		{Name: "source", Hook: &Hook{"prerouting", -150}, Comment: "S31: who a packet claims to be; after conntrack, before address translation",
-			Rules: []Rule{rule(to("source-pod"), iface(IIFName, cfg.InterfacePrefix))}},
+			Rules: cfg.onPods(to("source-pod"), IIFName)},
 		// Every forwarded packet passes egress first, so the cut set is asked once.
 		{Name: "egress", Hook: &Hook{"forward", 0}, Comment: "from pods of this node", Rules: egress},
 		{Name: "ingress", Hook: &Hook{"forward", 1}, Comment: "to pods of this node", Rules: ingress},
 		{Name: "host", Hook: &Hook{"input", 0}, Comment: "from pods of this node to the node itself (S12)",
-			Rules: []Rule{rule(to("host-pod"), iface(IIFName, cfg.InterfacePrefix))}},
+			Rules: cfg.onPods(to("host-pod"), IIFName)},
 		{Name: "output", Hook: &Hook{"output", 0}, Comment: "from the node itself to its pods (S12)",
-			Rules: []Rule{rule(to("to-pod-from-host"), iface(OIFName, cfg.InterfacePrefix))}},
+			Rules: cfg.onPods(to("to-pod-from-host"), OIFName)},
 	}
 }
 
@@ -165,6 +166,7 @@ func fixedSets(cfg *Config) []*Set {
 		{Name: "tunnel-ports", Fields: []Field{DPort}, Elements: portElements(4789, 6081, 8472), Comment: "VXLAN, Geneve, VXLAN of old Linux"},
 		{Name: "tunnel-protocols", Fields: []Field{L4Proto}, Elements: byteElements(protoIPIP, protoIPv6), Comment: "IP in IP"},
 	}
+	sets = append(sets, cfg.interfaceSets()...)
 	for i := range families {
 		f := &families[i]
 		sets = append(sets, &Set{Name: "cut" + f.suffix, Fields: cutFields(f), Timeout: true, External: true, Comment: "connections that became forbidden, both ways"})

@@ -31,6 +31,8 @@ const (
 	DAddrType                   // fib daddr type, 4 bytes: RTN_LOCAL is 2
 	Packets                     // ct packets, 8 bytes (switches accounting on)
 	CTStatus                    // ct status, 4 bytes: a mask of the Status constants
+	IIFKind                     // meta iifkind, 16 bytes, zero padded: "veth"; of some kinds of devices there is none
+	OIFKind                     // meta oifkind, 16 bytes, zero padded
 )
 
 // Connection states, as bits of CTState (kernel values).
@@ -171,7 +173,7 @@ type Ruleset struct {
 // Len is the field's length in bytes.
 func (f Field) Len() int {
 	switch f {
-	case IIFName, OIFName, SAddr6, DAddr6:
+	case IIFName, OIFName, IIFKind, OIFKind, SAddr6, DAddr6:
 		return 16
 	case SAddr4, DAddr4, CTState, CTStatus, DAddrType:
 		return 4

@@ -11,7 +11,9 @@ import (
 func podSets(locals []*local, open [2][]*local) []*Set {
 	ifaces := &Set{Name: "pod-interfaces", Fields: []Field{IIFName}, Comment: "interfaces of known pods"}
 	for _, l := range locals {
-		ifaces.Elements = append(ifaces.Elements, Element{Key: string(nameKey(nil, l.iface))})
+		if !l.shared {
+			ifaces.Elements = append(ifaces.Elements, Element{Key: string(nameKey(nil, l.iface))})
+		}
 	}
 	ifaces.Elements = sorted(ifaces.Elements)
 	sets := []*Set{ifaces}

@@ -17,10 +17,12 @@ type local struct {
 	ep    *policy.Endpoint
 	iface string
 	addrs [2]netip.Addr
+	// shared: others are behind the interface, too.
+	shared bool
 }
 
 func sameLocal(a, b *local) bool {
-	return a.iface == b.iface && a.addrs == b.addrs && a.ep.ID() == b.ep.ID()
+	return a.iface == b.iface && a.shared == b.shared && a.addrs == b.addrs && a.ep.ID() == b.ep.ID()
 }
 
 // profile is the local pods that are judged alike in one direction.

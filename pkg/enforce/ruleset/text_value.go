@@ -13,6 +13,7 @@ var fieldNames = [...]string{
 	SPort: "th sport", DPort: "th dport", TCPFlags: "tcp flags", ICMPType: "icmp type",
 	ICMPv6Type: "icmpv6 type", HopLimit: "ip6 hoplimit", CTState: "ct state",
 	DAddrType: "fib daddr type", Packets: "ct packets", CTStatus: "ct status",
+	IIFKind: "meta iifkind", OIFKind: "meta oifkind",
 }
 
 var fieldTypes = [...]string{
@@ -21,6 +22,7 @@ var fieldTypes = [...]string{
 	SPort: "inet_service", DPort: "inet_service", TCPFlags: "tcp_flag", ICMPType: "icmp_type",
 	ICMPv6Type: "icmpv6_type", HopLimit: "integer", CTState: "ct_state",
 	DAddrType: "fib_addrtype", Packets: "integer", CTStatus: "ct_status",
+	IIFKind: "ifname", OIFKind: "ifname",
 }
 
 func concat(fields []Field, names []string) string {
@@ -33,7 +35,7 @@ func concat(fields []Field, names []string) string {
 
 func valueText(f Field, v []byte) string {
 	switch f {
-	case IIFName, OIFName:
+	case IIFName, OIFName, IIFKind, OIFKind:
 		return `"` + strings.TrimRight(string(v), "\x00") + `"`
 	case NFProto:
 		if v[0] == families[0].nfproto {

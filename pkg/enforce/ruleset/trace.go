@@ -14,7 +14,10 @@ import (
 // (addresses and ports after translation of the destination).
 type Packet struct {
 	// IIF and OIF are the interfaces; OIF is known from forward on.
-	IIF, OIF     string
+	IIF, OIF string
+	// IIFKind and OIFKind are the kinds of these devices; empty: a machine's own.
+	IIFKind, OIFKind string
+
 	Src, Dst     netip.Addr
 	Protocol     policy.Protocol
 	SPort, DPort uint16 // of a protocol without ports: what is read in their place

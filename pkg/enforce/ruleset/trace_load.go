@@ -63,6 +63,10 @@ func (t *tracer) load(f Field) ([]byte, bool) {
 		return nameKey(nil, p.IIF), true
 	case OIFName:
 		return nameKey(nil, p.OIF), t.hook == "forward" || t.hook == "output"
+	case IIFKind:
+		return nameKey(nil, p.IIFKind), p.IIFKind != ""
+	case OIFKind:
+		return nameKey(nil, p.OIFKind), p.OIFKind != "" && (t.hook == "forward" || t.hook == "output")
 	case NFProto:
 		return []byte{families[familyOf(p.Src)].nfproto}, true
 	case L4Proto:

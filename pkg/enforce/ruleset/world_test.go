@@ -174,6 +174,6 @@ func (w *world) resolve(s string) netip.Addr {
 
 // sameType tells whether nft takes one field for the other in a set.
 func sameType(a, b Field) bool {
-	source := map[Field]Field{DAddr4: SAddr4, DAddr6: SAddr6, OIFName: IIFName, DPort: SPort}
+	source := map[Field]Field{DAddr4: SAddr4, DAddr6: SAddr6, OIFName: IIFName, OIFKind: IIFKind, DPort: SPort}
 	return cmp.Or(source[a], a) == cmp.Or(source[b], b)
 }

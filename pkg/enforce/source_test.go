@@ -1,0 +1,86 @@
+//go:build linux
+
+package enforce_test
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// apiSource is a source that tells when it is told to, as an API server that
+// may be out of reach: what the directory holds when tell is called is its
+// state, at a version.
+type apiSource struct {
+	t   testing.TB
+	dir *cluster.Dir
+
+	mu      sync.Mutex
+	state   cluster.State
+	version int
+	watches []chan cluster.State
+}
+
+func (n *node) apiSource() *apiSource {
+	n.t.Helper()
+	dir, err := cluster.OpenDir(n.dir)
+	n.must(err)
+	return &apiSource{t: n.t, dir: dir, version: 100}
+}
+
+// tell sends the directory's state to all who watch, and returns its version.
+func (s *apiSource) tell() string {
+	s.t.Helper()
+	if err := s.dir.Reload(context.Background()); err != nil {
+		s.t.Fatal(err)
+	}
+	snap, faults, err := s.dir.Snapshot(context.Background())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	version := strconv.Itoa(s.version)
+	s.state = cluster.State{Snapshot: snap, Faults: faults, Versions: &cluster.Versions{Seen: map[policy.Kind]string{
+		policy.KindNetworkPolicy: version, policy.KindPod: version,
+	}}}
+	for _, w := range s.watches {
+		send(w, s.state)
+	}
+	return version
+}
+
+func send(w chan cluster.State, s cluster.State) {
+	select {
+	case <-w:
+	default:
+	}
+	w <- s
+}
+
+// Watch implements enforce.Source: it says nothing before there is a state.
+func (s *apiSource) Watch(context.Context) (<-chan cluster.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := make(chan cluster.State, 1)
+	if s.state.Snapshot != nil {
+		w <- s.state
+	}
+	s.watches = append(s.watches, w)
+	return w, nil
+}
+
+// Reload implements enforce.Source.
+func (s *apiSource) Reload(context.Context) error { return nil }
+
+// Snapshot implements enforce.Source.
+func (s *apiSource) Snapshot(context.Context) (*policy.Snapshot, policy.Faults, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.Snapshot, s.state.Faults, nil
+}
