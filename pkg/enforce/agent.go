@@ -80,6 +80,8 @@ type Agent struct {
 	// counts are for Prometheus; nil where nobody can ask.
 	counts *flowCounts
 
+	local atomic.Pointer[localCount]
+
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
 }

@@ -91,7 +91,10 @@ spec: {clusterIP: %s, ports: [{name: flows, port: %d, protocol: TCP}]}
 		n.must(<-done)
 	})
 	var bundle []byte
-	await(n.t, "the authority", func() bool { bundle, err = os.ReadFile(filepath.Join(h.dir, "ca.crt")); return err == nil && len(bundle) > 0 })
+	await(n.t, "the authority", func() bool {
+		bundle, err = os.ReadFile(filepath.Join(h.dir, "ca.crt"))
+		return err == nil && len(bundle) > 0
+	})
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(bundle)
 	h.conn, err = grpc.NewClient(listen.Addr().String(), grpc.WithPerRPCCredentials(userToken{}),
