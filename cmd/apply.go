@@ -63,7 +63,7 @@ func applyRun(ctx context.Context, opts *ApplyOptions) error {
 		return err
 	}
 	tellFaults(opts.IO, warnings)
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,9 @@ func applyChanges(w *world, objects []*unstructured.Unstructured, namespace stri
 				return nil, cli.Usage("netpol apply without -n", "%s is not in namespace %s, which -n says", key, namespace)
 			}
 			u.SetNamespace(namespace)
-			key = cluster.KeyOf(u)
 		}
+		w.settle(u)
+		key = cluster.KeyOf(u)
 		if seen[key] {
 			return nil, &cli.Error{What: fmt.Sprintf("%s is given twice", key)}
 		}
@@ -115,6 +116,13 @@ func applyChanges(w *world, objects []*unstructured.Unstructured, namespace stri
 	}
 	slices.SortStableFunc(changes, func(a, b cluster.Change) int { return applyRank(a.Object) - applyRank(b.Object) })
 	return changes, nil
+}
+
+// settle puts what names no namespace into the kubeconfig's, as kubectl does.
+func (w *world) settle(u *unstructured.Unstructured) {
+	if w.home != "" && u.GetNamespace() == "" && cluster.Namespaced(cluster.KeyOf(u).Kind) {
+		u.SetNamespace(w.home)
+	}
 }
 
 func applyRank(u *unstructured.Unstructured) int {

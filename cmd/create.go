@@ -104,7 +104,7 @@ func createPolicyRun(ctx context.Context, opts *CreatePolicyOptions) error {
 	if err != nil {
 		return err
 	}
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -77,11 +79,11 @@ func (o *DeleteOptions) read(args []string) error {
 }
 
 func deleteRun(ctx context.Context, opts *DeleteOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}
-	keys, err := opts.keys(w)
+	keys, err := opts.keys(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,7 @@ func deleteRank(k policy.Key) int {
 
 // keys are the resources to delete; all must be there unless it does not
 // matter.
-func (o *DeleteOptions) keys(w *world) ([]policy.Key, error) {
+func (o *DeleteOptions) keys(ctx context.Context, w *world) ([]policy.Key, error) {
 	var out []policy.Key
 	if len(o.Files) > 0 {
 		objects, err := readManifests(o.IO.In, o.Files, o.Recursive)
@@ -123,9 +125,14 @@ func (o *DeleteOptions) keys(w *world) ([]policy.Key, error) {
 			return nil, err
 		}
 		for _, u := range objects {
+			w.settle(u)
 			key := cluster.KeyOf(u)
+			there, err := w.exists(ctx, key)
+			if err != nil {
+				return nil, err
+			}
 			switch {
-			case slices.Contains(w.keys, key), key.Kind == policy.KindTier && isBuiltin(key.Name):
+			case there, key.Kind == policy.KindTier && isBuiltin(key.Name):
 				out = append(out, key)
 			case !o.IgnoreNotFound:
 				return nil, &cli.Error{What: "no " + key.String(), Try: "the same with --ignore-not-found"}
@@ -146,12 +153,28 @@ func (o *DeleteOptions) keys(w *world) ([]policy.Key, error) {
 		if err != nil && o.IgnoreNotFound && !w.has(n.kinds, name) {
 			continue
 		}
+		if err == nil && w.home != "" && o.Namespace == "" && key.Namespace != "" && key.Namespace != w.home {
+			err = &cli.Error{What: fmt.Sprintf("%s is not in namespace %s of your context", key, w.home), Try: "the same with -n " + key.Namespace}
+		}
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, key)
 	}
 	return out, nil
+}
+
+// exists says whether there is a resource. What a cluster has beside what
+// verdicts depend on was not listed.
+func (w *world) exists(ctx context.Context, key policy.Key) (bool, error) {
+	if _, server := w.store.(cluster.Server); !server || slices.Contains(w.keys, key) || slices.Contains(orderKinds, key.Kind) {
+		return slices.Contains(w.keys, key), nil
+	}
+	_, err := w.store.Get(ctx, key)
+	if errors.Is(err, cluster.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // has says whether there is any resource of a name, in whatever namespace.

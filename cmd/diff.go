@@ -147,6 +147,10 @@ func (o *DiffOptions) views(ctx context.Context) (before, after connectivity.Vie
 func (o *DiffOptions) read(paths []string, whole bool) (*policy.Snapshot, error) {
 	var resources []policy.Resource
 	var all policy.Faults
+	decoder := policy.NewDecoder()
+	if !whole {
+		decoder.Home = o.Factory.DefaultNamespace() // where apply would put it
+	}
 	for _, path := range paths {
 		files, err := manifestFiles(path, true)
 		if err != nil {
@@ -160,7 +164,7 @@ func (o *DiffOptions) read(paths []string, whole bool) (*policy.Snapshot, error)
 			if file == "-" {
 				file = "standard input"
 			}
-			found, faults := policy.Decode(file, data)
+			found, faults := decoder.Decode(file, data)
 			resources, all = append(resources, found...), append(all, faults...)
 		}
 	}

@@ -41,6 +41,15 @@ func newEditOptions(f *cli.Factory) EditOptions {
 	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline, Default: f.DefaultNamespace, Nodes: f.Nodes}
 }
 
+// world is the policies, tiers and namespaces that there are.
+func (o *EditOptions) world(ctx context.Context) (*world, error) {
+	w, _, err := loadWorld(ctx, o.Store, orderKinds...)
+	if err == nil && o.Default != nil {
+		w.home = o.Default()
+	}
+	return w, err
+}
+
 // addFlags gives a command --dry-run, --wait, --timeout and -o.
 func (o *EditOptions) addFlags(cmd *cobra.Command) {
 	o.DryRun.addTo(cmd)

@@ -124,8 +124,8 @@ func (o *EditOptions) await(ctx context.Context, results []cluster.Result, start
 	case errors.Is(err, cli.ErrNotInstalled):
 		return nil // Calico enforces here, or nobody
 	}
-	e := o.IO.ErrPrinter()
-	e.Printf("note: it is written; %s\n", firstLine(waitError(err, limit).Error()))
+	text := strings.TrimPrefix(firstLine(waitError(err, limit).Error()), "it is written, but ")
+	o.IO.ErrPrinter().Printf("note: it is written; %s\n", text)
 	return nil
 }
 

@@ -71,7 +71,7 @@ func impactOf(f *cli.Factory) func(context.Context, policy.Key) (*stage.Report, 
 }
 
 func enforceRun(ctx context.Context, opts *EnforceOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,16 +134,24 @@ func (o *EnforceOptions) judge(ctx context.Context, key policy.Key, staged *unst
 		report += " --ns " + o.Namespace
 		recommend = "netpol recommend --ns " + o.Namespace
 	}
-	if o.Offline() {
+	var r *stage.Report
+	blind := o.Offline()
+	if !blind {
+		var err error
+		if r, err = o.Impact(ctx, key); err != nil && !errors.Is(err, cli.ErrNotInstalled) {
+			return err
+		}
+		blind = err != nil
+	}
+	if blind {
 		if !stage.ClosesAll(staged) {
+			if !o.Offline() && o.Format == output.Text {
+				o.IO.ErrPrinter().Printf("warning: the traffic of this cluster can't be looked at, so nothing is known of what this blocks\n")
+			}
 			return nil
 		}
 		return cli.Refuse(fmt.Sprintf("%s has no rules: it closes all that it selects, and without traffic to look at nobody can say what that would break", key),
 			nil, "where the traffic is: "+report+"; or here, if you know: --force")
-	}
-	r, err := o.Impact(ctx, key)
-	if err != nil {
-		return err
 	}
 	flows := r.Summary.Flows
 	if flows.WouldBlock == 0 {

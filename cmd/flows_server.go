@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/cluster/review"
 	"github.com/netpol-project/netpol/internal/flowserver"
 	"github.com/netpol-project/netpol/pkg/enforce/relay"
@@ -40,10 +42,15 @@ reach it by a port forwarded through the API server and send a token, which is
 checked by TokenReview; they see a flow if they may "list flows.netpol.dev" in the
 namespace of its source or destination (SubjectAccessReview).
 
+It also keeps tiers that policies are in from being deleted, by a finalizer.
+
 It keeps flows in memory: agents send what they have to a server that begins
 anew. Its certificate authority is in Secret netpol-flows-ca, made at the first
 start, and is replaced by itself a year before it ends; what to trust is
-published in the ConfigMap of the same name.`,
+published in the ConfigMap of the same name.
+
+It also holds tiers that policies are in: a tier that is deleted stays until the
+last of them is gone.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -91,13 +98,18 @@ func flowsServerRun(ctx context.Context, opts *FlowsServerOptions) error {
 	}
 	log := slog.New(slog.NewTextHandler(opts.Factory.IO.Err, nil))
 	agents := review.NewAgents(client, log)
+	tiers, err := kube.NewTierKeeper(conn, func(line string) { log.Info(line) })
+	if err != nil {
+		return errors.Join(err, listen.Close(), web.Close())
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { agents.Run(ctx); return nil })
+	g.Go(func() error { tiers.Run(ctx); return nil })
 	g.Go(func() error {
 		return flowserver.Run(ctx, flowserver.Options{
 			Listen: listen, HTTP: web, Namespace: namespace, Agents: relay.Agents,
 			Vault: client, Reviewer: client, Expected: agents, Pods: agents,
-			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Log: log,
+			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Version: programVersion(), Log: log,
 		})
 	})
 	return g.Wait()

@@ -85,6 +85,9 @@ type world struct {
 	store cluster.Store
 	snap  *policy.Snapshot
 	keys  []policy.Key // of all there is, faulty ones too
+	// home is the namespace that is meant where a name fits in several; "" for
+	// none.
+	home string
 	// faulty are the resources that are not judged as they were meant.
 	faulty map[policy.Key]bool
 }
@@ -159,6 +162,9 @@ func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (p
 	}
 	if inside := slices.DeleteFunc(slices.Clone(hits), func(k policy.Key) bool { return k.Namespace == "" }); namespace != "" && len(inside) > 0 {
 		hits = inside // a namespace was named: its own come before global ones
+	}
+	if at := slices.DeleteFunc(slices.Clone(hits), func(k policy.Key) bool { return k.Namespace != w.home }); w.home != "" && namespace == "" && len(at) > 0 {
+		hits = at
 	}
 	switch {
 	case len(hits) == 1:

@@ -69,7 +69,7 @@ func policyMoveRun(ctx context.Context, opts *PolicyMoveOptions) error {
 	if opts.Tier == "" && !opts.Place.relative() && !opts.Place.hasOrder {
 		return cli.Usage("netpol policy move "+opts.Name+" --tier TIER", "where to? give --tier, --before, --after, --first, --last or --order")
 	}
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

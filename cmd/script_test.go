@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(plane.Around(m), map[string]func(){
 		"netpol":         func() { os.Exit(Main()) },
 		"kubectl-netpol": func() { os.Exit(Main()) },
 		kubectlCompleter: func() { os.Exit(Main()) },

@@ -98,7 +98,7 @@ func (o *StageOptions) check() error {
 }
 
 func stageRun(ctx context.Context, opts *StageOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

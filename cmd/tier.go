@@ -104,7 +104,7 @@ func tierMoveRun(ctx context.Context, opts *TierMoveOptions) error {
 	if !opts.Place.relative() && !opts.Place.hasOrder {
 		return cli.Usage("netpol tier move "+opts.Name+" --before TIER", "where to? give --before, --after, --first, --last or --order")
 	}
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func tierCreateRun(ctx context.Context, opts *TierCreateOptions) error {
 	if !ok {
 		return cli.Usage("--default-action deny or --default-action pass", "--default-action: expected deny or pass, found %q", opts.DefaultAction)
 	}
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func NewCmdTierDelete(f *cli.Factory, runF func(context.Context, *TierDeleteOpti
 }
 
 func tierDeleteRun(ctx context.Context, opts *TierDeleteOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func NewCmdUnstage(f *cli.Factory, runF func(context.Context, *UnstageOptions) e
 }
 
 func unstageRun(ctx context.Context, opts *UnstageOptions) error {
-	w, _, err := loadWorld(ctx, opts.Store, orderKinds...)
+	w, err := opts.world(ctx)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,11 @@ func (it *validationItem) text() string {
 }
 
 func (it *validationItem) line() string {
-	return fmt.Sprintf("%s: %s: %s [%s]", it.where(), it.Severity, it.text(), it.Code)
+	text := fmt.Sprintf("%s: %s [%s]", it.Severity, it.text(), it.Code)
+	if it.where() == "" { // from a cluster
+		return text
+	}
+	return it.where() + ": " + text
 }
 
 func printValidation(opts *ValidateOptions, r *validationReport) error {
@@ -107,7 +111,11 @@ func printValidation(opts *ValidateOptions, r *validationReport) error {
 		if it.fault.Warning {
 			severity.Style = output.Warn
 		}
-		p.Line(output.Cell{Text: it.where() + ":", Style: output.Strong}, severity, output.Cell{Text: "[" + it.Code + "]", Style: output.Faint})
+		cells := []output.Cell{severity, {Text: "[" + it.Code + "]", Style: output.Faint}}
+		if it.where() != "" {
+			cells = slices.Insert(cells, 0, output.Cell{Text: it.where() + ":", Style: output.Strong})
+		}
+		p.Line(cells...)
 		p.Indented(2, it.text())
 	}
 	opts.Factory.IO.ErrPrinter().Printf("%s\n", r.Summary)
@@ -116,8 +124,35 @@ func printValidation(opts *ValidateOptions, r *validationReport) error {
 
 // String is the summary for people.
 func (s validationSummary) String() string {
-	return fmt.Sprintf("%s, %s in %s of %s",
-		plural(s.Errors, "error"), plural(s.Warnings, "warning"), plural(s.Resources, "resource"), plural(s.Files, "file"))
+	text := fmt.Sprintf("%s, %s in %s", plural(s.Errors, "error"), plural(s.Warnings, "warning"), plural(s.Resources, "resource"))
+	if s.Files > 0 {
+		text += " of " + plural(s.Files, "file")
+	}
+	return text
+}
+
+// group is what of a validation is one test: a file, or in a cluster a resource.
+func (it *validationItem) group() string {
+	if it.File == "" {
+		return it.fault.Key.String()
+	}
+	return it.File
+}
+
+// groups are the tests: every file, and of a cluster's resources those with
+// findings.
+func (r *validationReport) groups() []string {
+	out := slices.Clone(r.files)
+	for i := range r.Items {
+		if r.Items[i].File == "" {
+			out = append(out, r.Items[i].group())
+		}
+	}
+	slices.Sort(out)
+	if out = slices.Compact(out); len(out) == 0 {
+		out = []string{plural(r.Summary.Resources, "resource")}
+	}
+	return out
 }
 
 // printValidationJUnit makes one test of each file: it fails by its errors, and
@@ -127,10 +162,13 @@ func printValidationJUnit(p *output.Printer, r *validationReport, strict bool) e
 	byFile := map[string][]*validationItem{}
 	for i := range r.Items {
 		it := &r.Items[i]
-		byFile[it.File] = append(byFile[it.File], it)
+		byFile[it.group()] = append(byFile[it.group()], it)
 	}
-	for _, file := range r.files {
-		c := output.Case{Name: file, ClassName: "netpol.validate", File: file}
+	for _, file := range r.groups() {
+		c := output.Case{Name: file, ClassName: "netpol.validate"}
+		if slices.Contains(r.files, file) {
+			c.File = file
+		}
 		var bad, all []string
 		for _, it := range byFile[file] {
 			all = append(all, it.line())

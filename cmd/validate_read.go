@@ -100,19 +100,19 @@ func decodeFiles(opts *ValidateOptions, in *toValidate) ([]policy.Resource, poli
 	return slices.Concat(resources...), slices.Concat(faults...), nil
 }
 
-// readStore reads --dir or the lab.
+// readStore reads --dir, the lab or the cluster.
 func readStore(ctx context.Context, opts *ValidateOptions) (*toValidate, error) {
 	store, err := opts.Factory.Store()
+	if err != nil {
+		return nil, err
+	}
+	snap, faults, err := store.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	keys, err := store.Keys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("validate: %w", err)
-	}
-	snap, faults, err := store.Snapshot(ctx)
-	if err != nil {
-		return nil, err
 	}
 	if len(keys)+len(faults) == 0 && opts.Factory.Offline() { // a check of nothing must not pass
 		return nil, noResources([]string{opts.Factory.Config.GetString("dir")}, true)

@@ -127,13 +127,18 @@ func TestTheAgentChangesNothing(t *testing.T) {
 	}
 }
 
-func TestTheFlowsServerWritesItsCertificateAlone(t *testing.T) {
+func TestTheFlowsServerWritesItsCertificateAndFinalizersAlone(t *testing.T) {
 	list := objects(t, nil)
+	var wide []string
 	for _, r := range object[rbacv1.ClusterRole](t, list, "ClusterRole", FlowsName).Rules {
-		if !slices.Equal(r.Verbs, []string{"create"}) || !strings.HasSuffix(r.Resources[0], "reviews") {
-			t.Errorf("cluster-wide right %v %v", r.Verbs, r.Resources)
-		}
+		wide = append(wide, strings.Join(r.Verbs, " ")+": "+strings.Join(r.Resources, " "))
 	}
+	// What it may patch of tiers is held to their finalizers by an admission policy.
+	if diff := cmp.Diff([]string{"create: tokenreviews", "create: subjectaccessreviews", "list patch watch: tiers",
+		"list: globalnetworkpolicies networkpolicies stagedglobalnetworkpolicies stagednetworkpolicies"}, wide); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	object[unstructured.Unstructured](t, list, "ValidatingAdmissionPolicy", "netpol-tier-keeper")
 	for _, r := range object[rbacv1.Role](t, list, "Role", FlowsName).Rules {
 		writes := slices.ContainsFunc(r.Verbs, func(v string) bool { return v == "update" || v == "patch" || v == "delete" })
 		if writes && !slices.Equal(r.ResourceNames, []string{CAName}) {

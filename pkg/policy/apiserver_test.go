@@ -148,6 +148,8 @@ func means(table map[string]string, f policy.Fault) string {
 	switch {
 	case f.Code == policy.CodeOutOfBounds && strings.Contains(f.Reason, "that a name may have") && !metadata:
 		return "same"
+	case f.Code == policy.CodeBadProtocol && f.Value == "": // a mapping or a list
+		return "own"
 	case f.Code == policy.CodeNotHere && metadata:
 		return "no"
 	case f.Code == policy.CodeBadSelector && strings.Contains(f.Reason, "1024"), metadata && table[f.Code] == "same":
@@ -247,6 +249,15 @@ func TestClusterTakesWhatValidateTakes(t *testing.T) {
 	} {
 		docs = append(docs, v3("NetworkPolicy", spec), v3("StagedNetworkPolicy", spec))
 	}
+	example, err := os.ReadFile("../../examples/tests/policies/vote.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range strings.Split(string(example), "---\n") {
+		if strings.Contains(doc, "projectcalico.org/v3") {
+			docs = append(docs, doc)
+		}
+	}
 	for _, doc := range docs {
 		takes(t, client, doc)
 	}
@@ -283,7 +294,7 @@ func TestClusterTakesRandomPolicies(t *testing.T) {
 	for seed := range 25 {
 		world := prove.Worlds().Example(seed)
 		for _, doc := range strings.Split(string(world.Manifests()), "---\n") {
-			if strings.Contains(doc, "projectcalico.org/v3") {
+			if doc = staged(doc); strings.Contains(doc, "projectcalico.org/v3") {
 				takes(t, client, doc)
 			}
 		}

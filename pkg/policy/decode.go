@@ -23,6 +23,10 @@ type Resource struct {
 // sets of labels. It is safe for use by several goroutines; a source of
 // resources keeps one for as long as it lives.
 type Decoder struct {
+	// Home is the namespace of what lives in one and names none; empty:
+	// default.
+	Home string
+
 	shared  interner
 	parsers sync.Pool // of *fastParser
 	servers sync.Pool // of *servedParser

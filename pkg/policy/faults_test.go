@@ -45,6 +45,7 @@ var wrongSpecs = []wrong{
 	{name: "action", doc: "ingress: [{action: allow}]", faults: []string{"5:22 spec.ingress[0].action allow: did you mean Allow?"}},
 	{name: "action far off", doc: "ingress: [{action: Reject}]", faults: []string{"5:22 spec.ingress[0].action Reject: use one of Allow, Deny, Pass, Log"}},
 	{name: "protocol", doc: "ingress: [{action: Deny, protocol: TPC}]", faults: []string{"5:38 spec.ingress[0].protocol TPC: did you mean TCP?"}},
+	{name: "protocol of no type", doc: "ingress: [{action: Allow, protocol: {}}]", faults: []string{"5:39 spec.ingress[0].protocol: 1 to 255"}},
 	{name: "protocol number", doc: "ingress: [{action: Deny, protocol: 256}]", faults: []string{"5:38 spec.ingress[0].protocol 256: 1 to 255"}},
 	{name: "protocol 0", doc: "ingress: [{action: Deny, notProtocol: 0}]", faults: []string{"5:41 spec.ingress[0].notProtocol 0: 1 to 255"}},
 	{name: "ipVersion", doc: "ingress: [{action: Deny, ipVersion: 5}]", faults: []string{"5:39 spec.ingress[0].ipVersion 5: 4 or 6"}},

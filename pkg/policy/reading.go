@@ -139,7 +139,7 @@ func (r *reading) metadata(namespaced bool) {
 	case !namespaced && !ns.empty():
 		r.fault(ns, Fault{Code: CodeNotHere, Reason: fmt.Sprintf("a %s belongs to no namespace", r.key.Kind), Fix: "remove the field"})
 	case namespaced && ns.empty():
-		r.key.Namespace = "default"
+		r.key.Namespace = cmp.Or(r.dec.Home, "default")
 	case namespaced:
 		r.key.Namespace = r.dec.shared.str(r.str(ns))
 		if ns.kind == isString {

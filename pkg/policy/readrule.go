@@ -102,7 +102,7 @@ var protocolsByName = []Protocol{TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite}
 
 // protocol reads a name (in any case, as Calico does) or a number from 1 to 255.
 func (r *reading) protocol(n *node) Protocol {
-	if n.empty() {
+	if n == nil || n.kind != isMap && n.kind != isList && n.empty() {
 		return 0
 	}
 	if n.kind == isNumber || n.kind == isString {

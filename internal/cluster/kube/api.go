@@ -71,7 +71,15 @@ func (p params) on(r *rest.Request) *rest.Request {
 func (a *api) get(ctx context.Context, path []string, query params) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	return query.on(a.client.Get().AbsPath(path...)).Do(ctx).Raw()
+	return answer(query.on(a.client.Get().AbsPath(path...)).Do(ctx))
+}
+
+// answer is a response's body, or the error with all that the server says.
+func answer(r rest.Result) ([]byte, error) {
+	if err := r.Error(); err != nil {
+		return nil, err
+	}
+	return r.Raw()
 }
 
 // send carries out a request that writes; created says that the server made
@@ -80,7 +88,7 @@ func (a *api) send(ctx context.Context, r *rest.Request, query params) (body []b
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	code := 0
-	body, err = query.on(r).Do(ctx).StatusCode(&code).Raw()
+	body, err = answer(query.on(r).Do(ctx).StatusCode(&code))
 	return body, code == 201, err
 }
 

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,6 +102,7 @@ func (c *core) live(ctx context.Context, key policy.Key, gvk schema.GroupVersion
 	if err != nil {
 		return nil, err
 	}
+	key.Namespace = c.home(res, key.Namespace)
 	stored := c.form.Name(key, "")
 	body, err := c.get(ctx, res.path(key.Namespace, stored), nil)
 	if err != nil {
@@ -123,16 +125,8 @@ func (c *core) resource(ctx context.Context, kind policy.Kind, gvk schema.GroupV
 		return Resource{}, &cluster.Failure{What: fmt.Sprintf("this cluster keeps no %s", kind), Err: cluster.ErrNotFound}
 	}
 	res := Resource{GroupVersionResource: gvk.GroupVersion().WithResource(""), Kind: gvk.Kind}
-	path := []string{"/apis", gvk.Group, gvk.Version}
-	if gvk.Group == "" {
-		path = []string{"/api", gvk.Version}
-	}
-	body, err := c.get(ctx, path, nil)
-	var list metav1.APIResourceList
-	if err == nil {
-		err = json.Unmarshal(body, &list)
-	}
-	for _, r := range list.APIResources {
+	list, err := c.discover(ctx, gvk.GroupVersion())
+	for _, r := range list {
 		if r.Kind == gvk.Kind && !slices.Contains([]byte(r.Name), '/') {
 			res.GroupVersionResource.Resource, res.Namespaced = r.Name, r.Namespaced
 			return res, nil
@@ -143,6 +137,41 @@ func (c *core) resource(ctx context.Context, kind policy.Kind, gvk schema.GroupV
 			Try: c.kubectl("api-resources"), Err: errors.Join(cluster.ErrNotFound, err)}
 	}
 	return res, c.fail(request{verb: "discover", resource: res}, err)
+}
+
+// home is the namespace of a resource: that of the connection where a kind
+// that KeyOf does not know names none.
+func (c *core) home(res Resource, namespace string) string {
+	switch {
+	case !res.Namespaced:
+		return ""
+	case namespace == "":
+		return cmp.Or(c.conn.Namespace, "default")
+	}
+	return namespace
+}
+
+// discover asks which resources the server has of an API.
+func (c *core) discover(ctx context.Context, gv schema.GroupVersion) ([]metav1.APIResource, error) {
+	path := []string{"/apis", gv.Group, gv.Version}
+	if gv.Group == "" {
+		path = []string{"/api", gv.Version}
+	}
+	body, err := c.get(ctx, path, nil)
+	var list metav1.APIResourceList
+	if err == nil {
+		err = json.Unmarshal(body, &list)
+	}
+	return list.APIResources, err
+}
+
+// serves says whether the server has a resource; true where that can't be told.
+func (c *core) serves(ctx context.Context, res Resource) bool {
+	list, err := c.discover(ctx, res.GroupVersion())
+	if err != nil {
+		return !apierrors.IsNotFound(err)
+	}
+	return slices.ContainsFunc(list, func(r metav1.APIResource) bool { return r.Name == res.GroupVersionResource.Resource })
 }
 
 // known says whether verdicts depend on a kind.

@@ -89,15 +89,17 @@ func (c *core) readAll(ctx context.Context, kinds []policy.Kind) (*reading, erro
 				l, err = c.listIn(ctx, res)
 				in = strings.Join(c.opts.Namespaces, ", ")
 			}
+			// Rights are asked before it is looked whether there is such an API.
+			absent := apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && !c.serves(ctx, res)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
+			case absent:
 			case err == nil:
 				r.cache.replace(kind, l.items, l.version)
 				if in != "" {
 					r.partly = append(r.partly, res.String())
 				}
-			case apierrors.IsNotFound(err): // there is no such API here
 			case apierrors.IsForbidden(err) && (helpful(kind) || len(c.opts.Namespaces) > 0 && !res.Namespaced):
 				r.unread = append(r.unread, res.String())
 			case apierrors.IsForbidden(err):

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -29,7 +31,10 @@ type step struct {
 	edits bool
 	edit  edit
 	// put: some fields can only be removed by writing the whole.
-	put   bool
+	put bool
+	// left are fields of others that a manifest does not have: applying it
+	// leaves them as they are.
+	left  managed
 	force bool
 	// strict: a deletion is of what was read before, and of nothing newer.
 	strict bool
@@ -45,17 +50,12 @@ func (c *core) plan(ctx context.Context, change cluster.Change, force bool) (*st
 		tier, _, _ = unstructured.NestedString(change.Object.Object, "spec", "tier")
 		st.object = c.form.Stored(change.Object.DeepCopy())
 		st.edits = st.object.GetResourceVersion() != ""
-		if st.key.Namespace != "" {
-			st.object.SetNamespace(st.key.Namespace)
-		}
 	}
 	var err error
 	if st.res, err = c.resource(ctx, st.key.Kind, gvk); err != nil {
 		return nil, err
 	}
-	if !st.res.Namespaced {
-		st.key.Namespace = ""
-	}
+	st.key.Namespace = c.home(st.res, st.key.Namespace)
 	st.name = c.form.Name(st.key, tier)
 	if err := st.read(ctx); err != nil {
 		return nil, err
@@ -73,8 +73,22 @@ func (c *core) plan(ctx context.Context, change cluster.Change, force bool) (*st
 		return nil, st.stale()
 	case st.edits:
 		return st, st.planEdit()
+	case st.live != nil && known(st.key.Kind):
+		st.planApply()
 	}
 	return st, nil
+}
+
+// planApply finds what of others would be left beside what a manifest says.
+func (st *step) planApply() {
+	var left [][]string
+	for _, p := range editOf(st.live, st.object, nil).removed {
+		if p[0] != "metadata" { // everybody may have labels of their own
+			left = append(left, p)
+		}
+	}
+	st.left = others(ownersOf(st.live), st.opts.Manager, left)
+	st.put = st.force && len(st.left) > 0
 }
 
 // read reads what is there.
@@ -218,10 +232,32 @@ func (st *step) once(ctx context.Context, try bool) (cluster.Result, error) {
 		return st.expected(), nil
 	case st.object == nil:
 		return st.delete(ctx, query)
-	case st.edits && st.put:
+	case st.put:
 		return st.replace(ctx, query)
+	case len(st.left) > 0:
+		return st.applyBeside(ctx, query)
 	}
-	return st.apply(ctx, query)
+	r, _, err := st.apply(ctx, query)
+	return r, err
+}
+
+// applyBeside applies a manifest where others have fields that it does not
+// have, if the outcome means what the manifest means.
+func (st *step) applyBeside(ctx context.Context, query params) (cluster.Result, error) {
+	r, body, err := st.apply(ctx, params{"dryRun": "All"})
+	if err != nil {
+		return r, err
+	}
+	got := &unstructured.Unstructured{}
+	if err := got.UnmarshalJSON(body); err != nil {
+		return r, err
+	}
+	want, _ := policy.ValidateObject(st.form.Public(st.object.DeepCopy()))
+	if have, _ := policy.ValidateObject(st.form.Public(got)); !reflect.DeepEqual(have, want) {
+		return r, st.left.fail(st.key.String(), nil)
+	}
+	r, _, err = st.apply(ctx, query)
+	return r, err
 }
 
 // delete removes what is there, as it is there.
@@ -252,10 +288,10 @@ func (st *step) delete(ctx context.Context, query params) (cluster.Result, error
 }
 
 // apply writes by server-side apply.
-func (st *step) apply(ctx context.Context, query params) (cluster.Result, error) {
+func (st *step) apply(ctx context.Context, query params) (cluster.Result, []byte, error) {
 	data, err := st.config()
 	if err != nil {
-		return cluster.Result{Key: st.key}, err
+		return cluster.Result{Key: st.key}, nil, err
 	}
 	query["fieldManager"], query["fieldValidation"] = st.opts.Manager, "Strict"
 	query["force"] = fmt.Sprint(st.force)
@@ -269,10 +305,11 @@ func (st *step) apply(ctx context.Context, query params) (cluster.Result, error)
 			query["force"] = "true"
 			body, created, err = request()
 		} else {
-			return cluster.Result{Key: st.key}, m.fail(st.key.String(), err)
+			return cluster.Result{Key: st.key}, nil, m.fail(st.key.String(), err)
 		}
 	}
-	return st.written(body, created, "patch", err)
+	r, err := st.written(body, created, "patch", err)
+	return r, body, err
 }
 
 // replace writes the whole object, in place of what was read.
@@ -288,8 +325,12 @@ func (st *step) replace(ctx context.Context, query params) (cluster.Result, erro
 			u.Object[k] = v
 		}
 	}
-	u.SetLabels(st.object.GetLabels())
-	u.SetAnnotations(st.object.GetAnnotations())
+	labels, notes := st.object.GetLabels(), st.object.GetAnnotations()
+	if !st.edits { // a manifest leaves those of others alone
+		labels, notes = merged(st.live.GetLabels(), labels), merged(st.live.GetAnnotations(), notes)
+	}
+	u.SetLabels(labels)
+	u.SetAnnotations(notes)
 	data, err := u.MarshalJSON()
 	if err != nil {
 		return cluster.Result{Key: st.key}, err
@@ -297,6 +338,15 @@ func (st *step) replace(ctx context.Context, query params) (cluster.Result, erro
 	query["fieldManager"], query["fieldValidation"] = st.opts.Manager, "Strict"
 	body, created, err := st.send(ctx, st.client.Put().AbsPath(st.res.path(st.key.Namespace, st.name)...).Body(data), query)
 	return st.written(body, created, "update", err)
+}
+
+func merged(old, fresh map[string]string) map[string]string {
+	out := maps.Clone(old)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, fresh)
+	return out
 }
 
 // written is the result of a write.

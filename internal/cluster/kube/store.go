@@ -88,7 +88,9 @@ func OpenStore(ctx context.Context, conn *Conn, opts Options) (*Store, error) {
 // Only is the store with a Snapshot of some kinds alone, for commands that
 // need not read the whole cluster.
 func (s *Store) Only(kinds ...policy.Kind) cluster.Store {
-	return &Store{core: s.core, kinds: slices.Clone(kinds)}
+	kinds = slices.Clone(kinds)
+	slices.Sort(kinds)
+	return &Store{core: s.core, kinds: slices.Compact(kinds)}
 }
 
 // Snapshot is everything now or, while watched, as far as the watch has come.

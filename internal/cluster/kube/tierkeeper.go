@@ -59,6 +59,44 @@ func (k *TierKeeper) Run(ctx context.Context) {
 	}
 }
 
+// Release takes the finalizer off every tier: what has to be done when nothing
+// keeps tiers any more, or they could not be deleted.
+func (k *TierKeeper) Release(ctx context.Context) error {
+	list, err := k.client.Resource(calico("tiers")).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil // no tiers, nor their kind
+	}
+	if err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if err := k.release(ctx, &list.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release tries again where somebody else writes to the tier.
+func (k *TierKeeper) release(ctx context.Context, tier *unstructured.Unstructured) error {
+	for {
+		others := slices.DeleteFunc(slices.Clone(tier.GetFinalizers()), func(f string) bool { return f == TierFinalizer })
+		if len(others) == len(tier.GetFinalizers()) {
+			return nil
+		}
+		if err := k.write(ctx, tier, others); err != nil {
+			return err
+		}
+		var err error
+		if tier, err = k.client.Resource(calico("tiers")).Get(ctx, tier.GetName(), metav1.GetOptions{}); err != nil {
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
 func calico(plural string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "projectcalico.org", Version: "v3", Resource: plural}
 }

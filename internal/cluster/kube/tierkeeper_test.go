@@ -24,7 +24,7 @@ const keeperRights = `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: keeper}
 rules:
-- {apiGroups: [projectcalico.org], resources: [tiers], verbs: [get, list, watch, patch]}
+- {apiGroups: [projectcalico.org], resources: [tiers], verbs: [list, patch, watch]}
 - apiGroups: [projectcalico.org]
   resources: [networkpolicies, globalnetworkpolicies, stagednetworkpolicies, stagedglobalnetworkpolicies]
   verbs: [list]
@@ -40,7 +40,8 @@ subjects: [{kind: ServiceAccount, name: netpol-flows, namespace: netpol-system}]
 // through an outage of the API server.
 func TestClusterTierInUseStays(t *testing.T) {
 	plane := kubetest.New(t, kubetest.Options{})
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx := context.Background()
+	keep, stop := context.WithCancel(ctx)
 	manifests := []string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: vote}\n", "apiVersion: v1\nkind: Namespace\nmetadata: {name: netpol-system}\n", keeperRights}
 	for _, u := range append(crd.CRDs(), admission.Objects()...) {
 		b, err := yaml.Marshal(u.Object)
@@ -62,8 +63,8 @@ func TestClusterTierInUseStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	go func() { defer close(done); keeper.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	go func() { defer close(done); keeper.Run(keep) }()
+	defer func() { stop(); <-done }()
 
 	resource := func(plural string) schema.GroupVersionResource {
 		return schema.GroupVersionResource{Group: crd.Group, Version: crd.Version, Resource: plural}
@@ -107,6 +108,22 @@ func TestClusterTierInUseStays(t *testing.T) {
 	kubetest.Eventually(t, "the tier goes with its last policy", gone("used"))
 	if u, err := tiers.Get(ctx, "default", metav1.GetOptions{}); err != nil || len(u.GetFinalizers()) > 0 {
 		t.Errorf("a built-in tier needs no finalizer: %v %v", u, err)
+	}
+
+	// Without a keeper an administrator lets all tiers go.
+	plane.Apply(t, tier+"last}\n")
+	kubetest.Eventually(t, "tiers are held", held("last"))
+	stop()
+	<-done
+	admin, err := kube.NewTierKeeper(&kube.Conn{Config: plane.Admin()}, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Release(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := tiers.Delete(ctx, "last", metav1.DeleteOptions{}); err != nil || !gone("last")() {
+		t.Errorf("a tier that is let go stays: %v", err)
 	}
 
 	// The keeper may change finalizers, and no tier.
