@@ -26,9 +26,12 @@ func NewCmdRoot(f *cli.Factory, program string) (*cobra.Command, error) {
 is allowed" without breaking it: watch the traffic, stage a default-deny, see
 what it would block, recommend the missing policies, enforce, and prove it.
 
-Policies are projectcalico.org/v3 resources.
+Policies are projectcalico.org/v3 resources. They are those of a directory of
+manifests (--dir), of a lab (--lab), or of a Kubernetes cluster (--context,
+--kubeconfig). Without such a flag it is the lab that is running, else the
+cluster that kubectl works on.
 
-The flags below, -o and --since can be set for good: NETPOL_LAB=second in the
+The flags below but --as and --as-group, -o and --since can be set for good: NETPOL_LAB=second in the
 environment, or lab: second in netpol/config.yaml in your configuration
 directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 		SilenceErrors: true,

@@ -282,7 +282,7 @@ func (st *step) delete(ctx context.Context, query params) (cluster.Result, error
 		return r, st.fail(st.request("delete"), err)
 	}
 	if left := readObject(body); left.Metadata.DeletionTimestamp != nil && left.Metadata.UID != "" && query["dryRun"] == "" {
-		st.opts.Warn("note: " + st.key.String() + " goes when its finalizers are done")
+		st.notes.once("note: " + st.key.String() + " goes when its finalizers are done")
 	}
 	return r, nil
 }
@@ -362,11 +362,16 @@ func (st *step) written(body []byte, created bool, verb string, err error) (clus
 	case err != nil:
 		return r, st.fail(st.request(verb), err)
 	}
-	r.Version = readObject(body).Metadata.ResourceVersion
+	after := &unstructured.Unstructured{}
+	if err := after.UnmarshalJSON(body); err != nil {
+		return r, fmt.Errorf("%s: %w", st.key, err)
+	}
+	r.Version = after.GetResourceVersion()
 	switch {
 	case created:
 		r.Outcome = cluster.Created
-	case st.live != nil && r.Version == st.live.GetResourceVersion():
+	case st.live == nil || r.Version != st.live.GetResourceVersion():
+	case sameValue(content(after), content(st.live)): // a trial leaves the version as it is
 		r.Outcome = cluster.Unchanged
 	}
 	return r, nil
