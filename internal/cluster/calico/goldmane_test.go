@@ -63,7 +63,7 @@ func TestGoldmaneNamesTheRightThatIsMissing(t *testing.T) {
 		system + "configmaps/goldmane-ca-bundle":         {true, "get configmaps/goldmane-ca-bundle -n calico-system", "reading the certificates that Goldmane is known by"},
 		system + "pods":                                  {true, "list pods -n calico-system", "finding Goldmane's pod"},
 		system + "pods/goldmane-1/portforward":           {true, "create pods/portforward -n calico-system", "forwarding a port to Goldmane"},
-		system + "secrets/whisker-backend-key-pair gone": {false, "", "could not find the requested resource"},
+		system + "secrets/whisker-backend-key-pair gone": {false, "", "not found"},
 	} {
 		cl, conn, raw := cluster(t)
 		path = strings.TrimSuffix(path, " gone")
