@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // The groups that help lists commands in.
@@ -61,7 +62,7 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 	if err := cli.AddGlobalFlags(root, f.Config); err != nil {
 		return nil, err
 	}
-	completeFlag(root, f, "namespace", namespaceNames)
+	completeFlag(root, f, "namespace", namespaceNames, policy.KindNamespace)
 	root.AddGroup(
 		&cobra.Group{ID: groupFlow, Title: "From open to closed:"},
 		&cobra.Group{ID: groupLook, Title: "Look and prove:"},

@@ -73,11 +73,22 @@ func noGoldmane(info *calico.Info) error {
 	e := &Error{
 		What: fmt.Sprintf("Calico %s enforces here, and it has no Goldmane, which tells flows", info.Version),
 		Try:  "--flows FILE with Calico's flow logs, or make a resource Goldmane default of operator.tigera.io/v1",
+		Err:  ErrNotInstalled,
 	}
 	if v := info.Version; v.Known() && v.Naming() == calico.NoTiers {
 		e.Try = "--flows FILE with Calico's flow logs, or upgrade Calico: Goldmane came with v3.30"
 	}
 	return e
+}
+
+// calicoWaits is why nobody says here when a change is in force; nil where Calico
+// does not enforce.
+func (f *Factory) calicoWaits(ctx context.Context) error {
+	info, err := f.Calico(ctx)
+	if err != nil || !info.Enforces() {
+		return nil
+	}
+	return &Error{What: fmt.Sprintf("Calico %s enforces here, and its agents do not say when they have a change", info.Version), Try: "the same without --wait", Err: ErrNotInstalled}
 }
 
 func goldmaneError(err error) error {
