@@ -1,7 +1,7 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race lint prove fuzz bench generate completions image krew deploy-check kube-binaries test-cluster clean
+.PHONY: all build demo test race lint prove fuzz bench generate completions image krew deploy-check kube-binaries test-cluster e2e e2e-binaries clean
 
 all: build
 
@@ -48,6 +48,26 @@ else
 	$(MAKE) kube-binaries
 	NETPOL_KUBE_BIN=$(CURDIR)/bin/kube go test -run '^TestCluster' ./...
 endif
+
+# A real cluster of three nodes on this machine, as root. KEEP=1 leaves it up
+# after the tests until Ctrl-C; RUN picks tests, as -run does.
+CONTAINERD_VERSION = $(shell sed -n 's|^\tgithub.com/containerd/containerd/v2 \(v[^ ]*\).*|\1|p' test/containerd/go.mod)
+E2E_BINARIES = $(KUBE_CONTROL_PLANE) $(addprefix bin/kube/,kube-scheduler kubelet kube-proxy kubectl \
+	containerd containerd-shim-runc-v2 ctr)
+RUN ?= ^TestE2E
+e2e: e2e-binaries
+	NETPOL_E2E_BIN=$(CURDIR)/bin/kube NETPOL_E2E_LOGS=$(CURDIR)/bin/e2e-logs NETPOL_E2E_KEEP=$(KEEP) \
+		go test -count 1 -v -timeout $(if $(KEEP),0,30m) -run '$(RUN)' ./internal/e2e
+
+e2e-binaries: $(E2E_BINARIES)
+	go build -trimpath -ldflags '-s -w' -o bin/kube/netpol .
+	go build -trimpath -ldflags '-s -w' -o bin/kube/e2e-tools ./internal/e2e/tools
+
+bin/kube/containerd bin/kube/containerd-shim-runc-v2 bin/kube/ctr: test/containerd/go.mod test/containerd/go.sum
+	cd test/containerd && go build -trimpath -tags 'no_btrfs no_devmapper no_zfs' \
+		-ldflags '-s -w -X github.com/containerd/containerd/v2/version.Version=$(CONTAINERD_VERSION)' \
+		-o ../../$@ github.com/containerd/containerd/v2/cmd/$(notdir $@)
+	touch $@
 
 # The race detector needs a C compiler.
 race:

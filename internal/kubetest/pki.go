@@ -50,13 +50,19 @@ func NewPKI(dir string, names []string, addresses ...netip.Addr) (*PKI, error) {
 	if err := writeKey(p.path("tokens.key"), tokens); err != nil {
 		return nil, err
 	}
+	cert, key, err := p.Client("kube-apiserver", "system:masters") // to kubelets
+	if err != nil {
+		return nil, err
+	}
+	if err := p.write("kubelets", cert, key); err != nil {
+		return nil, err
+	}
 	// Who may speak for others is not who may be a user.
 	front, err := newAuthority(dir, "front", "netpol-test-front")
 	if err != nil {
 		return nil, err
 	}
-	cert, key, err := front.Client("aggregator")
-	if err != nil {
+	if cert, key, err = front.Client("aggregator"); err != nil {
 		return nil, err
 	}
 	return p, p.write("aggregator", cert, key)

@@ -97,6 +97,8 @@ func (c *ControlPlane) apiServerFlags(etcd, tokens string, port int) []string {
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--proxy-client-cert-file=" + c.pki.path("aggregator.crt"), "--proxy-client-key-file=" + c.pki.path("aggregator.key"),
+		"--kubelet-client-certificate=" + c.pki.path("kubelets.crt"), "--kubelet-client-key=" + c.pki.path("kubelets.key"),
+		"--kubelet-preferred-address-types=InternalIP",
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + c.pki.path("tokens.key"), "--service-account-signing-key-file=" + c.pki.path("tokens.key"),
 		"--service-cluster-ip-range=" + ServiceRange,

@@ -33,6 +33,11 @@ func familyOf(a netip.Addr) int {
 // in a table for both families the kernel itself does not check.
 func (f *family) is() Match { return Match{Fields: []Field{NFProto}, Value: []byte{f.nfproto}} }
 
+// contradicts says that m matches packets of the other family only.
+func (f *family) contradicts(m Match) bool {
+	return len(m.Fields) == 1 && m.Fields[0] == NFProto && m.Set == "" && m.Value[0] != f.nfproto
+}
+
 func (f *family) first() netip.Addr {
 	if f.index == 0 {
 		return netip.AddrFrom4([4]byte{})

@@ -31,6 +31,9 @@ func (c *Config) onPods(v Verdict, name Field, more ...Match) []Rule {
 	// The first pod behind a bridge speaks before anybody knows of the bridge.
 	for i := range families {
 		f := &families[i]
+		if slices.ContainsFunc(more, f.contradicts) {
+			continue // the rule is about packets of the other family
+		}
 		rules = append(rules, on(Match{Fields: []Field{kind}, Value: nameKey(nil, "bridge")}, notNodes, f.is(), in("local"+f.suffix, f.saddr)))
 	}
 	return rules

@@ -1,6 +1,7 @@
 package ruleset
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -42,6 +43,18 @@ func TestS31_UnknownIsClosedByKind(t *testing.T) {
 		{"a bridge of others", with(outside, from("docker0", "bridge")), Accept, 0},
 		{"a new bridge's first pod", with(spoof, from("cni0", "bridge")), Drop, IDUnknown},
 		{"a new bridge's first pod to the host", with(spoof, host(from("cni0", "bridge"))), Drop, IDUnknown},
+	})
+}
+
+// With other nodes there are rules about tunnels to them, one for each family.
+func TestS31_TunnelsToNodesByKind(t *testing.T) {
+	w := byKind()
+	w.cfg.Nodes = []netip.Addr{netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("fd01::2")}
+	on := func(p *Packet) { p.IIF, p.IIFKind = ifaceOf("a/y"), "veth" }
+	w.check(t, []expect{
+		{"IPv4", with(w.packet("10.0.0.3", "10.1.0.2", policy.UDP, 4789), on), Drop, IDTunnel},
+		{"IPv6", with(w.packet("fd00::3", "fd01::2", policy.UDP, 4789), on), Drop, IDTunnel},
+		{"to another machine", with(w.packet("10.0.0.3", "10.1.0.3", policy.UDP, 4789), on), Accept, 0},
 	})
 }
 
