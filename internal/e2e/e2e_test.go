@@ -19,6 +19,21 @@ func TestMain(m *testing.M) { os.Exit(e2e.Sandbox(m.Run)) }
 func TestE2E(t *testing.T) {
 	c := e2e.Up(t)
 	t.Run("pods reach each other across nodes", func(t *testing.T) { testReach(t, c) })
+	g := startGap(t, c)
+	for _, part := range []struct {
+		name string
+		test func(*testing.T, *gap)
+	}{
+		{"the first install breaks no connection", testInstall},
+		{"default-deny spares what is allowed and kubelet's probes", testDefaultDeny},
+		{"no gap when agents are killed", testAgentKilled},
+		{"no gap when agents are upgraded", testAgentUpgraded},
+		{"no gap without an API server", testOutage},
+	} {
+		if !t.Run(part.name, func(t *testing.T) { part.test(t, g) }) {
+			t.Fatal("the other parts build on this one")
+		}
+	}
 }
 
 const reach = `
