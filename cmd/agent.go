@@ -33,6 +33,8 @@ type AgentOptions struct {
 	LogFile           string
 	LogRate, LogBurst int
 	Push              AgentFlows
+	// Cleanup removes rules instead; Stay waits after that.
+	Cleanup, Stay bool
 }
 
 // AgentFlows is the flows server that an agent tells, if Server is not empty.
@@ -50,7 +52,7 @@ it refuses, and answer on a unix socket. The policies are those of the cluster
 that this process is a pod of, of --kubeconfig or --context, or of --dir.
 
 The rules stay in force when the agent ends; the next one takes them over, and
-changes nothing before it has read everything. Needs CAP_NET_ADMIN in the node's
+changes nothing before it has read everything; --cleanup removes them. Needs CAP_NET_ADMIN in the node's
 network namespace.
 
 On a cluster the pods' interfaces are found by routing: a veth that leads to no
@@ -76,6 +78,9 @@ More lines than --log-rate a second are counted and not written.`,
 			if runF != nil {
 				return runF(opts)
 			}
+			if opts.Cleanup || opts.Stay {
+				return cleanupRun(cmd.Context(), opts)
+			}
 			return agentRun(cmd.Context(), opts)
 		},
 	}
@@ -95,6 +100,8 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringVar(&opts.Push.Server, "flows-server", "", "flows server to tell what is seen: NAMESPACE/SERVICE or HOST:PORT (default: none)")
 	fs.StringVar(&opts.Push.CA, "flows-ca", "", "file of the certificates that the flows server is known by (default: what the cluster publishes)")
 	fs.StringVar(&opts.Push.Token, "flows-token", "/var/run/secrets/netpol-flows/token", "file of the ServiceAccount token to enroll with there")
+	fs.BoolVar(&opts.Cleanup, "cleanup", false, "enforce nothing: remove the rules that an agent has left on this node, and end")
+	fs.BoolVar(&opts.Stay, "stay", false, "with --cleanup: wait to be ended, as a pod has to")
 	return cmd
 }
 

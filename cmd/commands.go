@@ -29,6 +29,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupPolicy, NewCmdDelete(f, nil)),
 		inGroup(groupPolicy, NewCmdAuth(f)),
 		inGroup(groupLab, NewCmdLab(f)),
+		inGroup(groupLab, NewCmdStatus(f, nil)),
 		inGroup(groupLab, NewCmdAgent(f, nil)),
 		inGroup(groupLab, NewCmdFlowsServer(f, nil)),
 		NewCmdActor(f),

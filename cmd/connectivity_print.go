@@ -7,6 +7,7 @@ import (
 
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/connectivity"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 func printConnectivity(opts *ConnectivityOptions, pairs []connectivity.Pair) error {
@@ -194,9 +195,12 @@ func hitText(h hitReport) string {
 	if h.Namespace != "" {
 		name = h.Namespace + "/" + name
 	}
-	where := fmt.Sprintf("rule %d", h.Rule)
-	if h.Rule < 0 {
-		where = "end of tier"
+	where := fmt.Sprintf(", rule %d", h.Rule)
+	switch {
+	case h.Rule == policy.RuleUnknown:
+		where = ""
+	case h.Rule < 0:
+		where = ", end of tier"
 	}
-	return fmt.Sprintf("%s: %s %s, %s", h.Tier, h.Kind, name, where)
+	return fmt.Sprintf("%s: %s %s%s", h.Tier, h.Kind, name, where)
 }

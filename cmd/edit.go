@@ -32,10 +32,13 @@ type EditOptions struct {
 	// ForceConflicts takes over fields that others manage.
 	ForceConflicts bool
 	Format         output.Format
+	// Nodes are a cluster's agents, which Wait is for.
+	Nodes func(context.Context) (agentpb.NodesClient, error)
+	Wait  waitFlags
 }
 
 func newEditOptions(f *cli.Factory) EditOptions {
-	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline, Default: f.DefaultNamespace}
+	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline, Default: f.DefaultNamespace, Nodes: f.Nodes}
 }
 
 // world is the policies, tiers and namespaces that there are.
@@ -47,9 +50,10 @@ func (o *EditOptions) world(ctx context.Context) (*world, error) {
 	return w, err
 }
 
-// addFlags gives a command --dry-run and -o.
+// addFlags gives a command --dry-run, --wait, --timeout and -o.
 func (o *EditOptions) addFlags(cmd *cobra.Command) {
 	o.DryRun.addTo(cmd)
+	o.Wait.addTo(cmd)
 	output.AddFlag(cmd.Flags(), &o.Format, output.Text, output.Name, output.JSON, output.YAML)
 }
 
@@ -71,10 +75,18 @@ type changeItem struct {
 // change carries out changes, tells what was done, and returns when it is in
 // force. words replace an outcome's word (created → staged) by key.
 func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, words map[policy.Key]string) error {
+	if err := o.Wait.check(o); err != nil {
+		return err
+	}
 	store, err := o.Store()
 	if err != nil {
 		return err
 	}
+	_, server := store.(cluster.Server)
+	if server && !o.DryRun.on() && !o.Wait.off() {
+		o.prepare(ctx)
+	}
+	start := o.Now()
 	results, err := o.write(ctx, store, changes)
 	if err != nil {
 		return changeError(err)
@@ -89,8 +101,11 @@ func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, word
 			enforced = enforced || !r.Key.Kind.Staged()
 		}
 	}
-	if _, server := store.(cluster.Server); server || !changed || o.Offline() {
+	if !changed || o.Offline() || o.Wait.off() {
 		return nil
+	}
+	if server {
+		return o.await(ctx, results, start, enforced)
 	}
 	return o.sync(ctx, enforced)
 }
@@ -193,7 +208,7 @@ func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
 		return err
 	}
 	start := o.Now()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, o.Wait.limit(10*time.Second))
 	defer cancel()
 	status, err := agent.Sync(ctx, &agentpb.SyncRequest{})
 	if err != nil {

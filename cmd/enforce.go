@@ -62,7 +62,7 @@ close whatever it selects. --force overrides both.`,
 // impactOf asks the flows of the lab's agent.
 func impactOf(f *cli.Factory) func(context.Context, policy.Key) (*stage.Report, error) {
 	return func(ctx context.Context, key policy.Key) (*stage.Report, error) {
-		ev, err := gather(ctx, f, flow.Filter{})
+		ev, err := gather(ctx, f, &flowsFrom{}, flow.Filter{})
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +138,7 @@ func (o *EnforceOptions) judge(ctx context.Context, key policy.Key, staged *unst
 	blind := o.Offline()
 	if !blind {
 		var err error
-		if r, err = o.Impact(ctx, key); err != nil && !errors.Is(err, cli.ErrNoAgent) {
+		if r, err = o.Impact(ctx, key); err != nil && !errors.Is(err, cli.ErrNotInstalled) {
 			return err
 		}
 		blind = err != nil

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,37 +23,75 @@ type evidence struct {
 	model    *tier.Model
 	flows    []flow.Flow
 	coverage flow.Coverage
+	// calico says that the flows are Calico's, and so their pending verdicts.
+	calico bool
 }
 
 // gather reads the policies of the present and the flows that the filter picks.
 // Faults in resources are told on stderr, since the answer may depend on what
 // is missing.
-func gather(ctx context.Context, f *cli.Factory, filter flow.Filter) (*evidence, error) {
-	w, faults, err := loadWorld(ctx, f.Store)
-	if err != nil {
-		return nil, err
-	}
-	tellFaults(f.IO, faults)
-	if err := w.namespaces(filter.Namespaces); err != nil {
-		return nil, err
-	}
-	source, err := f.Flows(ctx)
+func gather(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Filter) (*evidence, error) {
+	w, source, err := openFlows(ctx, f, from, filter)
 	if err != nil {
 		return nil, err
 	}
 	flows, coverage, err := source.List(ctx, filter)
 	if err != nil {
-		return nil, flowsError(err)
+		return nil, from.failed(err)
 	}
-	return &evidence{world: w, model: tier.New(w.snap, nil), flows: flows, coverage: coverage}, nil
+	if coverage.Restricted && !from.partial {
+		return nil, &cli.Error{
+			What:  "only the flows of some namespaces are yours to see, so nothing can be said about all",
+			Where: []string{"the right to list flows.netpol.dev in all namespaces is missing"}, Try: "the same command with -n NAMESPACE",
+		}
+	}
+	return &evidence{world: w, model: tier.New(w.snap, nil), flows: flows, coverage: coverage, calico: flow.IsCalicos(source)}, nil
+}
+
+// openFlows reads the policies of the present and opens the source of flows,
+// which has the names that there are now.
+func openFlows(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Filter) (*world, flow.Source, error) {
+	w, faults, err := loadWorld(ctx, f.Store)
+	if err != nil {
+		return nil, nil, err
+	}
+	tellFaults(f.IO, faults)
+	if err := w.namespaces(filter.Namespaces); err != nil {
+		return nil, nil, err
+	}
+	source, err := from.open(ctx, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if flow.IsCalicos(source) {
+		source = flow.FromCalico(flow.Named(source, flow.NewNames(w.snap)))
+	}
+	return w, source, nil
 }
 
 // flowsError is an error of the flow source as users see it.
 func flowsError(err error) error {
-	if code := cli.Code(err); code == cli.ExitInterrupted {
+	var typed *cli.Error
+	if code := cli.Code(err); code == cli.ExitInterrupted || errors.As(err, &typed) {
 		return err
 	}
+	if code := status.Code(err); code == codes.PermissionDenied || code == codes.Unauthenticated {
+		return &cli.Error{
+			What: "the flows are not yours to see", Where: []string{statusText(err)}, Err: err,
+			Try: "as an administrator: kubectl create rolebinding NAME -n NAMESPACE --clusterrole=netpol-flows-reader --user=USER",
+		}
+	}
 	return &cli.Error{What: "the agent's flows can't be read", Where: []string{agentText(err)}, Try: "netpol lab status", Err: err}
+}
+
+// statusText is what a server said, without the words around it.
+func statusText(err error) string {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if s, ok := e.(interface{ GRPCStatus() *status.Status }); ok {
+			return s.GRPCStatus().Message()
+		}
+	}
+	return err.Error()
 }
 
 // agentText is why an agent did not answer, without the transport's noise where
@@ -120,12 +159,14 @@ type coverageReport struct {
 	Lost        int64     `json:"lost"`
 	LostUnknown bool      `json:"lostUnknown"`
 	Evicted     int64     `json:"evicted"`
+	// Restricted: flows are left out that are not the user's to see.
+	Restricted bool `json:"restricted,omitempty"`
 }
 
 func newCoverageReport(c flow.Coverage) coverageReport {
 	return coverageReport{
 		From: c.From.UTC().Truncate(time.Second), To: c.To.UTC().Truncate(time.Second),
-		Lost: c.Lost, LostUnknown: c.LostUnknown, Evicted: c.Evicted,
+		Lost: c.Lost, LostUnknown: c.LostUnknown, Evicted: c.Evicted, Restricted: c.Restricted,
 	}
 }
 
@@ -133,6 +174,8 @@ func newCoverageReport(c flow.Coverage) coverageReport {
 func (c coverageReport) text() string {
 	out := fmt.Sprintf("seen from %s to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
 	switch {
+	case c.LostUnknown && c.Lost == 0:
+		out += "; some connections are missing, so every number is a lower bound"
 	case c.LostUnknown:
 		out += fmt.Sprintf("; at least %d connections were lost, so every number is a lower bound", c.Lost)
 	case c.Lost > 0:
@@ -140,6 +183,9 @@ func (c coverageReport) text() string {
 	}
 	if c.Evicted > 0 {
 		out += fmt.Sprintf("; %d flows more were dropped to stay within bounds", c.Evicted)
+	}
+	if c.Restricted {
+		out += "; only flows of namespaces that are yours to see"
 	}
 	return out
 }

@@ -26,6 +26,7 @@ type FlowsOptions struct {
 	Since    string
 	Follow   bool
 	Probes   bool
+	Source   flowsFrom
 	Format   output.Format
 }
 
@@ -55,16 +56,20 @@ type flowItem struct {
 	Logs           []hitReport `json:"logs,omitempty"`
 	PendingVerdict string      `json:"pendingVerdict"`
 	PendingBy      *hitReport  `json:"pendingBy,omitempty"`
-	Connections    int64       `json:"connections"`
-	Completed      int64       `json:"completed"`
-	Live           int64       `json:"live"`
-	PacketsIn      int64       `json:"packetsIn"`
-	PacketsOut     int64       `json:"packetsOut"`
-	BytesIn        int64       `json:"bytesIn"`
-	BytesOut       int64       `json:"bytesOut"`
-	FirstSeen      time.Time   `json:"firstSeen"`
-	LastSeen       time.Time   `json:"lastSeen"`
-	Probe          bool        `json:"probe,omitempty"`
+	// Trace and PendingTrace are all hits on the way, where the source of flows
+	// tells them.
+	Trace        []stepReport `json:"trace,omitempty"`
+	PendingTrace []stepReport `json:"pendingTrace,omitempty"`
+	Connections  int64        `json:"connections"`
+	Completed    int64        `json:"completed"`
+	Live         int64        `json:"live"`
+	PacketsIn    int64        `json:"packetsIn"`
+	PacketsOut   int64        `json:"packetsOut"`
+	BytesIn      int64        `json:"bytesIn"`
+	BytesOut     int64        `json:"bytesOut"`
+	FirstSeen    time.Time    `json:"firstSeen"`
+	LastSeen     time.Time    `json:"lastSeen"`
+	Probe        bool         `json:"probe,omitempty"`
 }
 
 // NewCmdFlows is "netpol flows".
@@ -79,10 +84,14 @@ only the rule that decided changed). A connection between two pods shows twice:
 as the source's egress (out) and as the destination's ingress (in). "allow→deny"
 is allowed now, and would be denied if every staged policy were enforced.
 
-With --follow, what comes in is shown as it comes, until Ctrl-C.`,
+With --follow, what comes in is shown as it comes, until Ctrl-C.
+
+With --flows, they are Calico's: flow logs from a file or from standard input, or
+those of a Goldmane. The pending verdict is then Calico's own.`,
 		Example: `  netpol flows --ns vote
   netpol flows --to vote/db --verdict deny --since 10m
-  netpol flows --follow -o json`,
+  netpol flows --follow -o json
+  netpol flows --dir manifests/ --flows flows.log -o wide`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -101,6 +110,7 @@ With --follow, what comes in is shown as it comes, until Ctrl-C.`,
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
 	flags.BoolVarP(&opts.Follow, "follow", "f", false, "show what comes in as it comes")
 	flags.BoolVar(&opts.Probes, "include-probes", false, "netpol's own test connections too")
+	opts.Source.addTo(cmd)
 	for _, name := range []string{"from", "to", "workload"} {
 		completeFlag(cmd, f, name, allWorkloads)
 	}
@@ -144,12 +154,13 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	if err != nil {
 		return err
 	}
-	ev, err := gather(ctx, opts.Factory, filter)
-	if err != nil {
-		return err
-	}
 	if opts.Follow {
 		return followFlows(ctx, opts, filter)
+	}
+	opts.Source.partial = true
+	ev, err := gather(ctx, opts.Factory, &opts.Source, filter)
+	if err != nil {
+		return err
 	}
 	if len(ev.flows) == 0 {
 		if err := opts.knownPeers(ev.snap); err != nil {
@@ -197,5 +208,6 @@ func newFlowItem(f *flow.Flow) flowItem {
 		by := newHitReport(f.Pending, f.Direction)
 		it.PendingBy = &by
 	}
+	it.Trace, it.PendingTrace = newStepReports(f.EnforcedTrace, f.Direction), newStepReports(f.PendingTrace, f.Direction)
 	return it
 }

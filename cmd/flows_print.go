@@ -110,7 +110,7 @@ func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
 // followFlows prints each flow as it gains connections: JSON a line each, or
 // columns of a fixed width.
 func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) error {
-	source, err := opts.Factory.Flows(ctx)
+	_, source, err := openFlows(ctx, opts.Factory, &opts.Source, filter)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) er
 		return nil
 	})
 	if err != nil {
-		return flowsError(err)
+		return opts.Source.failed(err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -40,6 +41,8 @@ Agents enroll with their ServiceAccount's token and push over mutual TLS. Users
 reach it by a port forwarded through the API server and send a token, which is
 checked by TokenReview; they see a flow if they may "list flows.netpol.dev" in the
 namespace of its source or destination (SubjectAccessReview).
+
+It also keeps tiers that policies are in from being deleted, by a finalizer.
 
 It keeps flows in memory: agents send what they have to a server that begins
 anew. Its certificate authority is in Secret netpol-flows-ca, made at the first
@@ -97,7 +100,7 @@ func flowsServerRun(ctx context.Context, opts *FlowsServerOptions) error {
 	agents := review.NewAgents(client, log)
 	tiers, err := kube.NewTierKeeper(conn, func(line string) { log.Info(line) })
 	if err != nil {
-		return err
+		return errors.Join(err, listen.Close(), web.Close())
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { agents.Run(ctx); return nil })
@@ -106,7 +109,7 @@ func flowsServerRun(ctx context.Context, opts *FlowsServerOptions) error {
 		return flowserver.Run(ctx, flowserver.Options{
 			Listen: listen, HTTP: web, Namespace: namespace, Agents: relay.Agents,
 			Vault: client, Reviewer: client, Expected: agents, Pods: agents,
-			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Log: log,
+			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Version: programVersion(), Log: log,
 		})
 	})
 	return g.Wait()

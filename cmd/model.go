@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
@@ -45,7 +46,7 @@ func (s scopeFlags) scope(snap *policy.Snapshot, namespace string) (tier.Scope, 
 }
 
 // hitReport is what decided, in JSON; Rule is the index of the rule, -1 for
-// the end of a tier.
+// the end of a tier, -2 where no policy decided, -4 where it is not told.
 type hitReport struct {
 	Tier      string `json:"tier"`
 	Kind      string `json:"kind,omitempty"`
@@ -60,6 +61,22 @@ func newHitReport(h policy.Hit, dir policy.Direction) hitReport {
 		Tier: h.Tier, Kind: string(h.Policy.Kind), Namespace: h.Policy.Namespace, Name: h.Policy.Name,
 		Rule: h.Rule, Direction: dir.String(),
 	}
+}
+
+// stepReport is a hit on the way to a verdict, in JSON.
+type stepReport struct {
+	hitReport
+	Action string `json:"action"`
+	// PolicyIndex is the policy's place among those that were asked, from 0.
+	PolicyIndex int `json:"policyIndex"`
+}
+
+func newStepReports(steps []flow.Step, dir policy.Direction) []stepReport {
+	var out []stepReport
+	for _, s := range steps {
+		out = append(out, stepReport{newHitReport(s.Hit, dir), s.Action.String(), s.Index})
+	}
+	return out
 }
 
 // workloadReport is a workload in JSON.

@@ -20,6 +20,7 @@ type RecommendOptions struct {
 	Factory       *cli.Factory
 	Workloads     []string
 	Since         string
+	Source        flowsFrom
 	Tier          string
 	Stage         bool
 	Enforce       bool
@@ -70,6 +71,7 @@ that was seen is allowed beside a default-deny, and what else is.`,
 	flags.BoolVar(&opts.Enforce, "enforce", false, "put the policies in force")
 	flags.BoolVar(&opts.Force, "force", false, "with --enforce: even if they would block a flow that was seen")
 	flags.BoolVar(&opts.IncludeDenied, "include-denied", false, "recommend flows too that are refused now")
+	opts.Source.addTo(cmd)
 	opts.DryRun.addTo(cmd)
 	completeFlag(cmd, f, "workload", allWorkloads)
 	output.AddFlag(flags, &opts.Format, output.YAML, output.JSON, output.Text, output.Wide)
@@ -96,7 +98,7 @@ func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 	}
 	// All flows, not only those of the targets: the proof looks at what else
 	// the policies would break.
-	ev, err := gather(ctx, f, flow.Filter{Since: since})
+	ev, err := gather(ctx, f, &opts.Source, flow.Filter{Since: since})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ type ReportOptions struct {
 	Policy   string // empty: all staged policies together
 	Pending  bool
 	Since    string
+	Source   flowsFrom
 	ExitCode bool
 	Format   output.Format
 }
@@ -31,6 +33,9 @@ type impactReport struct {
 	Policies   []policyReport `json:"policies"`
 	Namespaces []string       `json:"namespaces"` // empty: all
 	Coverage   coverageReport `json:"coverage"`
+	// CalicoDiffers are those of the policies that Calico's own pending verdict
+	// judges otherwise; only where the flows are Calico's.
+	CalicoDiffers []stage.CalicoDifference `json:"calicoDiffers,omitempty"`
 	*stage.Report
 }
 
@@ -56,7 +61,11 @@ though both ends report it. It is judged by the policies, pods and labels of
 the present: it would be blocked if it is allowed now and would not be then.
 Flows that are refused already are not listed. Connections are those that
 began, or were open, in the time that is covered; netpol's own probes do not
-count.`,
+count.
+
+Flows of Calico (--flows) are judged in the same way. Where Calico's own pending
+verdict, as netpol flows shows it, judges a staged policy otherwise, a note says
+so.`,
 		Example: `  netpol report
   netpol report default-deny --ns vote --since 10m
   netpol report default-deny --exit-code -o json`,
@@ -75,6 +84,7 @@ count.`,
 	flags.BoolVar(&opts.Pending, "pending", false, "all staged policies together (the default if no policy is named)")
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
 	flags.BoolVar(&opts.ExitCode, "exit-code", false, "exit code 1 if anything would be blocked")
+	opts.Source.addTo(cmd)
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
 	completeArg(cmd, f, policyNames(f, stagedKinds))
 	return cmd
@@ -93,7 +103,7 @@ func reportRun(ctx context.Context, opts *ReportOptions) error {
 	if err != nil {
 		return err
 	}
-	ev, err := gather(ctx, f, flow.Filter{Namespaces: namespaces, Since: since})
+	ev, err := gather(ctx, f, &opts.Source, flow.Filter{Namespaces: namespaces, Since: since})
 	if err != nil {
 		return err
 	}
@@ -119,6 +129,9 @@ func reportRun(ctx context.Context, opts *ReportOptions) error {
 		}
 	}
 	doc.Report = stage.Impact(ev.model, ev.flows, scope)
+	if ev.calico {
+		doc.CalicoDiffers = doc.differences(ev.snap)
+	}
 	p := f.IO.Printer()
 	if opts.Format.Structured() {
 		err = p.Object(opts.Format, doc)
@@ -129,6 +142,15 @@ func reportRun(ctx context.Context, opts *ReportOptions) error {
 		return err
 	}
 	return cli.Answer(doc.Summary.Flows.WouldBlock == 0)
+}
+
+// differences are those of Calico's judgement of the policies of the report.
+func (r *impactReport) differences(snap *policy.Snapshot) []stage.CalicoDifference {
+	return slices.DeleteFunc(stage.CalicoDiffers(snap), func(d stage.CalicoDifference) bool {
+		return !slices.ContainsFunc(r.Policies, func(p policyReport) bool {
+			return p.Kind == d.Kind && p.Namespace == d.Namespace && p.Name == d.Name
+		})
+	})
 }
 
 func newPolicyReport(p *policy.Policy) policyReport {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/stage"
 )
 
@@ -77,6 +78,10 @@ func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error 
 		if err := printItems(p, list.items, list.by, opts); err != nil {
 			return err
 		}
+	}
+	for _, d := range r.CalicoDiffers {
+		key := policy.Key{Kind: policy.Kind(d.Kind), Namespace: d.Namespace, Name: d.Name}
+		p.Printf("note: the pending verdict in Calico's own flows differs for %s: %s\n", key, d.Reason)
 	}
 	if flows.WouldBlock > 0 {
 		opts.Factory.IO.ErrPrinter().Printf("try: netpol recommend%s\n", flagsOf(r.Namespaces))

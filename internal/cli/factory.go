@@ -49,10 +49,14 @@ type Factory struct {
 	// Store is the target's resources: --dir, the lab's directory of manifests
 	// or the cluster.
 	Store func() (cluster.Store, error)
-	// Flows is where flows come from: the lab's agent.
+	// Flows is where flows come from: the lab's agent, or the cluster's flows
+	// server.
 	Flows func(ctx context.Context) (flow.Source, error)
-	// Agent is the lab's agent.
+	// Agent is the lab's agent, or the cluster's flows server, which passes on
+	// what is asked about probes.
 	Agent func(ctx context.Context) (agentpb.AgentClient, error)
+	// Nodes is the cluster's flows server, for all of its agents.
+	Nodes func(ctx context.Context) (agentpb.NodesClient, error)
 	// Lab is the running lab (--lab NAME, default "default").
 	Lab func() (*lab.Client, error)
 }

@@ -35,24 +35,38 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 	})
 	f.Store = sync.OnceValues(f.store)
 	agent := sync.OnceValues(func() (*grpc.ClientConn, error) {
-		if target, err := f.Target(); err == nil && target == TargetCluster {
-			return nil, noAgents()
-		}
 		l, err := f.Lab()
 		if err != nil {
 			return nil, err
 		}
 		return dialAgent(l)
 	})
-	f.Flows = func(context.Context) (flow.Source, error) {
-		conn, err := agent()
+	var hub once[*grpc.ClientConn]
+	f.Nodes = func(ctx context.Context) (agentpb.NodesClient, error) {
+		if !f.OnCluster() {
+			return nil, Usage("netpol status", "this is for a cluster, which has many nodes")
+		}
+		conn, err := hub.get(ctx, f.dialHub)
+		if err != nil {
+			return nil, err
+		}
+		return agentpb.NewNodesClient(conn), nil
+	}
+	either := func(ctx context.Context) (*grpc.ClientConn, error) {
+		if f.OnCluster() {
+			return hub.get(ctx, f.dialHub)
+		}
+		return agent()
+	}
+	f.Flows = func(ctx context.Context) (flow.Source, error) {
+		conn, err := either(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return flow.NewClient(conn), nil
 	}
-	f.Agent = func(context.Context) (agentpb.AgentClient, error) {
-		conn, err := agent()
+	f.Agent = func(ctx context.Context) (agentpb.AgentClient, error) {
+		conn, err := either(ctx)
 		if err != nil {
 			return nil, err
 		}

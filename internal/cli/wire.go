@@ -62,14 +62,6 @@ func (f *Factory) openCluster() (cluster.Store, error) {
 	})
 }
 
-// ErrNoAgent: there is no agent that saw any traffic.
-var ErrNoAgent = errors.New("there is no agent")
-
-// noAgents is the error where a cluster's agents are needed.
-func noAgents() error {
-	return &Error{What: "the agents of a cluster can't be asked yet", Try: "netpol lab up -f DIR, which has an agent", Err: ErrNoAgent}
-}
-
 // openDir opens a directory of manifests.
 func openDir(path string) (cluster.Store, error) {
 	d, err := cluster.OpenDir(path)

@@ -129,8 +129,9 @@ var errManyNodes = status.Error(codes.Unimplemented, "a flows server speaks for 
 // nodesServer answers for all nodes.
 type nodesServer struct {
 	agentpb.UnimplementedNodesServer
-	users *users
-	hub   *hub
+	users   *users
+	hub     *hub
+	version string
 }
 
 // List implements agentpb.NodesServer. What agents say of themselves names
@@ -148,7 +149,7 @@ func (s *nodesServer) List(ctx context.Context, _ *agentpb.NodesRequest) (*agent
 		return nil, err
 	}
 	nodes, err := s.hub.list()
-	return &agentpb.NodesReply{Nodes: nodes}, err
+	return &agentpb.NodesReply{Nodes: nodes, Version: s.version}, err
 }
 
 const (

@@ -45,8 +45,10 @@ type Options struct {
 	Pods     Pods
 	// Limits bound the flows that are kept.
 	Limits flow.Limits
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Version of the program, for status.
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // The bounds of what one caller may make the server do.
@@ -138,7 +140,7 @@ func (s *Server) services() *grpc.Server {
 	})
 	flowpb.RegisterFlowsServer(server, flow.NewServerFor(s.hub.flows, s.opts.Now, &views{users: who, hub: s.hub}))
 	agentpb.RegisterAgentServer(server, &agentServer{users: who, hub: s.hub})
-	agentpb.RegisterNodesServer(server, &nodesServer{users: who, hub: s.hub})
+	agentpb.RegisterNodesServer(server, &nodesServer{users: who, hub: s.hub, version: s.opts.Version})
 	return server
 }
 

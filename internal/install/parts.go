@@ -55,7 +55,7 @@ func parts() ([]part, error) {
 
 func (p part) text(d dialect) ([]byte, error) {
 	if p.made == nil {
-		return expand(p.name, d)
+		return expand("manifests/"+p.name, d)
 	}
 	text, err := Encode(labelled(p.made()))
 	if err == nil && bytes.Contains(text, []byte("{{")) {

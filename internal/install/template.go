@@ -3,7 +3,6 @@ package install
 import (
 	"bytes"
 	"fmt"
-	"path"
 	"text/template"
 )
 
@@ -28,9 +27,9 @@ type dialect interface {
 	list(path string, indent int) (string, error)
 }
 
-// expand fills in one of the manifests.
+// expand fills in one of the sources.
 func expand(name string, d dialect) ([]byte, error) {
-	text, err := sources.ReadFile(path.Join("manifests", name))
+	text, err := sources.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}

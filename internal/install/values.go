@@ -41,7 +41,7 @@ type Pods struct {
 	Tolerations  []map[string]any  `json:"tolerations"`
 }
 
-//go:embed chart manifests
+//go:embed chart manifests cleanup
 var sources embed.FS
 
 // Defaults are the settings of a release.

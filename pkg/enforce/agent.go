@@ -31,17 +31,19 @@ type Agent struct {
 	conns  *collect.Conntrack
 	flows  *flow.Aggregator
 
-	history  history
-	live     *live
-	memo     memo
-	places   atomic.Pointer[places]
-	services atomic.Pointer[serviceIndex]
-	setNames atomic.Pointer[flow.SetNames]
-	nodes    atomic.Pointer[nodeNames]
-	cidrs    podCIDRs
-	probes   *probes
-	refusals *refusals
-	counters counters
+	history history
+	live    *live
+	memo    memo
+	// gathering is the collecting goroutine's.
+	gathering gathering
+	places    atomic.Pointer[places]
+	services  atomic.Pointer[serviceIndex]
+	setNames  atomic.Pointer[flow.SetNames]
+	nodes     atomic.Pointer[nodeNames]
+	cidrs     podCIDRs
+	probes    *probes
+	refusals  *refusals
+	counters  counters
 	// complaints bounds the lines about disagreements.
 	complaints *rate.Limiter
 
@@ -85,7 +87,8 @@ type Agent struct {
 // counters are what the agent counts of itself.
 type counters struct {
 	disagreements, repairs, cut atomic.Uint64
-	lastProgram                 atomic.Int64 // nanoseconds
+	late                        atomic.Uint64 // events that did not fit at first
+	lastProgram                 atomic.Int64  // nanoseconds
 }
 
 // looseFor is how long connections older than the agent may be picked up

@@ -64,7 +64,8 @@ func (a *Agent) rejudgeLive() []*liveConn {
 	}
 	var forbidden []*liveConn
 	for _, c := range a.live.list() {
-		src, dst := r.model.Owner(c.tuple.src), r.model.Owner(c.tuple.dst)
+		t := c.tuple()
+		src, dst := r.model.Owner(t.src), r.model.Owner(t.dst)
 		// A peer that left, is leaving or gave its address to another pod never
 		// makes a cut: its connections end by themselves.
 		from, to := a.live.pods(c, podName(src), podName(dst))
@@ -72,7 +73,7 @@ func (a *Agent) rejudgeLive() []*liveConn {
 			src != nil && src.Terminating || dst != nil && dst.Terminating {
 			continue
 		}
-		records := a.rejudge(&c.tuple)
+		records := a.rejudge(&t)
 		denied := false
 		for i := range records {
 			denied = denied || records[i].key.Enforced.Action == policy.Deny
@@ -100,7 +101,7 @@ func podName(ep *policy.Endpoint) string {
 func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
 	forth, back := cutKeys{}, cutKeys{}
 	for _, c := range conns {
-		t := &c.tuple
+		t := c.tuple()
 		if t.icmp() {
 			continue // an answer alone begins no connection, so deleting cuts
 		}

@@ -15,13 +15,23 @@ import (
 
 // liveConn is a connection that is open, as the agent reported it.
 type liveConn struct {
-	name  collect.Name
-	id    uint32 // conntrack's
-	zone  uint16
-	tuple tuple
+	id      uint32 // conntrack's
+	zone    uint16
+	srcPort uint16
+	at      int    // its place among the live ones, gone if it ended
+	shape   *tuple // all but the source port, which many connections share
 	// said is what was said of it; many connections share it, so it is replaced
 	// and not changed.
 	said *said
+}
+
+// gone is the place of a connection that has ended.
+const gone = -1
+
+func (c *liveConn) tuple() tuple {
+	t := *c.shape
+	t.srcPort = c.srcPort
+	return t
 }
 
 // said is what is said of connections.
@@ -37,7 +47,7 @@ type said struct {
 
 // entry names the connection to conntrack.
 func (c *liveConn) entry() *collect.Connection {
-	t := &c.tuple
+	t := c.tuple()
 	out := &collect.Connection{ID: c.id, Zone: c.zone, Protocol: uint8(t.protocol)}
 	out.Original = collect.Tuple{Src: t.src, Dst: t.dst}
 	if t.dialled.IsValid() {
@@ -55,17 +65,21 @@ func (c *liveConn) entry() *collect.Connection {
 	return out
 }
 
-// live is the connections that are open now, by what conntrack calls them.
-// Keys are kept once each, since many connections share one.
+// live is the connections that are open now. Keys are kept once each, since
+// many connections share one.
+//
+// The collecting goroutine holds it from the first to the last of the events
+// that it has at hand, and tells the flows of all of them before it lets go:
+// nothing can be judged again that the flows do not know, and what begins is
+// among the live ones before a newer model than that it was reported by is asked
+// about them.
 type live struct {
 	mu   sync.Mutex
-	open map[collect.Name]*liveConn
+	open []*liveConn
 	keys map[flow.Key]*flow.Handle
 }
 
-func newLive() *live {
-	return &live{open: map[collect.Name]*liveConn{}, keys: map[flow.Key]*flow.Handle{}}
-}
+func newLive() *live { return &live{keys: map[flow.Key]*flow.Handle{}} }
 
 // maxLiveKeys bounds the keys that are kept for sharing; past it sharing
 // starts over, which costs memory and nothing else.
@@ -83,10 +97,8 @@ func (l *live) share(k flow.Key) *flow.Handle {
 	return p
 }
 
-// shared are the records' keys.
+// shared are the records' keys. The caller holds l.
 func (l *live) shared(records []attributed) []*flow.Handle {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	keys := make([]*flow.Handle, len(records))
 	for i := range records {
 		keys[i] = l.share(records[i].key)
@@ -94,30 +106,19 @@ func (l *live) shared(records []attributed) []*flow.Handle {
 	return keys
 }
 
-// add remembers a connection and calls tell while it can't be judged again nor
-// end, since its reports can be moved or ended only when they were made; false
-// if it is known already (the kernel told of it twice).
-func (l *live) add(c *liveConn, tell func()) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.open[c.name]; ok {
-		return false
-	}
-	l.open[c.name] = c
-	tell()
-	return true
+// add remembers a connection. The caller holds l.
+func (l *live) add(c *liveConn) {
+	c.at = len(l.open)
+	l.open = append(l.open, c)
 }
 
-// remove forgets a connection that ended and returns what was reported of it.
-func (l *live) remove(n collect.Name) (reports []*flow.Handle, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c, ok := l.open[n]
-	if !ok {
-		return nil, false
-	}
-	delete(l.open, n)
-	return c.said.reports, true
+// remove forgets a connection that ended. The caller holds l.
+func (l *live) remove(c *liveConn) {
+	end := len(l.open) - 1
+	last := l.open[end]
+	l.open[c.at], l.open[end] = last, nil
+	l.open = l.open[:end]
+	last.at, c.at = c.at, gone
 }
 
 // pods names the pods that a connection began between, given who has the
@@ -144,11 +145,7 @@ func (l *live) count() int {
 func (l *live) list() []*liveConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]*liveConn, 0, len(l.open))
-	for _, c := range l.open {
-		out = append(out, c)
-	}
-	return out
+	return slices.Clone(l.open)
 }
 
 // update replaces what is reported of a connection, if it is still open, and
@@ -156,7 +153,7 @@ func (l *live) list() []*liveConn {
 func (l *live) update(c *liveConn, records []attributed, moved func(before, after *flow.Key, ends flow.Ends)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[c.name] != c {
+	if c.at == gone {
 		return
 	}
 	for i := range c.said.reports {

@@ -4,6 +4,7 @@ package enforce
 
 import (
 	"testing"
+	"time"
 
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -16,18 +17,18 @@ func TestS29_NotJudgedAgainBeforeItIsTold(t *testing.T) {
 	before := flow.Key{Port: 80, Direction: policy.Ingress}
 	after := before
 	after.Enforced.Action = policy.Deny
-	c := &liveConn{tuple: tuple{protocol: policy.TCP, dstPort: 80}}
+	c := &liveConn{shape: &tuple{protocol: policy.TCP, dstPort: 80}}
 	records := []attributed{{key: before}}
 	c.said = &said{reports: l.shared(records)}
-	listed, steps := make(chan struct{}), make(chan string, 2)
+	steps := make(chan string, 2)
+	l.mu.Lock()
+	l.add(c)
 	go func() {
-		<-listed
 		l.update(c, []attributed{{key: after}}, func(_, _ *flow.Key, _ flow.Ends) { steps <- "moved" })
 	}()
-	l.add(c, func() {
-		close(listed)
-		steps <- "told"
-	})
+	time.Sleep(10 * time.Millisecond) // time enough to do it wrong
+	steps <- "told"
+	l.mu.Unlock()
 	if first, second := <-steps, <-steps; first != "told" || second != "moved" {
 		t.Errorf("%s, then %s", first, second)
 	}

@@ -21,16 +21,16 @@ type memo struct {
 	by       map[memoKey]*alike
 }
 
-// memoKey is all of a tuple that its reports depend on.
+// memoKey is all of a tuple that its reports depend on. It has no gaps, so that
+// it is hashed at once.
 type memoKey struct {
-	protocol policy.Protocol
-	src, dst netip.Addr
-	dstPort  uint16
-	dialled  netip.AddrPort
+	src, dst, dialled netip.Addr
+	numbers           uint64 // protocol, port and port dialled
 }
 
 // alike is what is reported of connections.
 type alike struct {
+	shape   *tuple // without the source port
 	records []attributed
 	said    *said // its reports are the records'
 	// each: the source port matters, too, so it is found out for each.
@@ -40,19 +40,28 @@ type alike struct {
 // maxMemo bounds what is remembered; past it remembering starts over.
 const maxMemo = 4096
 
-// recall finds the reports of a connection first heard of at a time, if they
-// are known; else it names the model that alone was in force then, by which
-// they may be learnt, or none.
-func (a *Agent) recall(t *tuple, at time.Time) (*alike, *tier.Model) {
+// settled is the model that alone was in force at a time, or none. What is
+// remembered is by it.
+func (a *Agent) settled(at time.Time) *tier.Model {
 	model := a.history.settled(at)
-	if model == nil || a.probes.has(t.source(), at) {
-		return nil, nil
+	if model == nil {
+		return nil
 	}
 	m := &a.memo
 	if services, places := a.services.Load(), a.places.Load(); m.model != model || m.services != services || m.places != places {
 		*m = memo{model: model, services: services, places: places, by: map[memoKey]*alike{}}
 	}
-	known := m.by[t.memoKey()]
+	return model
+}
+
+// recall finds the reports of a connection first heard of at a time, when a
+// model was settled, if they are known; else it names the model by which they
+// may be learnt, or none.
+func (a *Agent) recall(t *tuple, at time.Time, model *tier.Model) (*alike, *tier.Model) {
+	if model == nil || a.probes.has(t.source(), at) {
+		return nil, nil
+	}
+	known := a.memo.by[t.memoKey()]
 	if known != nil && known.each {
 		return nil, nil
 	}
@@ -103,13 +112,17 @@ func (a *Agent) report(t *tuple, at time.Time) *alike {
 }
 
 func (a *Agent) alike(t *tuple, m *tier.Model, records []attributed) *alike {
+	shape := *t
+	shape.srcPort = 0
 	return &alike{
-		records: records,
-		said:    &said{reports: a.live.shared(records), counts: a.counts.counters(records), from: podName(m.Owner(t.src)), to: podName(m.Owner(t.dst))},
+		shape: &shape, records: records,
+		said: &said{reports: a.live.shared(records), counts: a.counts.counters(records), from: podName(m.Owner(t.src)), to: podName(m.Owner(t.dst))},
 	}
 }
 
-func (t *tuple) memoKey() memoKey { return memoKey{t.protocol, t.src, t.dst, t.dstPort, t.dialled} }
+func (t *tuple) memoKey() memoKey {
+	return memoKey{t.src, t.dst, t.dialled.Addr(), uint64(t.protocol)<<32 | uint64(t.dstPort)<<16 | uint64(t.dialled.Port())}
+}
 
 // settled is the model that all verdicts at t are by, if there is but one: it
 // is in force since before, and no other is on its way.

@@ -30,7 +30,7 @@ func TestMemoForgetsWhatMayHaveChanged(t *testing.T) {
 		a.places.Store(&places{})
 		a.services.Store(indexServices(nil))
 		a.history.add(revision{from: at, since: at, model: model()})
-		known, in := a.recall(&one, at)
+		known, in := a.recall(&one, at, a.settled(at))
 		if known != nil || in == nil {
 			t.Fatalf("at first: %v, %v", known, in)
 		}
@@ -61,7 +61,7 @@ func TestMemoForgetsWhatMayHaveChanged(t *testing.T) {
 	} {
 		a := begin()
 		c.change(a)
-		known, in := a.recall(&other, c.at)
+		known, in := a.recall(&other, c.at, a.settled(c.at))
 		if (known != nil) != c.known || (in != nil) != c.settled {
 			t.Errorf("%s: known %v, settled %v; want %v and %v", c.what, known != nil, in != nil, c.known, c.settled)
 		}
@@ -81,7 +81,7 @@ func TestMemoKeepsNoDenials(t *testing.T) {
 	a.history.add(revision{from: at.Add(-time.Second), since: at.Add(-time.Second), model: before})
 	a.history.add(revision{from: at, since: at, model: now})
 	c := tuple{protocol: 6, src: netip.MustParseAddr("192.0.2.1"), dst: server.Addrs[0], dstPort: 80}
-	_, in := a.recall(&c, at)
+	_, in := a.recall(&c, at, a.settled(at))
 	if in != now || a.learn(&c, in) != nil {
 		t.Errorf("learnt by %p, want nothing by %p", in, now)
 	}
@@ -89,7 +89,7 @@ func TestMemoKeepsNoDenials(t *testing.T) {
 	if len(r.records) != 1 || !r.records[0].agreed || r.records[0].key.Enforced.Action != policy.Allow {
 		t.Errorf("reported %+v", r.records)
 	}
-	if known, _ := a.recall(&c, at); known != nil {
+	if known, _ := a.recall(&c, at, a.settled(at)); known != nil {
 		t.Error("remembered")
 	}
 }

@@ -53,6 +53,7 @@ func (*exporter) list() []metric {
 		counter("disagreements_total", "Connections that the kernel judged otherwise than the model: must stay 0.", func(r *reading) float64 { return float64(r.Disagreements) }),
 		counter("lost_events_total", "Messages of the kernel about connections that are known to be lost.", func(r *reading) float64 { return float64(r.LostEvents) }),
 		gauge("lost_events_unknown", "1 if more were lost, and nobody knows how many.", func(r *reading) float64 { return truth(r.LostUnknown) }),
+		counter("late_events_total", "Messages about connections that did not fit into the socket's buffer and that the kernel offered again: nothing is missing, but it keeps entries meanwhile.", func(r *reading) float64 { return float64(r.a.counters.late.Load()) }),
 		counter("cut_connections_total", "Connections that were cut since a change forbade them.", func(r *reading) float64 { return float64(r.CutConnections) }),
 	}
 }

@@ -5,6 +5,7 @@ package enforce
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -26,6 +27,7 @@ const maxProbeLife = 30 * time.Second
 type probes struct {
 	now func() time.Time
 
+	any   atomic.Bool // some are registered; most of the time none is
 	mu    sync.Mutex
 	until map[source]time.Time
 }
@@ -44,10 +46,14 @@ func (p *probes) register(s source, life time.Duration) {
 		}
 	}
 	p.until[s] = now.Add(min(life, maxProbeLife))
+	p.any.Store(true)
 }
 
 // has says whether a connection from s, first seen at t, is a probe.
 func (p *probes) has(s source, t time.Time) bool {
+	if !p.any.Load() {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	until, ok := p.until[s]

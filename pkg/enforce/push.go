@@ -12,12 +12,12 @@ import (
 
 // push tells the flows server until ctx ends.
 func (a *Agent) push(ctx context.Context) {
-	local := push.Local{Agent: &server{a: a}, Flows: a.flows, Snapshot: a.snapshotInForce, Namespace: a.namespaceOf}
+	local := push.Local{Agent: &server{a: a}, Flows: a.flows, Snapshot: a.newest, Namespace: a.namespaceOf}
 	push.New(*a.opts.Push, local).Run(ctx)
 }
 
-// snapshotInForce is the snapshot that is in the kernel, nil before the first.
-func (a *Agent) snapshotInForce() *policy.Snapshot {
+// newest is the snapshot that is in the kernel, nil before the first.
+func (a *Agent) newest() *policy.Snapshot {
 	if r, ok := a.history.latest(); ok {
 		return r.model.Snapshot()
 	}

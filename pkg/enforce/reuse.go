@@ -20,7 +20,7 @@ func (a *Agent) forgetFormer(ctx context.Context, prev, next *tier.Model) error 
 	}
 	var former []*liveConn
 	for _, c := range a.live.list() {
-		src, dst := podName(next.Owner(c.tuple.src)), podName(next.Owner(c.tuple.dst))
+		src, dst := podName(next.Owner(c.shape.src)), podName(next.Owner(c.shape.dst))
 		from, to := a.live.pods(c, src, dst)
 		if src != "" && src != from || dst != "" && dst != to {
 			former = append(former, c)

@@ -15,7 +15,7 @@ type wasCut struct {
 func (a *Agent) noteCut(conns []*liveConn, life time.Duration) {
 	until := a.opts.Now().Add(life)
 	for _, c := range conns {
-		a.wereCut = append(a.wereCut, wasCut{c.tuple, until})
+		a.wereCut = append(a.wereCut, wasCut{c.tuple(), until})
 	}
 }
 

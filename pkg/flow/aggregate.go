@@ -26,12 +26,13 @@ type Ends struct{ Source, Destination *policy.Endpoint }
 // Handle stands for a key to one Aggregator, which by it finds what it knows of
 // the key without looking the key up: that costs more than counting.
 type Handle struct {
-	key    Key
-	series *series // nil: not looked up yet; only its Aggregator uses it
+	key      Key
+	series   *series // nil: not looked up yet; only its Aggregator uses it
+	gathered gathered
+	inBatch  bool
 }
 
-// NewHandle makes a handle for use with one Aggregator only, by any number of
-// goroutines. It keeps nothing from being evicted: a flow that was
+// NewHandle makes a handle for use with one Aggregator only. It keeps nothing from being evicted: a flow that was
 // evicted begins anew by its handle as by its key.
 func NewHandle(k Key) *Handle { return &Handle{key: k} }
 
@@ -85,13 +86,7 @@ func NewAggregator(start time.Time, limits Limits) *Aggregator {
 
 // Started counts a connection that was allowed and began at t.
 func (a *Aggregator) Started(k Key, ends Ends, t time.Time) {
-	h := Handle{key: k}
-	a.StartedAt(&h, ends, t)
-}
-
-// StartedAt is Started of a handle's key.
-func (a *Aggregator) StartedAt(h *Handle, ends Ends, t time.Time) {
-	a.observe(h, ends, t, func(s *series, b *bucket, now int64) {
+	a.observe(&Handle{key: k}, ends, t, func(s *series, b *bucket, now int64) {
 		s.attempt(b, now)
 		s.live++
 		count(s, b, totals{started: 1})
@@ -101,13 +96,7 @@ func (a *Aggregator) StartedAt(h *Handle, ends Ends, t time.Time) {
 // Existing notes a connection that was open before collecting began: it is
 // live, but was not started in the time that is covered.
 func (a *Aggregator) Existing(k Key, ends Ends, t time.Time) {
-	h := Handle{key: k}
-	a.ExistingAt(&h, ends, t)
-}
-
-// ExistingAt is Existing of a handle's key.
-func (a *Aggregator) ExistingAt(h *Handle, ends Ends, t time.Time) {
-	a.observe(h, ends, t, func(s *series, b *bucket, now int64) {
+	a.observe(&Handle{key: k}, ends, t, func(s *series, b *bucket, now int64) {
 		s.attempt(b, now)
 		s.live++
 	})
@@ -115,13 +104,7 @@ func (a *Aggregator) ExistingAt(h *Handle, ends Ends, t time.Time) {
 
 // Ended counts the end of a connection that was started, and its counters.
 func (a *Aggregator) Ended(k Key, c Counters, t time.Time) {
-	h := Handle{key: k}
-	a.EndedAt(&h, c, t)
-}
-
-// EndedAt is Ended of a handle's key.
-func (a *Aggregator) EndedAt(h *Handle, c Counters, t time.Time) {
-	a.observe(h, Ends{}, t, func(s *series, b *bucket, now int64) {
+	a.observe(&Handle{key: k}, Ends{}, t, func(s *series, b *bucket, now int64) {
 		if s.first == 0 { // evicted meanwhile
 			s.first, s.last = now, now
 		}

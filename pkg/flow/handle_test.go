@@ -35,13 +35,14 @@ func TestHandleOutlivesItsSeries(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			byHandle := NewAggregator(t0, Limits{Keys: 16, Keep: 24 * time.Hour})
 			byKey := NewAggregator(t0, Limits{Keys: 16, Keep: 24 * time.Hour})
-			h := NewHandle(key)
+			h, batch := NewHandle(key), Batch{}
 			at := t0.Add(49 * time.Hour)
 			for _, when := range []time.Time{t0, at} {
-				byHandle.StartedAt(h, Ends{}, when)
-				byHandle.ExistingAt(h, Ends{}, when)
-				byHandle.EndedAt(h, Counters{BytesIn: 7}, when)
-				byHandle.EndedAt(h, Counters{BytesIn: 8}, when)
+				batch.Started(h, Ends{})
+				batch.Existing(h, Ends{})
+				batch.Ended(h, Counters{BytesIn: 7})
+				batch.Ended(h, Counters{BytesIn: 8})
+				byHandle.Add(&batch, when)
 				byKey.Started(key, Ends{}, when)
 				byKey.Existing(key, Ends{}, when)
 				byKey.Ended(key, Counters{BytesIn: 7}, when)
@@ -77,8 +78,10 @@ func TestHandleIsExactWhileOthersAreEvicted(t *testing.T) {
 	a := NewAggregator(t0, Limits{Keys: 4, Keep: time.Hour})
 	h := NewHandle(tcp(workload("vote", "vote"), workload("vote", "redis"), 6379))
 	const n = 1000
+	var batch Batch
 	for i := range n {
-		a.StartedAt(h, Ends{}, t0.Add(time.Duration(i)*time.Millisecond))
+		batch.Started(h, Ends{})
+		a.Add(&batch, t0.Add(time.Duration(i)*time.Millisecond))
 		from := netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}).String()
 		a.Denied(tcp(network(from), workload("vote", "vote"), 80), Ends{}, Counters{}, t0)
 	}

@@ -68,4 +68,14 @@ type Flow struct {
 	PacketsIn, PacketsOut, BytesIn, BytesOut int64
 	// SourceLabels and DestinationLabels are the labels shared by all pods that took part.
 	SourceLabels, DestinationLabels map[string]string
+	// EnforcedTrace and PendingTrace are every hit on the way to Enforced and
+	// Pending, in order, where the source of flows tells them (Calico does).
+	EnforcedTrace, PendingTrace []Step
+}
+
+// Step is a hit of a trace, with the place that its policy has among those that
+// were asked, of all tiers, from 0.
+type Step struct {
+	policy.Hit
+	Index int
 }

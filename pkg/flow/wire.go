@@ -38,7 +38,7 @@ func ToWire(f Flow) *flowpb.Flow {
 // FromWire reads a flow, netpol's own or Goldmane's. What Goldmane does not
 // tell stays empty: the workload's kind, the address of a network, the type of
 // ICMP, Log rules, and whether a flow is a probe. Its times are the borders of
-// its buckets.
+// its windows.
 func FromWire(w *flowpb.Flow) Flow {
 	f := Flow{
 		Key:               KeyFromWire(w.GetKey()),

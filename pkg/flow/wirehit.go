@@ -68,12 +68,19 @@ func logsFromWire(trace []*flowpb.PolicyHit) Logs {
 }
 
 // hitFromWire is the last hit of a trace, the one that decided; a trace without
-// hits, or ended by a profile, is no policy (S9).
+// hits, or ended by a profile or by leaving the last tier, is no policy (S9).
 func hitFromWire(trace []*flowpb.PolicyHit) policy.Hit {
 	if len(trace) == 0 {
 		return policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
 	}
-	w := trace[len(trace)-1]
+	last := trace[len(trace)-1]
+	if last.GetAction() == flowpb.Action_Pass {
+		return policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
+	}
+	return oneHitFromWire(last)
+}
+
+func oneHitFromWire(w *flowpb.PolicyHit) policy.Hit {
 	h := policy.Hit{Tier: w.GetTier(), Rule: int(w.GetRuleIndex()), Action: actionFromWire(w.GetAction())}
 	switch w.GetKind() {
 	case flowpb.PolicyKind_Profile:

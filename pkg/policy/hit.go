@@ -5,7 +5,8 @@ package policy
 type Hit struct {
 	Tier   string
 	Policy Key // zero where no policy applied
-	// Rule is the index of the rule in its direction's list, EndOfTier or NoPolicy.
+	// Rule is the index of the rule in its direction's list, or one of the
+	// special values below.
 	Rule   int
 	Action Action
 }
@@ -20,4 +21,6 @@ const (
 	// Closed: refused before any policy was asked, because the packet was not
 	// from or to an address that is known (S31); Policy.Name says why.
 	Closed = -3
+	// RuleUnknown: a rule of Policy, and who told of it did not say which.
+	RuleUnknown = -4
 )

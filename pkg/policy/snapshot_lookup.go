@@ -157,3 +157,12 @@ func find[T, K any](list []*T, key K, compare func(*T, K) int) *T {
 	}
 	return nil
 }
+
+// WithPolicies is the snapshot with other policies, for a source that calls them
+// by other names. Everything else is shared.
+func (s *Snapshot) WithPolicies(policies []*Policy) *Snapshot {
+	out := *s
+	out.Policies, out.state = slices.Clone(policies), nil
+	slices.SortFunc(out.Policies, func(a, b *Policy) int { return compareKeys(a.Key, b.Key) })
+	return &out
+}

@@ -61,7 +61,8 @@ func (*NodesRequest) Descriptor() ([]byte, []int) {
 
 type NodesReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nodes         []*NodeReply           `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"` // sorted by name
+	Nodes         []*NodeReply           `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`     // sorted by name
+	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"` // of the flows server
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -101,6 +102,13 @@ func (x *NodesReply) GetNodes() []*NodeReply {
 		return x.Nodes
 	}
 	return nil
+}
+
+func (x *NodesReply) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
 }
 
 type NodeReply struct {
@@ -865,10 +873,11 @@ var File_agent_proto protoreflect.FileDescriptor
 const file_agent_proto_rawDesc = "" +
 	"\n" +
 	"\vagent.proto\x12\x0fnetpol.agent.v1\"\x0e\n" +
-	"\fNodesRequest\">\n" +
+	"\fNodesRequest\"X\n" +
 	"\n" +
 	"NodesReply\x120\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\"\xd0\x01\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\"\xd0\x01\n" +
 	"\tNodeReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x124\n" +

@@ -28,7 +28,7 @@ func BenchmarkEvent(b *testing.B) {
 		}
 	}
 	told := 0
-	t := teller{c: &Conntrack{}, mirror: newMirror(), each: func(*Event) { told++ }}
+	t := teller{c: &Conntrack{}, mirror: newMirror(), each: func(*Event) { told++ }, pause: func() {}}
 	ch := chunk{messages: enc.Bytes(), at: time.Unix(1, 0)}
 	b.ReportAllocs()
 	rounds := 0

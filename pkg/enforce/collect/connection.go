@@ -79,8 +79,8 @@ const (
 // it and the kernel's ID (itself 32 bits of a keyed hash) by chance is not to
 // be expected in the life of a machine: 96 bits among some millions.
 type Name struct {
-	id   uint32
-	hash uint64
+	hash uint64 // never 0
+	id   uint64 // the kernel's; as wide as the hash, so that all bits count
 }
 
 // Event is something that happened to a connection. It is the callee's for the
@@ -89,10 +89,14 @@ type Event struct {
 	Kind EventKind
 	// Name is the same at the start and the end.
 	Name Name
-	// Old: it was there before collecting began, or its beginning was missed
-	// and it was found in the table or learnt of at its end; when it began is
-	// not known.
+	// Old: it was there before collecting began.
 	Old bool
+	// Unheard: it began since, but it was learnt of only at its end; when it
+	// began is not known.
+	Unheard bool
+	// Keep is the callee's: what it sets when a connection starts comes back
+	// when it ends.
+	Keep any
 	// At is when the event was read.
 	At time.Time
 	Connection

@@ -103,14 +103,15 @@ func (c *Conntrack) Loss() Loss {
 func (c *Conntrack) Close() error { return errors.Join(c.events.Close(), c.table.close()) }
 
 // Run tells of every connection that lives, starts or ends, until ctx ends;
-// its error is nil then. It runs once. each is called by one goroutine. It may
-// take its time: what waits is kept in memory meanwhile (at most maxQueue
+// its error is nil then. It runs once. each is called by one goroutine, and
+// pause, by the same, whenever no more events are at hand at once. They may
+// take their time: what waits is kept in memory meanwhile (at most maxQueue
 // bytes), then in the socket, then in the kernel.
-func (c *Conntrack) Run(ctx context.Context, each func(*Event)) error {
+func (c *Conntrack) Run(ctx context.Context, each func(*Event), pause func()) error {
 	g, ctx := errgroup.WithContext(ctx)
 	q := newQueue()
 	g.Go(func() error { return (&reader{events: c.events, queue: q}).run(ctx) })
-	g.Go(func() error { return (&teller{c: c, mirror: newMirror(), each: each}).run(ctx, q) })
+	g.Go(func() error { return (&teller{c: c, mirror: newMirror(), each: each, pause: pause}).run(ctx, q) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("connections: %w", err)
 	}

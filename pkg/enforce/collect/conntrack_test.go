@@ -109,15 +109,7 @@ func TestBurstIsCountedExactly(t *testing.T) {
 				if err != nil || fill.Entries < uint32(c.connections) || fill.Max < fill.Entries {
 					t.Errorf("fill %+v, %v", fill, err)
 				}
-				var all []Connection
-				if err := ct.Dump(t.Context(), func(c *Connection) { all = append(all, *c) }); err != nil {
-					t.Fatal(err)
-				}
-				for i := range all {
-					if _, err := ct.Delete(&all[i]); err != nil {
-						t.Fatal(err)
-					}
-				}
+				forgetAll(t, ct)
 				r.await(t, "all ends", func(e []Event) bool { return count(e, Ended) >= c.connections })
 				seen, ended := map[Name]int{}, 0
 				r.mu.Lock()
@@ -169,41 +161,42 @@ func TestMirrorTellsOnce(t *testing.T) {
 	m := newMirror()
 	m.since = at
 	began := func(c *Connection) bool {
-		fresh, _ := m.began(m.name(c), at)
-		return fresh
+		slot, _ := m.began(m.name(c), at)
+		return slot != nil
 	}
 	if !began(conn(1)) || began(conn(1)) || !began(conn(2)) {
 		t.Error("a beginning is told once for each id")
 	}
-	if known, again := m.ended(m.name(conn(1)), at); !known || again {
+	if _, known, again := m.ended(m.name(conn(1)), at); !known || again {
 		t.Error("the end of a known one")
 	}
-	if known, again := m.ended(m.name(conn(1)), at); known || !again {
+	if _, known, again := m.ended(m.name(conn(1)), at); known || !again {
 		t.Error("its end once more")
 	}
-	if known, again := m.ended(m.name(conn(3)), at); known || again {
+	if _, known, again := m.ended(m.name(conn(3)), at); known || again {
 		t.Error("the end of one whose beginning was missed")
 	}
 	if !began(conn(1)) {
 		t.Error("the same addresses and id may live again")
 	}
-	if known, _ := m.ended(m.name(conn(1)), at); !known {
+	if _, known, _ := m.ended(m.name(conn(1)), at); !known {
 		t.Error("and end again")
 	}
-	if known, again := m.ended(m.name(conn(3)), at.Add(time.Minute)); known || !again {
+	if _, known, again := m.ended(m.name(conn(3)), at.Add(time.Minute)); known || !again {
 		t.Error("a repeated end is known for one turn at least")
 	}
 	m.turn(at.Add(2 * time.Minute))
 	m.turn(at.Add(3 * time.Minute))
-	if _, again := m.ended(m.name(conn(3)), at.Add(3*time.Minute)); again {
+	if _, _, again := m.ended(m.name(conn(3)), at.Add(3*time.Minute)); again {
 		t.Error("ends are remembered for ever")
 	}
 
 	m.round = 1
-	if !m.listed(m.name(conn(8)), conn(8), false) || m.listed(m.name(conn(8)), conn(8), true) || len(m.old) != 0 {
+	listed := func(c *Connection, silent bool) bool { return m.listed(m.name(c), c, silent) != nil }
+	if !listed(conn(8), false) || listed(conn(8), true) || len(m.old) != 0 {
 		t.Error("one whose end will be told need not be looked for")
 	}
-	if !m.listed(m.name(conn(9)), conn(9), true) || m.listed(m.name(conn(9)), conn(9), true) || len(m.old) != 1 {
+	if !listed(conn(9), true) || listed(conn(9), true) || len(m.old) != 1 {
 		t.Error("an old one is told once")
 	}
 	m.round = 2
@@ -214,16 +207,16 @@ func TestMirrorTellsOnce(t *testing.T) {
 	if gone := m.vanished(at); len(gone) != 1 || gone[m.name(conn(9))] == nil || len(m.old) != 0 {
 		t.Errorf("missing twice is gone, got %v", gone)
 	}
-	m.listed(m.name(conn(10)), conn(10), true)
+	listed(conn(10), true)
 	if began(conn(10)) || len(m.old) != 0 {
 		t.Error("a beginning that comes after the listing is the same connection")
 	}
 	for _, late := range []bool{false, true} {
-		m.listed(m.name(conn(11)), conn(11), true)
+		listed(conn(11), true)
 		m.late = late
-		fresh, former := m.began(m.name(conn(11)), at.Add(time.Second))
-		if fresh == late || (former == nil) != late || len(m.old) != 0 {
-			t.Errorf("one of the same name that is younger than the listing: new %v, in place of %v; events late: %v", fresh, former, late)
+		slot, former := m.began(m.name(conn(11)), at.Add(time.Second))
+		if fresh := slot != nil; fresh == late || (former == nil) != late || len(m.old) != 0 {
+			t.Errorf("one of the same name that is younger than the listing: new %v, in place of %v; events late: %v", slot != nil, former, late)
 		}
 		m.ended(m.name(conn(11)), at)
 	}
@@ -257,7 +250,7 @@ func TestWhatWasHeardIsToldAtTheEnd(t *testing.T) {
 			ended <- c.Run(ctx, func(e *Event) {
 				<-ctx.Done() // all but the first waits
 				r.add(e)
-			})
+			}, func() {})
 		}()
 		<-c.Ready()
 		const burst = 2000

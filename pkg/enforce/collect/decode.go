@@ -61,9 +61,14 @@ func decode(body []byte) (c Connection, ok bool) {
 	return c, ok
 }
 
-// decode is decode into a connection that is zero.
-func (c *Connection) decode(body []byte) (ok bool) {
-	nfnl.Attrs(body, func(typ uint16, data []byte) {
+// decode is decode into a connection that is zero. There are two messages for
+// every connection of the node, so attributes are walked without a call for
+// each.
+func (c *Connection) decode(b []byte) (ok bool) {
+	for len(b) > 0 {
+		var typ uint16
+		var data []byte
+		typ, data, b = nfnl.NextAttr(b)
 		switch typ {
 		case ctaTupleOrig:
 			c.tuple(data, &c.Original)
@@ -87,36 +92,49 @@ func (c *Connection) decode(body []byte) (ok bool) {
 		case ctaTimestamp:
 			c.times(data)
 		}
-	})
+	}
 	return c.Original.Src.IsValid() && c.Original.Dst.IsValid()
 }
 
-func (c *Connection) tuple(data []byte, t *Tuple) {
-	nfnl.Attrs(data, func(typ uint16, data []byte) {
+func (c *Connection) tuple(b []byte, t *Tuple) {
+	for len(b) > 0 {
+		var typ uint16
+		var data []byte
+		typ, data, b = nfnl.NextAttr(b)
 		switch typ {
 		case ctaTupleIP:
-			nfnl.Attrs(data, func(typ uint16, data []byte) {
-				addr, ok := netip.AddrFromSlice(data)
-				if !ok {
-					return
-				}
-				switch typ {
-				case ctaIPv4Src, ctaIPv6Src:
-					t.Src = addr
-				case ctaIPv4Dst, ctaIPv6Dst:
-					t.Dst = addr
-				}
-			})
+			t.addresses(data)
 		case ctaTupleProto:
 			c.proto(data, t)
 		}
-	})
+	}
 }
 
-func (c *Connection) proto(data []byte, t *Tuple) {
-	nfnl.Attrs(data, func(typ uint16, data []byte) {
+func (t *Tuple) addresses(b []byte) {
+	for len(b) > 0 {
+		var typ uint16
+		var data []byte
+		typ, data, b = nfnl.NextAttr(b)
+		addr, ok := netip.AddrFromSlice(data)
+		if !ok {
+			continue
+		}
+		switch typ {
+		case ctaIPv4Src, ctaIPv6Src:
+			t.Src = addr
+		case ctaIPv4Dst, ctaIPv6Dst:
+			t.Dst = addr
+		}
+	}
+}
+
+func (c *Connection) proto(b []byte, t *Tuple) {
+	for len(b) > 0 {
+		var typ uint16
+		var data []byte
+		typ, data, b = nfnl.NextAttr(b)
 		if len(data) == 0 {
-			return
+			continue
 		}
 		switch typ {
 		case ctaProtoNum:
@@ -132,23 +150,26 @@ func (c *Connection) proto(data []byte, t *Tuple) {
 		case ctaICMPCode, ctaICMPv6Code:
 			c.ICMPCode = data[0]
 		}
-	})
+	}
 }
 
-func counters(data []byte) (c Counters) {
-	nfnl.Attrs(data, func(typ uint16, data []byte) {
+func counters(b []byte) (c Counters) {
+	for len(b) > 0 {
+		var typ uint16
+		var data []byte
+		typ, data, b = nfnl.NextAttr(b)
 		switch typ {
 		case ctaCountersPackets:
 			c.Packets = nfnl.Uint64(data)
 		case ctaCountersBytes:
 			c.Bytes = nfnl.Uint64(data)
 		}
-	})
+	}
 	return c
 }
 
-func (c *Connection) times(data []byte) {
-	nfnl.Attrs(data, func(typ uint16, data []byte) {
+func (c *Connection) times(b []byte) {
+	nfnl.Attrs(b, func(typ uint16, data []byte) {
 		ns := nfnl.Uint64(data)
 		if ns == 0 {
 			return

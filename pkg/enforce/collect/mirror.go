@@ -16,7 +16,7 @@ type mirror struct {
 	// live are those whose end the kernel will tell, which it does of all that
 	// began while somebody listened. The old ones just vanish from the table
 	// one day. A connection is in one of the two.
-	live map[Name]struct{}
+	live *nameTable
 	old  map[Name]*oldEntry
 	// recent and before are connections that ended lately: when another
 	// listener is overrun, the kernel tells everybody of the end again.
@@ -32,6 +32,7 @@ type mirror struct {
 // oldEntry is an old connection as it was last seen.
 type oldEntry struct {
 	conn  Connection
+	keep  any    // the callee's
 	round uint32 // sweep that it was last seen in
 }
 
@@ -59,7 +60,7 @@ func (s *nameSet) has(n Name) bool {
 const endMemory = 5 * time.Second
 
 func newMirror() *mirror {
-	return &mirror{seed: maphash.MakeSeed(), live: map[Name]struct{}{}, old: map[Name]*oldEntry{}}
+	return &mirror{seed: maphash.MakeSeed(), live: newNameTable(), old: map[Name]*oldEntry{}}
 }
 
 func (m *mirror) name(c *Connection) Name {
@@ -72,7 +73,7 @@ func (m *mirror) name(c *Connection) Name {
 	binary.NativeEndian.PutUint16(b[36:], c.ICMPID)
 	b[38], b[39], b[40] = c.Protocol, c.ICMPType, c.ICMPCode
 	binary.NativeEndian.PutUint16(b[42:], c.Zone)
-	return Name{c.ID, maphash.Bytes(m.seed, b[:])}
+	return Name{hash: maphash.Bytes(m.seed, b[:]) | 1<<63, id: uint64(c.ID)}
 }
 
 // listSlack is more than lies between a connection's entry in the table and
@@ -80,39 +81,49 @@ func (m *mirror) name(c *Connection) Name {
 const listSlack = 10 * time.Millisecond
 
 // began takes an event of a new connection, which is not older than after;
-// fresh is false if it is known. An old one that has its name has ended: the
-// kernel names connections by their addresses and their place in memory, and
-// both are used again.
-func (m *mirror) began(n Name, after time.Time) (fresh bool, former *Connection) {
-	before := len(m.live)
-	m.live[n] = struct{}{}
-	if len(m.old) == 0 {
-		return len(m.live) > before, nil
+// slot is where to keep what is the callee's, nil if the connection is known.
+// An old one that has its name has ended: the kernel names connections by their
+// addresses and their place in memory, and both are used again.
+func (m *mirror) began(n Name, after time.Time) (slot *nameSlot, former *oldEntry) {
+	slot, fresh := m.live.insert(n)
+	if len(m.old) > 0 {
+		if e := m.old[n]; e != nil {
+			delete(m.old, n)
+			if !m.late && after.Sub(m.since) > listSlack {
+				return slot, e
+			}
+			slot.keep = e.keep // it was listed first, but its end will be told
+			return nil, nil
+		}
 	}
-	e := m.old[n]
-	if e == nil {
-		return len(m.live) > before, nil
+	if !fresh {
+		return nil, nil
 	}
-	delete(m.old, n)
-	if !m.late && after.Sub(m.since) > listSlack {
-		return true, &e.conn
-	}
-	return false, nil // it was listed first, but its end will be told
+	return slot, nil
 }
 
 // ended takes an event of a connection's end. known tells whether its
-// beginning was told, again whether its end was.
-func (m *mirror) ended(n Name, at time.Time) (known, again bool) {
+// beginning was told, with what was kept, again whether its end was.
+func (m *mirror) ended(n Name, at time.Time) (keep any, known, again bool) {
 	m.turn(at)
-	before := len(m.live) + len(m.old)
-	delete(m.live, n)
-	if len(m.old) > 0 {
-		delete(m.old, n)
+	keep, known = m.live.remove(n)
+	if len(m.old) > 0 && !known {
+		var e *oldEntry
+		if e, known = m.old[n]; known {
+			keep = e.keep
+			delete(m.old, n)
+		}
 	}
-	known = len(m.live)+len(m.old) < before
 	again = !known && (m.recent.has(n) || m.before.has(n))
 	m.recent.add(n)
-	return known, again
+	return keep, known, again
+}
+
+// older tells whether a connection that ended unheard of, by a message that is
+// not older than after, began before collecting did: then it ended before it
+// could be listed. If not, its beginning did not fit, and the end came first.
+func (m *mirror) older(after time.Time) bool {
+	return !m.late && after.Sub(m.since) <= listSlack
 }
 
 func (m *mirror) turn(at time.Time) {
@@ -123,29 +134,34 @@ func (m *mirror) turn(at time.Time) {
 	m.before, m.recent = m.recent, nameSet{}
 }
 
-// listed takes an entry of a listing; fresh tells that it was not known. Only
-// where nobody listened when it began (silent) its end must be looked for.
-func (m *mirror) listed(n Name, c *Connection, silent bool) (fresh bool) {
-	if _, ok := m.live[n]; ok {
-		return false
+// listed takes an entry of a listing; keep is where to keep what is the
+// callee's, nil if it is known. Only where nobody listened when it began
+// (silent) its end must be looked for.
+func (m *mirror) listed(n Name, c *Connection, silent bool) (keep *any) {
+	if m.live.has(n) {
+		return nil
 	}
-	_, known := m.old[n]
-	if !known && !silent {
-		m.live[n] = struct{}{}
-		return true
+	e := m.old[n]
+	if e == nil && !silent {
+		slot, _ := m.live.insert(n)
+		return &slot.keep
 	}
-	m.old[n] = &oldEntry{conn: *c, round: m.round}
-	return !known
+	if e == nil {
+		e = &oldEntry{}
+		m.old[n], keep = e, &e.keep
+	}
+	e.conn, e.round = *c, m.round
+	return keep
 }
 
 // vanished forgets the old connections that were seen in neither of the last
 // two sweeps and returns them as they were last seen.
-func (m *mirror) vanished(at time.Time) map[Name]*Connection {
+func (m *mirror) vanished(at time.Time) map[Name]*oldEntry {
 	m.turn(at)
-	gone := map[Name]*Connection{}
+	gone := map[Name]*oldEntry{}
 	for n, e := range m.old {
 		if m.round-e.round >= 2 {
-			gone[n] = &e.conn
+			gone[n] = e
 			delete(m.old, n)
 			m.recent.add(n)
 		}

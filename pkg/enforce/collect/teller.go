@@ -26,6 +26,7 @@ type teller struct {
 	c      *Conntrack
 	mirror *mirror
 	each   func(*Event)
+	pause  func()
 	event  Event // the one that is told, so that none is allocated
 }
 
@@ -33,7 +34,7 @@ type teller struct {
 func (t *teller) run(ctx context.Context, q *queue) error {
 	// Events have been kept since OpenConntrack, so what changes during this
 	// listing is not missed.
-	if err := t.list(ctx, true); err != nil {
+	if err := t.list(ctx, true, true); err != nil {
 		return err
 	}
 	t.mirror.since = time.Now()
@@ -51,6 +52,7 @@ func (t *teller) run(ctx context.Context, q *queue) error {
 					relist = time.After(relistAfter)
 				}
 				t.chunk(&ch)
+				t.pause()
 				q.told(&ch)
 			}
 			if last {
@@ -58,7 +60,7 @@ func (t *teller) run(ctx context.Context, q *queue) error {
 			}
 		case <-relist:
 			relist = nil
-			if err := t.list(ctx, t.c.poll); err != nil {
+			if err := t.list(ctx, t.c.poll, false); err != nil {
 				return err
 			}
 		case <-sweep.C:
@@ -88,7 +90,7 @@ func (t *teller) chunk(ch *chunk) {
 		case ctNew:
 			t.began(&t.event, ch)
 		case ctDelete:
-			t.ended(&t.event)
+			t.ended(&t.event, ch)
 		}
 	}
 }
@@ -96,12 +98,11 @@ func (t *teller) chunk(ch *chunk) {
 // began tells of a connection that began, unless that is known.
 func (t *teller) began(e *Event, ch *chunk) {
 	e.Name = t.mirror.name(&e.Connection)
-	fresh, former := t.mirror.began(e.Name, ch.after)
+	slot, former := t.mirror.began(e.Name, ch.after)
 	if former != nil {
-		former.End = ch.at
-		t.each(&Event{Kind: Ended, Name: e.Name, At: ch.at, Connection: *former})
+		t.endOld(e.Name, former, ch.at)
 	}
-	if !fresh {
+	if slot == nil {
 		return
 	}
 	if e.Start.IsZero() {
@@ -109,13 +110,20 @@ func (t *teller) began(e *Event, ch *chunk) {
 	}
 	e.Kind = Started
 	t.each(e)
+	slot.keep = e.Keep
+}
+
+// endOld tells of the end of an old connection.
+func (t *teller) endOld(n Name, e *oldEntry, at time.Time) {
+	e.conn.End = at
+	t.each(&Event{Kind: Ended, Name: n, At: at, Keep: e.keep, Connection: e.conn})
 }
 
 // ended tells of a connection that ended, unless that is known; of its
 // beginning too, if that is not.
-func (t *teller) ended(e *Event) {
+func (t *teller) ended(e *Event, ch *chunk) {
 	e.Name = t.mirror.name(&e.Connection)
-	known, again := t.mirror.ended(e.Name, e.At)
+	keep, known, again := t.mirror.ended(e.Name, e.At)
 	if again {
 		return
 	}
@@ -124,23 +132,27 @@ func (t *teller) ended(e *Event) {
 	}
 	if !known {
 		first := *e
-		first.Kind, first.Old = Started, true
+		first.Kind, first.Old = Started, t.mirror.older(ch.after)
+		first.Unheard = !first.Old
 		first.Sent, first.Received, first.End = Counters{}, Counters{}, time.Time{}
 		t.each(&first)
+		keep = first.Keep
 	}
-	e.Kind = Ended
+	e.Kind, e.Keep = Ended, keep
 	t.each(e)
 }
 
-// list reads the table: what is new in it began unheard.
-func (t *teller) list(ctx context.Context, silent bool) error {
+// list reads the table: what is new in it is older than collecting, or its
+// message did not fit. silent: nobody will tell of its end.
+func (t *teller) list(ctx context.Context, silent, old bool) error {
 	at := time.Now()
 	err := t.c.table.dump(ctx, func(conn *Connection) {
 		name := t.mirror.name(conn)
-		if t.mirror.listed(name, conn, silent) {
-			// Without silence it has begun since collecting did: only its
-			// message did not fit.
-			t.each(&Event{Kind: Started, Name: name, Old: silent, At: at, Connection: *conn})
+		if keep := t.mirror.listed(name, conn, silent); keep != nil {
+			e := &Event{Kind: Started, Name: name, Old: old, At: at, Connection: *conn}
+			t.each(e)
+			*keep = e.Keep
+			t.pause() // the next one may be far
 		}
 	})
 	if ctx.Err() != nil {
@@ -155,13 +167,13 @@ func (t *teller) look(ctx context.Context) error {
 		return nil
 	}
 	t.mirror.round++
-	if err := t.list(ctx, t.c.poll); err != nil || ctx.Err() != nil {
+	if err := t.list(ctx, t.c.poll, false); err != nil || ctx.Err() != nil {
 		return err
 	}
 	at := time.Now()
-	for name, conn := range t.mirror.vanished(at) {
-		conn.End = at
-		t.each(&Event{Kind: Ended, Name: name, At: at, Connection: *conn})
+	for name, e := range t.mirror.vanished(at) {
+		t.endOld(name, e, at)
 	}
+	t.pause()
 	return nil
 }

@@ -186,7 +186,7 @@ func (w *world) watch(t testing.TB, opts Options) (*Conntrack, *recorder) {
 	}
 	c.sweep = 50 * time.Millisecond
 	r := &recorder{}
-	running(t, func(ctx context.Context) error { return c.Run(ctx, r.add) })
+	running(t, func(ctx context.Context) error { return c.Run(ctx, r.add, func() {}) })
 	t.Cleanup(func() { _ = c.Close() })
 	<-c.Ready()
 	return c, r

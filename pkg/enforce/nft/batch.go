@@ -30,13 +30,14 @@ type batch struct {
 	commit func(*batch) error
 	labels []string // what each message is about, for errors
 	setID  uint32
+	family uint8 // of the table
 	err    error // the first
 	// optional: that the kernel refuses it is no failure.
 	optional bool
 }
 
 func newBatch(limit int, commit func(*batch) error) *batch {
-	b := &batch{limit: limit, commit: commit}
+	b := &batch{limit: limit, commit: commit, family: unix.NFPROTO_INET}
 	b.open()
 	return b
 }
@@ -67,7 +68,7 @@ func (b *batch) begin(kind, flags uint16, label string) {
 	b.labels = append(b.labels, label)
 	b.enc.Begin(nfnl.Header{
 		Type:  unix.NFNL_SUBSYS_NFTABLES<<8 | kind,
-		Flags: flags, Seq: uint32(len(b.labels)), Family: unix.NFPROTO_INET,
+		Flags: flags, Seq: uint32(len(b.labels)), Family: b.family,
 	})
 }
 

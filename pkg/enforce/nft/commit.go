@@ -99,8 +99,8 @@ func (k *Kernel) closed(err error) bool {
 	return err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EMSGSIZE)
 }
 
-// dump asks for all objects of a kind and calls each for those of our table's
-// family.
+// dump asks for all objects of a kind in our table, or for the tables of every
+// family, and calls each for them.
 func (k *Kernel) dump(kind uint16, each func(m nfnl.Message)) error {
 	for {
 		var found []nfnl.Message
@@ -121,9 +121,13 @@ func (k *Kernel) dump(kind uint16, each func(m nfnl.Message)) error {
 func (k *Kernel) dumpOnce(kind uint16, found *[]nfnl.Message) error {
 	k.drain()
 	var enc nfnl.Encoder
+	family := uint8(unix.NFPROTO_INET)
+	if kind == unix.NFT_MSG_GETTABLE {
+		family = unix.NFPROTO_UNSPEC
+	}
 	enc.Begin(nfnl.Header{
 		Type:  unix.NFNL_SUBSYS_NFTABLES<<8 | kind,
-		Flags: unix.NLM_F_DUMP, Seq: 1, Family: unix.NFPROTO_INET,
+		Flags: unix.NLM_F_DUMP, Seq: 1, Family: family,
 	})
 	if kind != unix.NFT_MSG_GETTABLE {
 		enc.String(1, Table) // NFTA_*_TABLE is 1 everywhere

@@ -40,7 +40,7 @@ func (k *Kernel) takeTable() (owned bool, err error) {
 		k.adopted = old.enforces()
 	}
 	switch {
-	case exists && flags&tableOwner != 0 && owner != k.conn.PortID():
+	case exists && k.inUse(table{flags: flags, owner: owner}):
 		return false, ErrInUse
 	case exists && flags&tablePersist != 0:
 		err := k.createTable(tableOwner | tablePersist)
@@ -76,24 +76,43 @@ func (k *Kernel) createTable(flags uint32) error {
 
 // findTable looks for our table.
 func (k *Kernel) findTable() (exists bool, flags, owner uint32, err error) {
+	tables, err := k.tables()
+	for _, t := range tables {
+		if t.family == unix.NFPROTO_INET {
+			return true, t.flags, t.owner, err
+		}
+	}
+	return false, 0, 0, err
+}
+
+// table is one of our name, of whatever family.
+type table struct {
+	family       uint8
+	flags, owner uint32
+}
+
+// inUse says whether another process owns the table.
+func (k *Kernel) inUse(t table) bool { return t.flags&tableOwner != 0 && t.owner != k.conn.PortID() }
+
+func (k *Kernel) tables() (out []table, err error) {
 	err = k.dump(unix.NFT_MSG_GETTABLE, func(m nfnl.Message) {
 		var name string
-		var f, o uint32
+		t := table{family: m.Family}
 		nfnl.Attrs(m.Body, func(typ uint16, data []byte) {
 			switch typ {
 			case unix.NFTA_TABLE_NAME:
 				name = nfnl.String(data)
 			case unix.NFTA_TABLE_FLAGS:
-				f = nfnl.Uint32(data)
+				t.flags = nfnl.Uint32(data)
 			case nftaTableOwner:
-				o = nfnl.Uint32(data)
+				t.owner = nfnl.Uint32(data)
 			}
 		})
-		if name == Table && m.Family == unix.NFPROTO_INET {
-			exists, flags, owner = true, f, o
+		if name == Table {
+			out = append(out, t)
 		}
 	})
-	return exists, flags, owner, err
+	return out, err
 }
 
 const nftaTableOwner = 7

@@ -60,14 +60,30 @@ func Next(b []byte) (m Message, rest []byte, err error) {
 // Attrs calls each for every attribute of b, without the flag bits in its
 // type. It stops at what is malformed.
 func Attrs(b []byte, each func(typ uint16, data []byte)) {
-	for len(b) >= 4 {
-		size := int(binary.NativeEndian.Uint16(b))
-		if size < 4 || size > len(b) {
+	for len(b) >= attrHeader {
+		typ, data, rest := NextAttr(b)
+		if data == nil {
 			return
 		}
-		each(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[4:size])
-		b = b[min((size+3)&^3, len(b)):]
+		each(typ, data)
+		b = rest
 	}
+}
+
+const attrHeader = 4
+
+// NextAttr takes the first attribute off b, without the flag bits in its type.
+// What is malformed has neither type nor data, and nothing follows it.
+func NextAttr(b []byte) (typ uint16, data, rest []byte) {
+	if len(b) < attrHeader {
+		return 0, nil, nil
+	}
+	size := int(binary.NativeEndian.Uint16(b))
+	if size < attrHeader || size > len(b) {
+		return 0, nil, nil
+	}
+	typ = binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
+	return typ, b[attrHeader:size], b[min((size+3)&^3, len(b)):]
 }
 
 // Uint32 reads a number in network order; 0 if it is too short.

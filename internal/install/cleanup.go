@@ -1,0 +1,69 @@
+package install
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Cleanup is the DaemonSet that removes the rules of former agents from every
+// node. Where agents ran as installed says (their image, its pull secrets, and
+// the nodes they were for) it does too; nil: as v says.
+func Cleanup(v *Values, installed *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if err := v.Validate(); err != nil {
+		return nil, err
+	}
+	d, err := newPlain(v)
+	if err != nil {
+		return nil, err
+	}
+	text, err := expand("cleanup/daemonset.yaml", d)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := decode(text)
+	if err != nil {
+		return nil, err
+	}
+	u := objects[0]
+	if installed == nil {
+		return u, nil
+	}
+	return u, asInstalled(u, installed)
+}
+
+func asInstalled(u, installed *unstructured.Unstructured) error {
+	spec := []string{"spec", "template", "spec"}
+	agent, found, err := unstructured.NestedMap(installed.Object, spec...)
+	if err != nil || !found {
+		return fmt.Errorf("DaemonSet %s has no pods", installed.GetName())
+	}
+	pod, _, err := unstructured.NestedMap(u.Object, spec...)
+	if err != nil {
+		return err
+	}
+	for _, field := range []string{"tolerations", "nodeSelector", "affinity", "imagePullSecrets"} {
+		delete(pod, field)
+		if value, ok := agent[field]; ok {
+			pod[field] = value
+		}
+	}
+	first := func(pod map[string]any, list string) map[string]any {
+		items, _ := pod[list].([]any)
+		if len(items) == 0 {
+			return nil
+		}
+		c, _ := items[0].(map[string]any)
+		return c
+	}
+	from := first(agent, "containers")
+	for _, list := range []string{"initContainers", "containers"} {
+		to := first(pod, list)
+		for _, field := range []string{"image", "imagePullPolicy"} {
+			if value, ok := from[field]; ok && to != nil {
+				to[field] = value
+			}
+		}
+	}
+	return unstructured.SetNestedMap(u.Object, pod, spec...)
+}
