@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/netpol-project/netpol/internal/install"
 	"github.com/netpol-project/netpol/internal/kubetest"
 )
 
@@ -27,8 +26,6 @@ type Cluster struct {
 	Bin string
 	// Kubeconfig is the administrator's.
 	Kubeconfig string
-	// NetpolImage is the image of netpol, which every node has.
-	NetpolImage string
 
 	state, cgroup string
 	scheduler     *kubetest.Process
@@ -48,7 +45,7 @@ func Up(t *testing.T) *Cluster {
 		t.Fatal("not in the sandbox: TestMain must be e2e.Sandbox")
 	}
 	t.Setenv(kubetest.BinEnv, bin)
-	c := &Cluster{Bin: bin, state: os.Getenv(stateEnv), cgroup: os.Getenv(cgroupEnv), NetpolImage: install.Repository + ":" + install.Release}
+	c := &Cluster{Bin: bin, state: os.Getenv(stateEnv), cgroup: os.Getenv(cgroupEnv)}
 	t.Cleanup(c.down)
 	t.Cleanup(func() { c.saveLogs(t) })
 	for i := 1; i <= nodes; i++ {
@@ -69,7 +66,7 @@ func (c *Cluster) up(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.startControlPlane(ctx) })
 	group.Go(func() error {
-		tars, err := c.writeImages()
+		tars, err := c.images()
 		if err != nil {
 			return err
 		}
@@ -81,16 +78,13 @@ func (c *Cluster) up(ctx context.Context) error {
 	return c.join()
 }
 
-// writeImages makes an image of each program that runs in pods.
-func (c *Cluster) writeImages() (tars []string, err error) {
-	for name, program := range map[string]string{ToolsImage: "tools", c.NetpolImage: "netpol"} {
-		path := filepath.Join(c.state, program+".tar")
-		if err := writeImage(path, name, filepath.Join(c.Bin, program), program); err != nil {
-			return nil, fmt.Errorf("image %s: %w", name, err)
-		}
-		tars = append(tars, path)
+// images are tars of what runs in pods: netpol's is the one that is shipped.
+func (c *Cluster) images() ([]string, error) {
+	tools := filepath.Join(c.state, "tools.tar")
+	if err := writeImage(tools, ToolsImage, filepath.Join(c.Bin, "tools"), "tools"); err != nil {
+		return nil, fmt.Errorf("image %s: %w", ToolsImage, err)
 	}
-	return tars, nil
+	return []string{tools, filepath.Join(c.Bin, "netpol-image.tar")}, nil
 }
 
 // startNodes starts all that a node does before it knows the cluster. The

@@ -29,6 +29,7 @@ func TestE2E(t *testing.T) {
 		{"no gap when agents are killed", testAgentKilled},
 		{"no gap when agents are upgraded", testAgentUpgraded},
 		{"no gap without an API server", testOutage},
+		{"the workshop", testWorkshop},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.test(t, g) }) {
 			t.Fatal("the other parts build on this one")

@@ -3,42 +3,24 @@
 package e2e_test
 
 import (
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/netpol-project/netpol/internal/e2e"
+	"github.com/netpol-project/netpol/internal/install"
 )
-
-// applyDir applies the manifests of a directory of the repository.
-func applyDir(t *testing.T, c *e2e.Cluster, pattern string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", pattern))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("manifests %s: %v, %v", pattern, files, err)
-	}
-	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Apply(t, string(text))
-	}
-}
 
 // testInstall: the agent comes to nodes with running pods, and no connection
 // breaks.
 func testInstall(t *testing.T, g *gap) {
-	g.during(t, func() {
-		applyDir(t, g.c, "deploy/crds/*.yaml")
-		applyDir(t, g.c, "deploy/netpol.yaml")
-		g.c.Apply(t, JOBS)
-		g.c.Kubectl(t, "--namespace=netpol-system", "rollout", "status", "daemonset/netpol-agent", "--timeout=120s")
-		g.c.Kubectl(t, "--namespace=netpol-system", "rollout", "status", "deployment/netpol-flows", "--timeout=120s")
-	})
+	g.during(t, func() { netpol(t, g.c, 0, "install", "--wait") })
 	g.checkHeld(t)
+	netpol(t, g.c, 0, "status")
+	if out := netpol(t, g.c, 0, "install", "--wait", "--output=json"); strings.Contains(out, `"created"`) {
+		t.Errorf("installing again is not idempotent: %s", out)
+	}
 }
 
 func testDefaultDeny(t *testing.T, g *gap) {
@@ -65,11 +47,24 @@ func testAgentKilled(t *testing.T, g *gap) {
 	g.checkHeld(t)
 }
 
+// upgraded is the version that agents are upgraded to: the same program.
+const upgraded = install.Release + "-upgraded"
+
 func testAgentUpgraded(t *testing.T, g *gap) {
+	for _, n := range g.c.Nodes {
+		if _, err := n.Run("ctr", "--namespace=k8s.io", "images", "tag", install.Repository+":"+install.Release, install.Repository+":"+upgraded); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := agents(t, g.c)
 	g.during(t, func() {
-		g.c.Kubectl(t, "--namespace=netpol-system", "rollout", "restart", "daemonset/netpol-agent")
-		g.awaitAgents(t)
+		netpol(t, g.c, 0, "install", "--version="+upgraded, "--wait")
 	})
+	for _, name := range agents(t, g.c) {
+		if slices.Contains(before, name) {
+			t.Errorf("agent %s was not replaced", name)
+		}
+	}
 	g.checkHeld(t)
 }
 
@@ -114,16 +109,3 @@ func (g *gap) awaitAgents(t *testing.T) {
 	t.Helper()
 	g.c.Kubectl(t, "--namespace=netpol-system", "rollout", "status", "daemonset/netpol-agent", "--timeout=120s")
 }
-
-const JOBS = `
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: x}
-rules: [{apiGroups: [batch], resources: [jobs,cronjobs], verbs: [get,list,watch]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: x}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: x}
-subjects: [{kind: ServiceAccount, name: netpol-agent, namespace: netpol-system}]
-`
