@@ -111,7 +111,7 @@ func TestTheAgentChangesNothing(t *testing.T) {
 			got = append(got, r.APIGroups[0]+"/"+resource)
 		}
 	}
-	want := []string{"/namespaces", "/nodes", "/pods", "/serviceaccounts", "/services", "discovery.k8s.io/endpointslices",
+	want := []string{"/namespaces", "/nodes", "/pods", "/serviceaccounts", "/services", "batch/jobs", "discovery.k8s.io/endpointslices",
 		"networking.k8s.io/networkpolicies", "policy.networking.k8s.io/clusternetworkpolicies"}
 	for _, k := range []string{"globalnetworkpolicies", "globalnetworksets", "hostendpoints", "networkpolicies", "networksets",
 		"stagedglobalnetworkpolicies", "stagedkubernetesnetworkpolicies", "stagednetworkpolicies", "tiers"} {
