@@ -117,6 +117,45 @@ func (s *server) Await(ctx context.Context, r *agentpb.AwaitRequest) (*agentpb.S
 	}
 }
 
+// AwaitPod implements agentpb.AgentServer.
+func (s *server) AwaitPod(ctx context.Context, r *agentpb.AwaitPodRequest) (*agentpb.AwaitPodReply, error) {
+	what := &announced{namespace: r.Namespace, name: r.Name, until: s.a.opts.Now().Add(announceLife)}
+	for _, text := range r.Addresses {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr.Zone() != "" {
+			return nil, status.Errorf(codes.InvalidArgument, "%q is no address", text)
+		}
+		what.addrs = append(what.addrs, addr.Unmap())
+	}
+	if r.Namespace == "" || r.Name == "" || r.Container == "" || len(what.addrs) == 0 {
+		return nil, status.Error(codes.InvalidArgument, "namespace, name, container and addresses are needed")
+	}
+	if r.TimeoutMilliseconds > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutMilliseconds)*time.Millisecond)
+		defer cancel()
+	}
+	s.a.announced.put(r.Container, what)
+	for {
+		_, changed := s.a.inForce()
+		done, why := s.a.placed(what)
+		if done {
+			return &agentpb.AwaitPodReply{}, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, status.Error(codes.DeadlineExceeded, why)
+		}
+	}
+}
+
+// ForgetPod implements agentpb.AgentServer.
+func (s *server) ForgetPod(_ context.Context, r *agentpb.ForgetPodRequest) (*agentpb.ForgetPodReply, error) {
+	s.a.announced.forget(r.Container)
+	return &agentpb.ForgetPodReply{}, nil
+}
+
 // includes says whether a state has all changes in it.
 func includes(s cluster.State, changes []*agentpb.Written) bool {
 	for _, c := range changes {
