@@ -42,13 +42,13 @@ reach it by a port forwarded through the API server and send a token, which is
 checked by TokenReview; they see a flow if they may "list flows.netpol.dev" in the
 namespace of its source or destination (SubjectAccessReview).
 
+It also holds tiers that policies are in: by a finalizer, a tier that is deleted
+stays until the last of them is gone.
+
 It keeps flows in memory: agents send what they have to a server that begins
 anew. Its certificate authority is in Secret netpol-flows-ca, made at the first
 start, and is replaced by itself a year before it ends; what to trust is
-published in the ConfigMap of the same name.
-
-It also holds tiers that policies are in: a tier that is deleted stays until the
-last of them is gone.`,
+published in the ConfigMap of the same name.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -60,7 +60,7 @@ last of them is gone.`,
 	fs := cmd.Flags()
 	fs.StringVar(&opts.Listen, "listen", ":7443", "address for agents and users (gRPC over TLS 1.3)")
 	fs.StringVar(&opts.HTTP, "http", ":9470", "address for /healthz, /readyz and /metrics")
-	fs.IntVar(&opts.MaxFlows, "max-flows", 100_000, "how many different flows are kept; about 1 KiB each")
+	fs.IntVar(&opts.MaxFlows, "max-flows", 30_000, "how many different flows are kept, of 1 to 45 KiB each, the longer seen the more")
 	fs.DurationVar(&opts.Keep, "keep", usual.Keep, "how long flows are kept")
 	return cmd
 }
