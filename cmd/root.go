@@ -67,7 +67,7 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 		&cobra.Group{ID: groupFlow, Title: "From open to closed:"},
 		&cobra.Group{ID: groupLook, Title: "Look and prove:"},
 		&cobra.Group{ID: groupPolicy, Title: "Policies and tiers:"},
-		&cobra.Group{ID: groupLab, Title: "Lab and agent:"},
+		&cobra.Group{ID: groupLab, Title: "Cluster, lab and agent:"},
 	)
 	addCommands(root, f)
 	completeOutput(root)
