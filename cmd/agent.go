@@ -52,8 +52,8 @@ it refuses, and answer on a unix socket. The policies are those of the cluster
 that this process is a pod of, of --kubeconfig or --context, or of --dir.
 
 The rules stay in force when the agent ends; the next one takes them over, and
-changes nothing before it has read everything; --cleanup removes them. Needs CAP_NET_ADMIN in the node's
-network namespace.
+changes nothing before it has read everything; --cleanup removes them. Needs
+CAP_NET_ADMIN in the node's network namespace.
 
 On a cluster the pods' interfaces are found by routing: a veth that leads to no
 network is a pod's, known or not, and what is not known is closed; so is a bridge

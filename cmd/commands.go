@@ -34,6 +34,7 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupLab, NewCmdStatus(f, nil)),
 		inGroup(groupLab, NewCmdAgent(f, nil)),
 		inGroup(groupLab, NewCmdFlowsServer(f, nil)),
+		inGroup(groupLab, NewCmdCNI(f)),
 		NewCmdActor(f),
 		NewCmdCompletion(f),
 		NewCmdVersion(f, nil),

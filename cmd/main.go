@@ -13,11 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cni"
 )
 
 // Main runs netpol with the process's arguments and streams, and returns the
 // exit code.
 func Main() int {
+	if len(os.Args) == 1 && os.Getenv("CNI_COMMAND") != "" { // a container runtime calls
+		return cni.Plugin{Version: programVersion()}.Main()
+	}
 	cobra.EnableCommandSorting = false // help lists commands as they follow in use
 	streams := cli.SystemStreams(os.Getenv("NO_COLOR"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -117,22 +117,27 @@ func (s *siteFlags) probeCluster(ctx context.Context, f *cli.Factory, snap *poli
 	if err != nil {
 		return nil, err
 	}
-	reply, err := site.Probe(ctx, prober.NewClient(client, nodesByAddr(snap)), r)
+	reply, err := site.Probe(ctx, prober.NewClient(client, podsByAddr(snap)), r)
 	if err != nil {
 		return nil, siteError(err)
 	}
 	return reply, nil
 }
 
-// nodesByAddr tells which node has a pod's address.
-func nodesByAddr(s *policy.Snapshot) func(netip.Addr) string {
-	nodes := map[netip.Addr]string{}
+// podsByAddr tells where the pod is that has an address.
+func podsByAddr(s *policy.Snapshot) prober.Where {
+	pods := map[netip.Addr]*policy.Endpoint{}
 	for _, ep := range s.Endpoints {
 		for _, a := range ep.Addrs {
-			nodes[a] = ep.Node
+			pods[a] = ep
 		}
 	}
-	return func(a netip.Addr) string { return nodes[a.Unmap()] }
+	return func(a netip.Addr) (node, namespace string) {
+		if ep := pods[a.Unmap()]; ep != nil {
+			return ep.Node, ep.Namespace
+		}
+		return "", ""
+	}
 }
 
 // ask has the user agree to what stays behind in the pods.

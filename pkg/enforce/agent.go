@@ -20,6 +20,7 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -63,6 +64,10 @@ type Agent struct {
 	firstCommit time.Time
 
 	current current
+	// announced are addresses that a CNI plugin told; local are the pods in the
+	// kernel's rules.
+	announced *announcements
+	local     atomic.Pointer[[]ruleset.Local]
 
 	// behind: the kernel has refused the newest rules.
 	behind atomic.Bool
@@ -79,6 +84,9 @@ type Agent struct {
 	fill atomic.Pointer[collect.Fill]
 	// counts are for Prometheus; nil where nobody can ask.
 	counts *flowCounts
+
+	// counted is how many endpoints are this node's.
+	counted atomic.Pointer[localCount]
 
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
@@ -115,7 +123,7 @@ func Run(ctx context.Context, opts Options) error {
 		opts: opts, kernel: kernel, flows: flow.NewAggregator(opts.Now(), flow.DefaultLimits()),
 		live: newLive(), complaints: rate.NewLimiter(1, 10), probes: newProbes(opts.Now), refusals: newRefusals(opts.Now),
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
-		programmed: make(chan struct{}),
+		programmed: make(chan struct{}), announced: newAnnouncements(),
 	}
 	if opts.HTTP != "" {
 		a.counts = newFlowCounts()

@@ -25,7 +25,8 @@ func byKind(o *enforce.Options) { o.InterfacePrefix, o.PodCIDRs = "", nil }
 // podNets tells of this node and the networks of its pods.
 func (n *node) podNets(nets ...string) {
 	n.t.Helper()
-	n.write("node-1", fmt.Sprintf("apiVersion: v1\nkind: Node\nmetadata: {name: %s}\nspec: {podCIDRs: [%s]}\nstatus: {addresses: [{type: InternalIP, address: 192.0.2.1}]}\n",
+	n.write("node-1", fmt.Sprintf("apiVersion: v1\nkind: Node\nmetadata: {name: %s}\nspec: {podCIDRs: [%s]}\nstatus: {addresses: [{type: InternalIP, address: 192.0.2.1}]}\n"+
+		"---\napiVersion: v1\nkind: Node\nmetadata: {name: node-2}\nstatus: {addresses: [{type: InternalIP, address: 192.0.2.2}, {type: InternalIP, address: \"2001:db8::2\"}]}\n",
 		nodeName, `"`+strings.Join(nets, `", "`)+`"`))
 }
 

@@ -57,6 +57,7 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			a.places.Store(p)
 		case <-removed:
 			repair = true
+		case <-a.announced.news:
 		case <-retry:
 		case <-loose.C:
 			if !a.loose.Swap(false) {
@@ -106,7 +107,8 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	if state.Snapshot == nil || a.places.Load() == nil {
 		return nil
 	}
-	start := time.Now()
+	start, given := time.Now(), state
+	state.Snapshot = a.announced.apply(state.Snapshot, a.opts.Node, a.opts.Now())
 	prev, had := a.history.latest()
 	if !had && a.waits(state) {
 		return nil
@@ -153,7 +155,8 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	next.since = a.opts.Now()
 	a.history.add(next)
 	a.lagSince.Store(0)
-	a.current.set(state)
+	a.local.Store(&local)
+	a.current.set(given)
 	a.setProblems(state.Faults, problems...)
 	a.counters.lastProgram.Store(int64(time.Since(start)))
 	if !had {

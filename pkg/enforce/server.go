@@ -117,6 +117,45 @@ func (s *server) Await(ctx context.Context, r *agentpb.AwaitRequest) (*agentpb.S
 	}
 }
 
+// AwaitPod implements agentpb.AgentServer.
+func (s *server) AwaitPod(ctx context.Context, r *agentpb.AwaitPodRequest) (*agentpb.AwaitPodReply, error) {
+	what := &announced{namespace: r.Namespace, name: r.Name, until: s.a.opts.Now().Add(announceLife)}
+	for _, text := range r.Addresses {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr.Zone() != "" {
+			return nil, status.Errorf(codes.InvalidArgument, "%q is no address", text)
+		}
+		what.addrs = append(what.addrs, addr.Unmap())
+	}
+	if r.Namespace == "" || r.Name == "" || r.Container == "" || len(what.addrs) == 0 {
+		return nil, status.Error(codes.InvalidArgument, "namespace, name, container and addresses are needed")
+	}
+	if r.TimeoutMilliseconds > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutMilliseconds)*time.Millisecond)
+		defer cancel()
+	}
+	s.a.announced.put(r.Container, what)
+	for {
+		_, changed := s.a.inForce()
+		done, why := s.a.placed(what)
+		if done {
+			return &agentpb.AwaitPodReply{}, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, status.Error(codes.DeadlineExceeded, why)
+		}
+	}
+}
+
+// ForgetPod implements agentpb.AgentServer.
+func (s *server) ForgetPod(_ context.Context, r *agentpb.ForgetPodRequest) (*agentpb.ForgetPodReply, error) {
+	s.a.announced.forget(r.Container)
+	return &agentpb.ForgetPodReply{}, nil
+}
+
 // includes says whether a state has all changes in it.
 func includes(s cluster.State, changes []*agentpb.Written) bool {
 	for _, c := range changes {
@@ -194,13 +233,31 @@ func (a *Agent) status() *agentpb.StatusReply {
 	if r, ok := a.history.latest(); ok {
 		snap := r.model.Snapshot()
 		out.Revision, out.Policies = snap.Revision, int64(len(snap.Policies))
-		for _, ep := range snap.Endpoints {
-			if ep.Node == a.opts.Node {
-				out.Endpoints++
-			}
-		}
+		out.Endpoints = a.countLocal(snap)
 	}
 	p := a.places.Load()
 	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0 && !a.deafBridge.Load() && !a.strange()
 	return out
+}
+
+// localCount is how many endpoints of a snapshot are this node's.
+type localCount struct {
+	snap *policy.Snapshot
+	n    int64
+}
+
+// countLocal counts once for each snapshot: a flows server is told the status
+// every second that it changes in.
+func (a *Agent) countLocal(snap *policy.Snapshot) int64 {
+	if c := a.counted.Load(); c != nil && c.snap == snap {
+		return c.n
+	}
+	c := &localCount{snap: snap}
+	for _, ep := range snap.Endpoints {
+		if ep.Node == a.opts.Node {
+			c.n++
+		}
+	}
+	a.counted.Store(c)
+	return c.n
 }

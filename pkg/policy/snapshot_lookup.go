@@ -166,3 +166,18 @@ func (s *Snapshot) WithPolicies(policies []*Policy) *Snapshot {
 	slices.SortFunc(out.Policies, func(a, b *Policy) int { return compareKeys(a.Key, b.Key) })
 	return &out
 }
+
+// WithEndpoint is the snapshot with another endpoint of the same name in place
+// of one. Everything else is shared.
+func (s *Snapshot) WithEndpoint(now *Endpoint) *Snapshot {
+	out := *s
+	out.state = nil
+	for i, ep := range s.Endpoints {
+		if ep.Namespace == now.Namespace && ep.Name == now.Name {
+			out.Endpoints = slices.Clone(s.Endpoints)
+			out.Endpoints[i] = now
+			break
+		}
+	}
+	return &out
+}

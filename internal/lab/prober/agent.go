@@ -17,23 +17,36 @@ type Client struct {
 	agent agentpb.AgentClient
 	// nodes are those of an address's pod, for a flows server; nil where one
 	// agent answers for all.
-	nodes func(netip.Addr) string
+	where Where
 }
 
-// NewClient asks agent. nodes, if not nil, tells which node has an address,
-// "" for none: a cluster's flows server must know whom to ask.
-func NewClient(agent agentpb.AgentClient, nodes func(netip.Addr) string) *Client {
-	return &Client{agent: agent, nodes: nodes}
+// Where tells on which node and of which namespace the pod is that has an
+// address; both are "" where none has.
+type Where func(netip.Addr) (node, namespace string)
+
+// NewClient asks agent. where, if not nil, is for a cluster's flows server, which
+// must know whom to ask, and whose pods a user probes from.
+func NewClient(agent agentpb.AgentClient, where Where) *Client {
+	return &Client{agent: agent, where: where}
+}
+
+// namespace is that of the source's pod.
+func (c *Client) namespace(a Attempt) string {
+	if c.where == nil {
+		return ""
+	}
+	_, namespace := c.where(a.Source.Addr())
+	return namespace
 }
 
 // both are the nodes of an attempt's ends.
 func (c *Client) both(a Attempt) []string {
-	if c.nodes == nil {
+	if c.where == nil {
 		return nil
 	}
 	var out []string
 	for _, addr := range []netip.Addr{a.Source.Addr(), a.Destination.Addr()} {
-		if node := c.nodes(addr); node != "" && !slices.Contains(out, node) {
+		if node, _ := c.where(addr); node != "" && !slices.Contains(out, node) {
 			out = append(out, node)
 		}
 	}
@@ -44,7 +57,8 @@ func (c *Client) both(a Attempt) []string {
 func (c *Client) Register(ctx context.Context, a Attempt) error {
 	_, err := c.agent.RegisterProbe(ctx, &agentpb.RegisterProbeRequest{
 		Protocol: number(a.Protocol), SourceAddress: a.Source.Addr().String(),
-		SourcePort: uint32(a.Source.Port()), ValidMilliseconds: validity, Nodes: c.both(a),
+		SourcePort: uint32(a.Source.Port()), ValidMilliseconds: validity,
+		Nodes: c.both(a), Namespace: c.namespace(a),
 	})
 	return err
 }
@@ -55,7 +69,7 @@ func (c *Client) Denied(ctx context.Context, a Attempt) (*Denial, error) {
 		Protocol:      number(a.Protocol),
 		SourceAddress: a.Source.Addr().String(), SourcePort: uint32(a.Source.Port()),
 		DestinationAddress: a.Destination.Addr().String(), DestinationPort: uint32(a.Destination.Port()),
-		Nodes: c.both(a),
+		Nodes: c.both(a), Namespace: c.namespace(a),
 	})
 	if err != nil || !r.GetDenied() {
 		return nil, err

@@ -776,6 +776,198 @@ func (x *Tuple) GetNamespace() string {
 	return ""
 }
 
+type AwaitPodRequest struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	Namespace           string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name                string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Container           string                 `protobuf:"bytes,3,opt,name=container,proto3" json:"container,omitempty"` // of the CNI
+	Addresses           []string               `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	TimeoutMilliseconds int64                  `protobuf:"varint,5,opt,name=timeout_milliseconds,json=timeoutMilliseconds,proto3" json:"timeout_milliseconds,omitempty"` // after which the reply says what is missing
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *AwaitPodRequest) Reset() {
+	*x = AwaitPodRequest{}
+	mi := &file_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitPodRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitPodRequest) ProtoMessage() {}
+
+func (x *AwaitPodRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitPodRequest.ProtoReflect.Descriptor instead.
+func (*AwaitPodRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AwaitPodRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *AwaitPodRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AwaitPodRequest) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *AwaitPodRequest) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *AwaitPodRequest) GetTimeoutMilliseconds() int64 {
+	if x != nil {
+		return x.TimeoutMilliseconds
+	}
+	return 0
+}
+
+type AwaitPodReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitPodReply) Reset() {
+	*x = AwaitPodReply{}
+	mi := &file_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitPodReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitPodReply) ProtoMessage() {}
+
+func (x *AwaitPodReply) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitPodReply.ProtoReflect.Descriptor instead.
+func (*AwaitPodReply) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{12}
+}
+
+type ForgetPodRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Container     string                 `protobuf:"bytes,1,opt,name=container,proto3" json:"container,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetPodRequest) Reset() {
+	*x = ForgetPodRequest{}
+	mi := &file_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetPodRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetPodRequest) ProtoMessage() {}
+
+func (x *ForgetPodRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetPodRequest.ProtoReflect.Descriptor instead.
+func (*ForgetPodRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ForgetPodRequest) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+type ForgetPodReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetPodReply) Reset() {
+	*x = ForgetPodReply{}
+	mi := &file_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetPodReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetPodReply) ProtoMessage() {}
+
+func (x *ForgetPodReply) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetPodReply.ProtoReflect.Descriptor instead.
+func (*ForgetPodReply) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{14}
+}
+
 type DeniedReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Denied        bool                   `protobuf:"varint,1,opt,name=denied,proto3" json:"denied,omitempty"`
@@ -791,7 +983,7 @@ type DeniedReply struct {
 
 func (x *DeniedReply) Reset() {
 	*x = DeniedReply{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +995,7 @@ func (x *DeniedReply) String() string {
 func (*DeniedReply) ProtoMessage() {}
 
 func (x *DeniedReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +1008,7 @@ func (x *DeniedReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeniedReply.ProtoReflect.Descriptor instead.
 func (*DeniedReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeniedReply) GetDenied() bool {
@@ -933,7 +1125,17 @@ const file_agent_proto_rawDesc = "" +
 	"\x13destination_address\x18\x04 \x01(\tR\x12destinationAddress\x12)\n" +
 	"\x10destination_port\x18\x05 \x01(\rR\x0fdestinationPort\x12\x14\n" +
 	"\x05nodes\x18\x06 \x03(\tR\x05nodes\x12\x1c\n" +
-	"\tnamespace\x18\a \x01(\tR\tnamespace\"\xb1\x01\n" +
+	"\tnamespace\x18\a \x01(\tR\tnamespace\"\xb2\x01\n" +
+	"\x0fAwaitPodRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tcontainer\x18\x03 \x01(\tR\tcontainer\x12\x1c\n" +
+	"\taddresses\x18\x04 \x03(\tR\taddresses\x121\n" +
+	"\x14timeout_milliseconds\x18\x05 \x01(\x03R\x13timeoutMilliseconds\"\x0f\n" +
+	"\rAwaitPodReply\"0\n" +
+	"\x10ForgetPodRequest\x12\x1c\n" +
+	"\tcontainer\x18\x01 \x01(\tR\tcontainer\"\x10\n" +
+	"\x0eForgetPodReply\"\xb1\x01\n" +
 	"\vDeniedReply\x12\x16\n" +
 	"\x06denied\x18\x01 \x01(\bR\x06denied\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x12\n" +
@@ -941,12 +1143,14 @@ const file_agent_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x05 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x12\n" +
-	"\x04rule\x18\a \x01(\x05R\x04rule2\xf6\x02\n" +
+	"\x04rule\x18\a \x01(\x05R\x04rule2\x95\x04\n" +
 	"\x05Agent\x12F\n" +
 	"\x06Status\x12\x1e.netpol.agent.v1.StatusRequest\x1a\x1c.netpol.agent.v1.StatusReply\x12B\n" +
 	"\x04Sync\x12\x1c.netpol.agent.v1.SyncRequest\x1a\x1c.netpol.agent.v1.StatusReply\x12[\n" +
 	"\rRegisterProbe\x12%.netpol.agent.v1.RegisterProbeRequest\x1a#.netpol.agent.v1.RegisterProbeReply\x12>\n" +
-	"\x06Denied\x12\x16.netpol.agent.v1.Tuple\x1a\x1c.netpol.agent.v1.DeniedReply\x12D\n" +
+	"\x06Denied\x12\x16.netpol.agent.v1.Tuple\x1a\x1c.netpol.agent.v1.DeniedReply\x12L\n" +
+	"\bAwaitPod\x12 .netpol.agent.v1.AwaitPodRequest\x1a\x1e.netpol.agent.v1.AwaitPodReply\x12O\n" +
+	"\tForgetPod\x12!.netpol.agent.v1.ForgetPodRequest\x1a\x1f.netpol.agent.v1.ForgetPodReply\x12D\n" +
 	"\x05Await\x12\x1d.netpol.agent.v1.AwaitRequest\x1a\x1c.netpol.agent.v1.StatusReply2\x91\x01\n" +
 	"\x05Nodes\x12B\n" +
 	"\x04List\x12\x1d.netpol.agent.v1.NodesRequest\x1a\x1b.netpol.agent.v1.NodesReply\x12D\n" +
@@ -964,7 +1168,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_agent_proto_goTypes = []any{
 	(*NodesRequest)(nil),         // 0: netpol.agent.v1.NodesRequest
 	(*NodesReply)(nil),           // 1: netpol.agent.v1.NodesReply
@@ -977,7 +1181,11 @@ var file_agent_proto_goTypes = []any{
 	(*RegisterProbeRequest)(nil), // 8: netpol.agent.v1.RegisterProbeRequest
 	(*RegisterProbeReply)(nil),   // 9: netpol.agent.v1.RegisterProbeReply
 	(*Tuple)(nil),                // 10: netpol.agent.v1.Tuple
-	(*DeniedReply)(nil),          // 11: netpol.agent.v1.DeniedReply
+	(*AwaitPodRequest)(nil),      // 11: netpol.agent.v1.AwaitPodRequest
+	(*AwaitPodReply)(nil),        // 12: netpol.agent.v1.AwaitPodReply
+	(*ForgetPodRequest)(nil),     // 13: netpol.agent.v1.ForgetPodRequest
+	(*ForgetPodReply)(nil),       // 14: netpol.agent.v1.ForgetPodReply
+	(*DeniedReply)(nil),          // 15: netpol.agent.v1.DeniedReply
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: netpol.agent.v1.NodesReply.nodes:type_name -> netpol.agent.v1.NodeReply
@@ -987,18 +1195,22 @@ var file_agent_proto_depIdxs = []int32{
 	6,  // 4: netpol.agent.v1.Agent.Sync:input_type -> netpol.agent.v1.SyncRequest
 	8,  // 5: netpol.agent.v1.Agent.RegisterProbe:input_type -> netpol.agent.v1.RegisterProbeRequest
 	10, // 6: netpol.agent.v1.Agent.Denied:input_type -> netpol.agent.v1.Tuple
-	3,  // 7: netpol.agent.v1.Agent.Await:input_type -> netpol.agent.v1.AwaitRequest
-	0,  // 8: netpol.agent.v1.Nodes.List:input_type -> netpol.agent.v1.NodesRequest
-	3,  // 9: netpol.agent.v1.Nodes.Await:input_type -> netpol.agent.v1.AwaitRequest
-	7,  // 10: netpol.agent.v1.Agent.Status:output_type -> netpol.agent.v1.StatusReply
-	7,  // 11: netpol.agent.v1.Agent.Sync:output_type -> netpol.agent.v1.StatusReply
-	9,  // 12: netpol.agent.v1.Agent.RegisterProbe:output_type -> netpol.agent.v1.RegisterProbeReply
-	11, // 13: netpol.agent.v1.Agent.Denied:output_type -> netpol.agent.v1.DeniedReply
-	7,  // 14: netpol.agent.v1.Agent.Await:output_type -> netpol.agent.v1.StatusReply
-	1,  // 15: netpol.agent.v1.Nodes.List:output_type -> netpol.agent.v1.NodesReply
-	2,  // 16: netpol.agent.v1.Nodes.Await:output_type -> netpol.agent.v1.NodeReply
-	10, // [10:17] is the sub-list for method output_type
-	3,  // [3:10] is the sub-list for method input_type
+	11, // 7: netpol.agent.v1.Agent.AwaitPod:input_type -> netpol.agent.v1.AwaitPodRequest
+	13, // 8: netpol.agent.v1.Agent.ForgetPod:input_type -> netpol.agent.v1.ForgetPodRequest
+	3,  // 9: netpol.agent.v1.Agent.Await:input_type -> netpol.agent.v1.AwaitRequest
+	0,  // 10: netpol.agent.v1.Nodes.List:input_type -> netpol.agent.v1.NodesRequest
+	3,  // 11: netpol.agent.v1.Nodes.Await:input_type -> netpol.agent.v1.AwaitRequest
+	7,  // 12: netpol.agent.v1.Agent.Status:output_type -> netpol.agent.v1.StatusReply
+	7,  // 13: netpol.agent.v1.Agent.Sync:output_type -> netpol.agent.v1.StatusReply
+	9,  // 14: netpol.agent.v1.Agent.RegisterProbe:output_type -> netpol.agent.v1.RegisterProbeReply
+	15, // 15: netpol.agent.v1.Agent.Denied:output_type -> netpol.agent.v1.DeniedReply
+	12, // 16: netpol.agent.v1.Agent.AwaitPod:output_type -> netpol.agent.v1.AwaitPodReply
+	14, // 17: netpol.agent.v1.Agent.ForgetPod:output_type -> netpol.agent.v1.ForgetPodReply
+	7,  // 18: netpol.agent.v1.Agent.Await:output_type -> netpol.agent.v1.StatusReply
+	1,  // 19: netpol.agent.v1.Nodes.List:output_type -> netpol.agent.v1.NodesReply
+	2,  // 20: netpol.agent.v1.Nodes.Await:output_type -> netpol.agent.v1.NodeReply
+	12, // [12:21] is the sub-list for method output_type
+	3,  // [3:12] is the sub-list for method input_type
 	3,  // [3:3] is the sub-list for extension type_name
 	3,  // [3:3] is the sub-list for extension extendee
 	0,  // [0:3] is the sub-list for field type_name
@@ -1015,7 +1227,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -25,6 +25,8 @@ const (
 	Agent_Sync_FullMethodName          = "/netpol.agent.v1.Agent/Sync"
 	Agent_RegisterProbe_FullMethodName = "/netpol.agent.v1.Agent/RegisterProbe"
 	Agent_Denied_FullMethodName        = "/netpol.agent.v1.Agent/Denied"
+	Agent_AwaitPod_FullMethodName      = "/netpol.agent.v1.Agent/AwaitPod"
+	Agent_ForgetPod_FullMethodName     = "/netpol.agent.v1.Agent/ForgetPod"
 	Agent_Await_FullMethodName         = "/netpol.agent.v1.Agent/Await"
 )
 
@@ -43,6 +45,12 @@ type AgentClient interface {
 	RegisterProbe(ctx context.Context, in *RegisterProbeRequest, opts ...grpc.CallOption) (*RegisterProbeReply, error)
 	// Denied tells whether the agent has seen the kernel refuse a connection.
 	Denied(ctx context.Context, in *Tuple, opts ...grpc.CallOption) (*DeniedReply, error)
+	// AwaitPod tells the addresses of a pod that is being made, which the API
+	// server learns later, and returns when its policies are in the kernel. It is
+	// for a CNI plugin.
+	AwaitPod(ctx context.Context, in *AwaitPodRequest, opts ...grpc.CallOption) (*AwaitPodReply, error)
+	// ForgetPod takes back what AwaitPod told of a container.
+	ForgetPod(ctx context.Context, in *ForgetPodRequest, opts ...grpc.CallOption) (*ForgetPodReply, error)
 	// Await returns when the changes named, or later ones of the same resources,
 	// are in the kernel.
 	Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*StatusReply, error)
@@ -96,6 +104,26 @@ func (c *agentClient) Denied(ctx context.Context, in *Tuple, opts ...grpc.CallOp
 	return out, nil
 }
 
+func (c *agentClient) AwaitPod(ctx context.Context, in *AwaitPodRequest, opts ...grpc.CallOption) (*AwaitPodReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AwaitPodReply)
+	err := c.cc.Invoke(ctx, Agent_AwaitPod_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *agentClient) ForgetPod(ctx context.Context, in *ForgetPodRequest, opts ...grpc.CallOption) (*ForgetPodReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForgetPodReply)
+	err := c.cc.Invoke(ctx, Agent_ForgetPod_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *agentClient) Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*StatusReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatusReply)
@@ -121,6 +149,12 @@ type AgentServer interface {
 	RegisterProbe(context.Context, *RegisterProbeRequest) (*RegisterProbeReply, error)
 	// Denied tells whether the agent has seen the kernel refuse a connection.
 	Denied(context.Context, *Tuple) (*DeniedReply, error)
+	// AwaitPod tells the addresses of a pod that is being made, which the API
+	// server learns later, and returns when its policies are in the kernel. It is
+	// for a CNI plugin.
+	AwaitPod(context.Context, *AwaitPodRequest) (*AwaitPodReply, error)
+	// ForgetPod takes back what AwaitPod told of a container.
+	ForgetPod(context.Context, *ForgetPodRequest) (*ForgetPodReply, error)
 	// Await returns when the changes named, or later ones of the same resources,
 	// are in the kernel.
 	Await(context.Context, *AwaitRequest) (*StatusReply, error)
@@ -145,6 +179,12 @@ func (UnimplementedAgentServer) RegisterProbe(context.Context, *RegisterProbeReq
 }
 func (UnimplementedAgentServer) Denied(context.Context, *Tuple) (*DeniedReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Denied not implemented")
+}
+func (UnimplementedAgentServer) AwaitPod(context.Context, *AwaitPodRequest) (*AwaitPodReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method AwaitPod not implemented")
+}
+func (UnimplementedAgentServer) ForgetPod(context.Context, *ForgetPodRequest) (*ForgetPodReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForgetPod not implemented")
 }
 func (UnimplementedAgentServer) Await(context.Context, *AwaitRequest) (*StatusReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Await not implemented")
@@ -242,6 +282,42 @@ func _Agent_Denied_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Agent_AwaitPod_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AwaitPodRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).AwaitPod(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_AwaitPod_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).AwaitPod(ctx, req.(*AwaitPodRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Agent_ForgetPod_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForgetPodRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).ForgetPod(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_ForgetPod_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).ForgetPod(ctx, req.(*ForgetPodRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Agent_Await_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AwaitRequest)
 	if err := dec(in); err != nil {
@@ -282,6 +358,14 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Denied",
 			Handler:    _Agent_Denied_Handler,
+		},
+		{
+			MethodName: "AwaitPod",
+			Handler:    _Agent_AwaitPod_Handler,
+		},
+		{
+			MethodName: "ForgetPod",
+			Handler:    _Agent_ForgetPod_Handler,
 		},
 		{
 			MethodName: "Await",

@@ -25,8 +25,8 @@ func (c *Config) onPods(v Verdict, name Field, more ...Match) []Rule {
 	if len(c.Bridges) > 0 {
 		rules = append(rules, on(in("pod-bridges", name)))
 	}
-	if name == OIFName || len(c.LocalCIDRs) == 0 {
-		return rules // where to, the addresses say
+	if name == OIFName || len(c.LocalCIDRs) == 0 || len(more) > 0 {
+		return rules // where to, the addresses say; and what is not known is not looked into
 	}
 	// The first pod behind a bridge speaks before anybody knows of the bridge.
 	for i := range families {

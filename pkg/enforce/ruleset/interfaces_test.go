@@ -13,6 +13,7 @@ func byKind() *world {
 	w := closedWorld()
 	w.cfg.InterfacePrefix, w.cfg.ByKind = "", true
 	w.cfg.NodeInterfaces = []string{"eth0"} // a machine that is a container itself
+	w.cfg.Nodes = []netip.Addr{netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("fd01::2")}
 	return w
 }
 
@@ -40,6 +41,9 @@ func TestS31_UnknownIsClosedByKind(t *testing.T) {
 		{"the node's own veth to the host", with(outside, host(from("eth0", "veth"))), Accept, 0},
 		{"a machine's interface", with(outside, from("ens5", "")), Accept, 0},
 		{"a tunnel of the node", with(outside, from("flannel.1", "vxlan")), Accept, 0},
+		{"a tunnel of a pod", with(w.packet("a/y", "10.1.0.2", policy.UDP, 4789), from(ifaceOf("a/y"), "veth")), Drop, IDTunnel},
+		{"a tunnel of a pod behind no veth", with(w.packet("fd00::3", "fd01::2", policy.UDP, 4789), from(ifaceOf("a/y"), "tun")), Drop, IDTunnel},
+		{"a tunnel between nodes", with(w.packet("10.1.0.3", "10.1.0.2", policy.UDP, 4789), from("eth0", "veth")), Accept, 0},
 		{"a bridge of others", with(outside, from("docker0", "bridge")), Accept, 0},
 		{"a new bridge's first pod", with(spoof, from("cni0", "bridge")), Drop, IDUnknown},
 		{"a new bridge's first pod to the host", with(spoof, host(from("cni0", "bridge"))), Drop, IDUnknown},

@@ -154,6 +154,9 @@ func wellFormedRule(r *Rule, chains map[string]bool, sets map[string]*Set) error
 		}
 		switch m.Fields[0] {
 		case NFProto:
+			if known["family2"] || known["family10"] {
+				return fmt.Errorf("one rule of two families")
+			}
 			known[fmt.Sprintf("family%d", m.Value[0])] = true
 			if known["family2"] && known["family10"] {
 				return fmt.Errorf("a rule for packets of both families")

@@ -1,0 +1,133 @@
+//go:build linux
+
+package enforce
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
+
+// announceLife is how long the API server may take to learn of an address that
+// a CNI plugin told the agent of. A kubelet reports it within seconds.
+const announceLife = 2 * time.Minute
+
+// announced is what a CNI plugin told of a pod that is being made.
+type announced struct {
+	namespace, name string
+	addrs           []netip.Addr
+	until           time.Time
+	// base is the endpoint as the API server has it, made the one with the
+	// addresses.
+	base, made *policy.Endpoint
+}
+
+// announcements are the addresses that this node knows before the API server
+// does, by the CNI's container.
+type announcements struct {
+	// news wakes the programming loop.
+	news chan struct{}
+
+	mu sync.Mutex
+	by map[string]*announced
+	// from became made, as long as nothing was told since.
+	from, made *policy.Snapshot
+}
+
+func newAnnouncements() *announcements {
+	return &announcements{news: make(chan struct{}, 1), by: map[string]*announced{}}
+}
+
+// put notes what was told of a container.
+func (a *announcements) put(container string, what *announced) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if old := a.by[container]; old != nil && slices.Equal(old.addrs, what.addrs) && old.name == what.name && old.namespace == what.namespace {
+		old.until = what.until
+		return
+	}
+	a.by[container] = what
+	a.changed()
+}
+
+// forget takes it back.
+func (a *announcements) forget(container string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.by[container] != nil {
+		delete(a.by, container)
+		a.changed()
+	}
+}
+
+func (a *announcements) changed() {
+	a.from, a.made = nil, nil
+	select {
+	case a.news <- struct{}{}:
+	default:
+	}
+}
+
+// apply gives the pods of a node the addresses that were told of them, if the
+// API server knows the pods and does not know addresses.
+func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time) *policy.Snapshot {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.from == snap && a.from != nil && !a.expired(now) {
+		return a.made
+	}
+	out := snap
+	for container, what := range a.by {
+		ep := snap.Endpoint(what.namespace, what.name)
+		switch {
+		case now.After(what.until), ep != nil && ep.Node == node && len(ep.Addrs) > 0:
+			delete(a.by, container) // from now on the API server says
+		case ep != nil && ep.Node == node:
+			if what.base != ep {
+				made := *ep
+				made.Addrs = what.addrs
+				what.base, what.made = ep, &made
+			}
+			out = out.WithEndpoint(what.made)
+		}
+	}
+	a.from, a.made = snap, out
+	return out
+}
+
+func (a *announcements) expired(now time.Time) bool {
+	for _, what := range a.by {
+		if now.After(what.until) {
+			return true
+		}
+	}
+	return false
+}
+
+// placed says whether the policies of a pod with these addresses are in the
+// kernel, and if not, why.
+func (a *Agent) placed(what *announced) (bool, string) {
+	r, ok := a.history.latest()
+	if !ok {
+		return false, "the agent has not read the cluster's policies yet"
+	}
+	ep := r.model.Snapshot().Endpoint(what.namespace, what.name)
+	if ep == nil {
+		return false, "the API server has not told the agent of the pod yet"
+	}
+	local := a.local.Load()
+	i := slices.IndexFunc(*local, func(l ruleset.Local) bool { return l.Endpoint == ep })
+	if i < 0 {
+		return false, "no route leads to the pod through an interface " + a.finder().what()
+	}
+	for _, addr := range what.addrs {
+		if r.model.Owner(addr) != ep {
+			return false, "address " + addr.String() + " is not the pod's"
+		}
+	}
+	return true, ""
+}

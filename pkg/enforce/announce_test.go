@@ -1,0 +1,91 @@
+//go:build linux
+
+package enforce_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+)
+
+// A pod whose address a CNI plugin tells starts with its policies in force,
+// before the API server knows of the address.
+func TestAwaitPod(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, server, _ := n.policedPods()
+		n.listenOnce(server, allowedPort)
+		n.policy("young", `{selector: app == 'young', types: [Ingress, Egress], egress: [{action: Allow, protocol: TCP, destination: {ports: [8081]}}]}`)
+		api := n.apiSource()
+		api.tell()
+		a := n.start(from(api))
+		young := n.wireAs("calinew", "young")
+		n.listen(young, serverPort)
+		request := &agentpb.AwaitPodRequest{Namespace: namespace, Name: "young", Container: "c1", Addresses: []string{young.addrs[0].String(), young.addrs[1].String()}}
+		await := func(patience time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_, err := a.AwaitPod(ctx, request)
+			return err
+		}
+		if err := await(100 * time.Millisecond); err == nil {
+			t.Error("a pod that the API server does not know: no error")
+		}
+		// Now it does, but not its address.
+		n.write("pod-young", fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: young, namespace: %s, labels: {app: young}}\nspec: {nodeName: %s}\nstatus: {phase: Pending}\n", namespace, nodeName))
+		told := make(chan error, 1)
+		go func() { told <- await(patience) }()
+		api.tell()
+		if err := <-told; err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string) {
+			t.Helper()
+			for family := range 2 {
+				if got := a.try(young, server, family, allowedPort); got != connected {
+					t.Errorf("%s: what it may, family %d: %s, want %s", when, family, got, connected)
+				}
+				if got := a.try(young, server, family, forbiddenPort); got != denied {
+					t.Errorf("%s: what it may not, family %d: %s, want %s", when, family, got, denied)
+				}
+				if got := a.try(client, young, family, serverPort); got != denied {
+					t.Errorf("%s: to it, family %d: %s, want %s", when, family, got, denied)
+				}
+			}
+		}
+		check("told by the plugin")
+		n.manifest(young, nodeName, "")
+		n.await(a, &agentpb.Written{Kind: "Pod", Namespace: namespace, Name: "young", Version: api.tell()})
+		check("told by the API server, too")
+
+		// A start that failed takes its address back.
+		second := n.wireAs("calisecond", "second")
+		n.write("pod-second", fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: second, namespace: %s, labels: {app: young}}\nspec: {nodeName: %s}\nstatus: {phase: Pending}\n", namespace, nodeName))
+		api.tell()
+		request = &agentpb.AwaitPodRequest{Namespace: namespace, Name: "second", Container: "c2", Addresses: []string{second.addrs[0].String()}}
+		n.must(await(patience))
+		if got := a.try(second, server, 0, allowedPort); got != connected {
+			t.Errorf("before it is taken back: %s, want %s", got, connected)
+		}
+		_, err := a.ForgetPod(t.Context(), &agentpb.ForgetPodRequest{Container: "c2"})
+		n.must(err)
+		a.sync()
+		n.refusedAs("drop-unknown", "after it was taken back", second, second.addrs[0], server.addrs[0])
+
+		request = &agentpb.AwaitPodRequest{Namespace: namespace, Name: "second", Container: "c3", Addresses: []string{"10.65.0.77"}}
+		if err := await(200 * time.Millisecond); err == nil {
+			t.Errorf("an address that no route leads to: %v", err)
+		}
+		for _, bad := range []*agentpb.AwaitPodRequest{{}, {Namespace: "a", Name: "b", Container: "c", Addresses: []string{"x"}}} {
+			if _, err := a.AwaitPod(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "InvalidArgument") {
+				t.Errorf("%v: %v", bad, err)
+			}
+		}
+		a.agreed()
+	})
+}
