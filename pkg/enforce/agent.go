@@ -85,7 +85,7 @@ type Agent struct {
 	// counts are for Prometheus; nil where nobody can ask.
 	counts *flowCounts
 
-	local atomic.Pointer[localCount]
+	countedLocal atomic.Pointer[localCount]
 
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
