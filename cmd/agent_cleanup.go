@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/cli"
 )
@@ -13,23 +14,37 @@ func cleanupRun(ctx context.Context, opts *AgentOptions) error {
 	if !opts.Cleanup {
 		return cli.Usage("netpol agent --cleanup --stay", "--stay is for --cleanup: an agent stays anyway")
 	}
-	removed, err := removeRules()
-	if err != nil {
-		var typed *cli.Error
-		if errors.As(err, &typed) {
-			return err
-		}
-		return &cli.Error{What: "the rules can't be removed: " + err.Error(),
-			Try: "end the agent first, then the same as root", Err: err}
-	}
 	p := opts.Factory.IO.Printer()
-	if len(removed) == 0 {
-		p.Printf("there are no rules of netpol on this node\n")
-	} else {
-		p.Printf("removed table %s\n", strings.Join(removed, ", table "))
+	for first := true; ; first = false {
+		removed, err := removeRules()
+		if err != nil {
+			return cleanupError(err)
+		}
+		if len(removed) > 0 {
+			p.Printf("removed table %s\n", strings.Join(removed, ", table "))
+		} else if first {
+			p.Printf("there are no rules of netpol on this node\n")
+		}
+		if !opts.Stay {
+			return nil
+		}
+		// An agent that had not ended yet may have put its rules back.
+		select {
+		case <-ctx.Done():
+			return nil // to be ended is what it waits for
+		case <-time.After(cleanupAgain):
+		}
 	}
-	if opts.Stay {
-		<-ctx.Done() // to be ended is what it waits for
+}
+
+// cleanupAgain is how often a cleanup that stays looks again.
+const cleanupAgain = 2 * time.Second
+
+func cleanupError(err error) error {
+	var typed *cli.Error
+	if errors.As(err, &typed) {
+		return err
 	}
-	return nil
+	return &cli.Error{What: "the rules can't be removed: " + err.Error(),
+		Try: "end the agent first, then the same as root", Err: err}
 }

@@ -28,6 +28,8 @@ func addCommands(root *cobra.Command, f *cli.Factory) {
 		inGroup(groupPolicy, NewCmdApply(f, nil)),
 		inGroup(groupPolicy, NewCmdDelete(f, nil)),
 		inGroup(groupPolicy, NewCmdAuth(f)),
+		inGroup(groupLab, NewCmdInstall(f, nil)),
+		inGroup(groupLab, NewCmdUninstall(f, nil)),
 		inGroup(groupLab, NewCmdLab(f)),
 		inGroup(groupLab, NewCmdStatus(f, nil)),
 		inGroup(groupLab, NewCmdAgent(f, nil)),

@@ -44,14 +44,15 @@ names of namespaces, policies and tiers that there are.
 // names lists what may be completed from the resources there are.
 type names func(w *world) []string
 
-// completer completes from the store; what can't be read completes to nothing.
-func completer(f *cli.Factory, list names) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+// completer completes from the store, of which no more than some kinds need be
+// read; what can't be read completes to nothing.
+func completer(f *cli.Factory, list names, kinds ...policy.Kind) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		ctx := cmd.Context()
 		if ctx == nil {
 			ctx = context.Background()
 		}
-		w, _, err := loadWorld(ctx, f.Store)
+		w, _, err := loadWorld(ctx, f.Store, kinds...)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -93,8 +94,8 @@ func policyNames(f *cli.Factory, kinds []policy.Kind) names {
 }
 
 // completeArg completes the first argument of a command.
-func completeArg(cmd *cobra.Command, f *cli.Factory, list names) {
-	complete := completer(f, list)
+func completeArg(cmd *cobra.Command, f *cli.Factory, list names, kinds ...policy.Kind) {
+	complete := completer(f, list, kinds...)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -105,11 +106,13 @@ func completeArg(cmd *cobra.Command, f *cli.Factory, list names) {
 
 // completeFlag completes a flag's value. The flag exists, so the only error
 // there could be can't happen.
-func completeFlag(cmd *cobra.Command, f *cli.Factory, flag string, list names) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, completer(f, list))
+func completeFlag(cmd *cobra.Command, f *cli.Factory, flag string, list names, kinds ...policy.Kind) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, completer(f, list, kinds...))
 }
 
-func completeTier(cmd *cobra.Command, f *cli.Factory) { completeFlag(cmd, f, "tier", tierNames) }
+func completeTier(cmd *cobra.Command, f *cli.Factory) {
+	completeFlag(cmd, f, "tier", tierNames, policy.KindTier)
+}
 
 // completeOutput completes the formats of -o for every command that has it.
 func completeOutput(cmd *cobra.Command) {

@@ -55,7 +55,7 @@ close whatever it selects. --force overrides both.`,
 	cmd.Flags().BoolVar(&opts.Force, "force", false, "enforce it whatever it would block")
 	opts.addFlags(cmd)
 	opts.addForce(cmd)
-	completeArg(cmd, f, policyNames(f, stagedKinds))
+	completeArg(cmd, f, policyNames(f, stagedKinds), stagedKinds...)
 	return cmd
 }
 

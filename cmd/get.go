@@ -10,6 +10,7 @@ import (
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // GetOptions are what get needs.
@@ -88,9 +89,9 @@ func completeGet(f *cli.Factory) func(*cobra.Command, []string, string) ([]strin
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		if n.name == "tiers" {
-			return completer(f, tierNames)(cmd, args, prefix)
+			return completer(f, tierNames, policy.KindTier)(cmd, args, prefix)
 		}
-		return completer(f, policyNames(f, n.kinds))(cmd, args, prefix)
+		return completer(f, policyNames(f, n.kinds), n.kinds...)(cmd, args, prefix)
 	}
 }
 

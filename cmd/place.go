@@ -31,8 +31,8 @@ func (p *placeFlags) addTo(cmd *cobra.Command, f *cli.Factory, what string, know
 	fs.BoolVar(&p.first, "first", false, "put it before all others")
 	fs.BoolVar(&p.last, "last", false, "put it after all others")
 	fs.Float64Var(&p.order, "order", 0, "give it this order (lower comes first)")
-	completeFlag(cmd, f, "before", known)
-	completeFlag(cmd, f, "after", known)
+	completeFlag(cmd, f, "before", known, orderKinds...)
+	completeFlag(cmd, f, "after", known, orderKinds...)
 }
 
 // read notes which flags were given, and refuses two of them; call it first.

@@ -60,7 +60,7 @@ order is left between neighbours.`,
 	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds))
 	opts.addFlags(cmd)
 	opts.addForce(cmd)
-	completeArg(cmd, f, policyNames(f, policyKinds))
+	completeArg(cmd, f, policyNames(f, policyKinds), policyKinds...)
 	completeTier(cmd, f)
 	return cmd
 }

@@ -96,7 +96,7 @@ func NewCmdTierMove(f *cli.Factory, runF func(context.Context, *TierMoveOptions)
 	}
 	opts.Place.addTo(cmd, f, "tier", tierNames)
 	opts.addFlags(cmd)
-	completeArg(cmd, f, tierNames)
+	completeArg(cmd, f, tierNames, policy.KindTier)
 	return cmd
 }
 

@@ -67,3 +67,23 @@ func asInstalled(u, installed *unstructured.Unstructured) error {
 	}
 	return unstructured.SetNestedMap(u.Object, pod, spec...)
 }
+
+// SetImage gives all containers of a DaemonSet an image.
+func SetImage(u *unstructured.Unstructured, image string) error {
+	for _, list := range []string{"initContainers", "containers"} {
+		path := []string{"spec", "template", "spec", list}
+		items, _, err := unstructured.NestedSlice(u.Object, path...)
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			if c, ok := item.(map[string]any); ok {
+				c["image"] = image
+			}
+		}
+		if err := unstructured.SetNestedSlice(u.Object, items, path...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -249,7 +249,7 @@ type localCount struct {
 // countLocal counts once for each snapshot: a flows server is told the status
 // every second that it changes in.
 func (a *Agent) countLocal(snap *policy.Snapshot) int64 {
-	if c := a.countedLocal.Load(); c != nil && c.snap == snap {
+	if c := a.counted.Load(); c != nil && c.snap == snap {
 		return c.n
 	}
 	c := &localCount{snap: snap}
@@ -258,6 +258,6 @@ func (a *Agent) countLocal(snap *policy.Snapshot) int64 {
 			c.n++
 		}
 	}
-	a.countedLocal.Store(c)
+	a.counted.Store(c)
 	return c.n
 }
