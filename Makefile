@@ -61,7 +61,8 @@ e2e: e2e-binaries
 
 e2e-binaries: $(E2E_BINARIES)
 	go build -trimpath -ldflags '-s -w' -o bin/kube/netpol .
-	go build -trimpath -ldflags '-s -w' -o bin/kube/e2e-tools ./internal/e2e/tools
+	go build -trimpath -ldflags '-s -w' -o bin/kube/tools ./internal/e2e/tools
+	go -C tools run ./image -name $(IMAGE) -o $(CURDIR)/bin/kube/netpol-image.tar linux/$$(go env GOARCH)=$(CURDIR)/bin/kube/netpol
 
 bin/kube/containerd bin/kube/containerd-shim-runc-v2 bin/kube/ctr: test/containerd/go.mod test/containerd/go.sum
 	cd test/containerd && go build -trimpath -tags 'no_btrfs no_devmapper no_zfs' \

@@ -12,6 +12,7 @@ import (
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/rights"
 )
 
@@ -65,7 +66,7 @@ Without --tier it is tier default. Exit code 0: yes, 1: no.`,
 	cmd.Flags().StringVar(&opts.Action.From, "from", "", "tier that a moved policy comes from (default: default)")
 	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.JSON, output.YAML)
 	completeTier(cmd, f)
-	completeFlag(cmd, f, "from", tierNames)
+	completeFlag(cmd, f, "from", tierNames, policy.KindTier)
 	return cmd
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
-	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // GetOptions are what get needs.
@@ -89,7 +88,7 @@ func completeGet(f *cli.Factory) func(*cobra.Command, []string, string) ([]strin
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		if n.name == "tiers" {
-			return completer(f, tierNames, policy.KindTier)(cmd, args, prefix)
+			return completer(f, tierNames, n.kinds...)(cmd, args, prefix)
 		}
 		return completer(f, policyNames(f, n.kinds), n.kinds...)(cmd, args, prefix)
 	}

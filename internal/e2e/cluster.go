@@ -35,7 +35,7 @@ const nodes = 3
 
 // Up starts a cluster and returns when its nodes are ready and DNS answers.
 // The test's end is the cluster's; Sandbox takes down what is left.
-func Up(t *testing.T, images ...Image) *Cluster {
+func Up(t *testing.T) *Cluster {
 	t.Helper()
 	bin := os.Getenv(BinEnv)
 	if bin == "" {
@@ -51,8 +51,7 @@ func Up(t *testing.T, images ...Image) *Cluster {
 	for i := 1; i <= nodes; i++ {
 		c.Nodes = append(c.Nodes, newNode(i, c.state, bin))
 	}
-	images = append(images, Image{Name: ToolsImage, Binary: filepath.Join(bin, "e2e-tools"), Inside: "tools"})
-	if err := c.up(t.Context(), images); err != nil {
+	if err := c.up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.awaitNodes(t)
@@ -60,17 +59,14 @@ func Up(t *testing.T, images ...Image) *Cluster {
 	return c
 }
 
-// Image is a static binary that becomes an image on every node.
-type Image struct{ Name, Binary, Inside string }
-
-func (c *Cluster) up(ctx context.Context, images []Image) error {
+func (c *Cluster) up(ctx context.Context) error {
 	if err := makeBridge(); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.startControlPlane(ctx) })
 	group.Go(func() error {
-		tars, err := c.writeImages(images)
+		tars, err := c.images()
 		if err != nil {
 			return err
 		}
@@ -82,15 +78,13 @@ func (c *Cluster) up(ctx context.Context, images []Image) error {
 	return c.join()
 }
 
-func (c *Cluster) writeImages(images []Image) (tars []string, err error) {
-	for i, image := range images {
-		path := filepath.Join(c.state, fmt.Sprintf("image%d.tar", i))
-		if err := writeImage(path, image.Name, image.Binary, image.Inside); err != nil {
-			return nil, fmt.Errorf("image %s: %w", image.Name, err)
-		}
-		tars = append(tars, path)
+// images are tars of what runs in pods: netpol's is the one that is shipped.
+func (c *Cluster) images() ([]string, error) {
+	tools := filepath.Join(c.state, "tools.tar")
+	if err := writeImage(tools, ToolsImage, filepath.Join(c.Bin, "tools"), "tools"); err != nil {
+		return nil, fmt.Errorf("image %s: %w", ToolsImage, err)
 	}
-	return tars, nil
+	return []string{tools, filepath.Join(c.Bin, "netpol-image.tar")}, nil
 }
 
 // startNodes starts all that a node does before it knows the cluster. The
@@ -205,8 +199,8 @@ const keepEnv = "NETPOL_E2E_KEEP"
 func (c *Cluster) down() {
 	if os.Getenv(keepEnv) != "" && c.ControlPlane != nil {
 		fmt.Fprintf(os.Stderr, "\nThe cluster stays up until Ctrl-C. As root, from another terminal:\n"+
-			"  nsenter --target=$(pgrep -f %s=%s | head -n1) --all -- env KUBECONFIG=%s PATH=%s:$PATH sh\n",
-			stateEnv, c.state, c.Kubeconfig, c.Bin)
+			"  nsenter --target=$(pgrep --parent %s) --all -- env KUBECONFIG=%s PATH=%s:$PATH sh\n",
+			os.Getenv(outerEnv), c.Kubeconfig, c.Bin)
 		select {}
 	}
 	for _, n := range c.Nodes {
@@ -247,9 +241,4 @@ func (c *Cluster) saveLogs(t *testing.T) {
 		}
 	}
 	t.Logf("logs are in %s (%s)", target, time.Now().Format(time.TimeOnly))
-}
-
-// Exec runs a program in a pod's first container and returns what it printed.
-func (c *Cluster) Exec(namespace, pod string, command ...string) (string, error) {
-	return c.TryKubectl(append([]string{"--namespace=" + namespace, "exec", pod, "--"}, command...)...)
 }

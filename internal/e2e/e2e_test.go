@@ -18,7 +18,20 @@ func TestMain(m *testing.M) { os.Exit(e2e.Sandbox(m.Run)) }
 // TestE2E is one cluster; its parts build on each other.
 func TestE2E(t *testing.T) {
 	c := e2e.Up(t)
-	t.Run("pods reach each other across nodes", func(t *testing.T) { testReach(t, c) })
+	part := func(name string, test func(*testing.T)) {
+		if !t.Run(name, test) {
+			t.Fatal("the other parts build on this one")
+		}
+	}
+	part("pods reach each other across nodes", func(t *testing.T) { testReach(t, c) })
+	g := startGap(t, c)
+	part("the first install breaks no connection", func(t *testing.T) { testInstall(t, g) })
+	part("default-deny spares what is allowed and kubelet's probes", func(t *testing.T) { testDefaultDeny(t, g) })
+	part("no gap when agents are killed", func(t *testing.T) { testAgentKilled(t, g) })
+	part("no gap when agents are upgraded", func(t *testing.T) { testAgentUpgraded(t, g) })
+	part("no gap without an API server", func(t *testing.T) { testOutage(t, g) })
+	c.Kubectl(t, "delete", "namespace", "gap", "reach", "--wait")
+	part("the workshop", func(t *testing.T) { testWorkshop(t, c) })
 }
 
 const reach = `

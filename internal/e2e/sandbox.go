@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -34,6 +35,8 @@ const (
 	// stateEnv carries the directory of everything that a cluster writes; in
 	// the sandbox it is a file system in memory.
 	stateEnv = "NETPOL_E2E_STATE"
+	// outerEnv carries the number of the process outside.
+	outerEnv = "NETPOL_E2E_OUTER"
 )
 
 // Sandbox runs tests in namespaces that end with them. In TestMain:
@@ -90,7 +93,7 @@ func outside() (int, error) {
 		return 0, err
 	}
 	defer os.Remove(state)
-	cmd.Env = append(cmd.Env, cgroupEnv+"="+group, stateEnv+"="+state)
+	cmd.Env = append(cmd.Env, cgroupEnv+"="+group, stateEnv+"="+state, outerEnv+"="+strconv.Itoa(os.Getpid()))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,

@@ -83,8 +83,10 @@ func (c *Client) Access(ctx context.Context, u flowserver.User, a flowserver.Acc
 	at := &r.Spec.Attributes
 	at.Namespace, at.Verb, at.Group, at.Resource = a.Namespace, a.Verb, a.Group, a.Resource
 	at.Subresource, at.Name = a.Subresource, a.Name
-	if err := c.call(ctx, "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", r, r); err != nil {
+	// The answer repeats the user, whose maps others read at the same time.
+	var answer accessReview
+	if err := c.call(ctx, "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", r, &answer); err != nil {
 		return false, err
 	}
-	return r.Status.Allowed && !r.Status.Denied, nil
+	return answer.Status.Allowed && !answer.Status.Denied, nil
 }

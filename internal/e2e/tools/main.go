@@ -21,7 +21,7 @@ func main() {
 		name, args = args[0], args[1:]
 	}
 	commands := map[string]func(context.Context, []string) error{
-		"pause": pause, "dns": serveDNS, "serve": serve, "dial": dial, "poll": poll, "hold": hold,
+		"pause": pause, "actor": runActor, "dns": serveDNS, "serve": serve, "dial": dial, "poll": poll, "hold": hold,
 	}
 	run, ok := commands[name]
 	if !ok {

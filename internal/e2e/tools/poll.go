@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // attempt is a line that poll and hold print: what happened when. Lines of
@@ -39,7 +42,7 @@ func (p *printer) print(a attempt) {
 func poll(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("poll", flag.ContinueOnError)
 	every := flags.Duration("every", 10*time.Millisecond, "between two attempts")
-	timeout := flags.Duration("timeout", 900*time.Millisecond, "of an attempt; a lost SYN is sent again after 1 s")
+	timeout := flags.Duration("timeout", 3*time.Second, "of an attempt; a lost SYN is sent again after 1 s")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -61,15 +64,13 @@ func pollOne(ctx context.Context, out *printer, address string, every, timeout t
 	for ctx.Err() == nil {
 		wait.Go(func() {
 			start := time.Now()
-			conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", address)
+			err := connect(ctx, address, timeout)
 			if ctx.Err() != nil {
 				return
 			}
 			result := attempt{Time: start, Target: address}
 			if err != nil {
 				result.Error = err.Error()
-			} else {
-				_ = conn.Close()
 			}
 			select {
 			case results <- result:
@@ -82,6 +83,29 @@ func pollOne(ctx context.Context, out *printer, address string, every, timeout t
 		}
 	}
 	wait.Wait()
+}
+
+// connect makes a connection. One that came about only because a lost packet
+// was sent again is an error: how long it took says little on a busy machine.
+func connect(ctx context.Context, address string, timeout time.Duration) error {
+	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var info *unix.TCPInfo
+	control := raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if err := errors.Join(control, err); err != nil {
+		return err
+	}
+	if info.Total_retrans > 0 {
+		return fmt.Errorf("connected, but %d packets were lost", info.Total_retrans)
+	}
+	return nil
 }
 
 // tally prints what failed at once and counts what went well.
@@ -121,7 +145,7 @@ func hold(ctx context.Context, args []string) error {
 	out := &printer{json: json.NewEncoder(os.Stdout)}
 	reader := bufio.NewReader(conn)
 	for ctx.Err() == nil {
-		err := conn.SetDeadline(time.Now().Add(2 * time.Second))
+		err := conn.SetDeadline(time.Now().Add(15 * time.Second))
 		if err == nil {
 			_, err = conn.Write([]byte("hello\n"))
 		}
