@@ -65,6 +65,9 @@ rules, which would close whatever it selects. --force overrides both.`,
 // impactOf asks the flows of the lab's agent.
 func impactOf(f *cli.Factory, from *flowsFrom) func(context.Context, policy.Key) (*stage.Report, error) {
 	return func(ctx context.Context, key policy.Key) (*stage.Report, error) {
+		if key.Namespace != "" { // it selects nothing elsewhere
+			from.scope = []string{key.Namespace}
+		}
 		ev, err := gather(ctx, f, from, flow.Filter{})
 		if err != nil {
 			return nil, err

@@ -36,13 +36,19 @@ func gather(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Fi
 		return nil, err
 	}
 	flows, coverage, err := source.List(ctx, filter)
+	if err == nil && coverage.Restricted && len(from.scope) > 0 {
+		// What is not theirs to see is not what is asked about.
+		filter.Namespaces = from.scope
+		flows, coverage, err = source.List(ctx, filter)
+	}
 	if err != nil {
 		return nil, from.failed(source, err)
 	}
 	if coverage.Restricted && !from.partial {
 		return nil, &cli.Error{
 			What:  "only the flows of some namespaces are yours to see, so nothing can be said about all",
-			Where: []string{"the right to list flows.netpol.dev in all namespaces is missing"}, Try: "the same command with -n NAMESPACE",
+			Where: []string{"the right to list flows.netpol.dev in all namespaces is missing"},
+			Try:   "the same command with -n NAMESPACE; or as an administrator: kubectl create clusterrolebinding NAME --clusterrole=netpol-flows-reader --user=USER",
 		}
 	}
 	if f.Offline() && flow.IsCalicos(source) {

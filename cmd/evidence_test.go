@@ -47,6 +47,8 @@ type bench struct {
 	t   *testing.T
 	dir string
 	agg *flow.Aggregator
+	// source takes the place of what agg saw.
+	source func() flow.Source
 }
 
 const dnsManifest = `apiVersion: apps/v1
@@ -159,6 +161,9 @@ func (b *bench) run(args ...string) (stdout, stderr string, code int) {
 	f.Flows = func(context.Context) (flow.Source, error) {
 		if b.agg == nil {
 			return nil, errors.New("no flows")
+		}
+		if b.source != nil {
+			return b.source(), nil
 		}
 		return fakeFlows{b.agg}, nil
 	}

@@ -14,6 +14,9 @@ type flowsFrom struct {
 	cli.FlowsFrom
 	// partial: the command shows what there is, and decides nothing.
 	partial bool
+	// scope are the namespaces whose flows do where all are not the user's to
+	// see; none: only all do.
+	scope []string
 }
 
 func (o *flowsFrom) addTo(cmd *cobra.Command) {

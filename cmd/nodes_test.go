@@ -21,6 +21,7 @@ import (
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -245,4 +246,39 @@ func TestFlowsServerIsNotInstalled(t *testing.T) {
 	contains(t, run(), "error: netpol is not installed in this cluster", "try: netpol --kubeconfig "+kubeconfig+" install")
 	answer = http.StatusForbidden
 	contains(t, run(), "error: a right is missing for reading what the flows server is known by", "--role=netpol-flows-connect")
+}
+
+// restrictedFlows are those of a user who may see one namespace's.
+type restrictedFlows struct{ fakeFlows }
+
+func (s restrictedFlows) List(ctx context.Context, f flow.Filter) ([]flow.Flow, flow.Coverage, error) {
+	for _, ns := range f.Namespaces {
+		if ns != "vote" {
+			return nil, flow.Coverage{}, status.Error(codes.PermissionDenied, "ann may not list flows.netpol.dev in namespace "+ns)
+		}
+	}
+	all := len(f.Namespaces) == 0
+	f.Namespaces = []string{"vote"}
+	flows, coverage, err := s.fakeFlows.List(ctx, f)
+	coverage.Restricted = all
+	return flows, coverage, err
+}
+
+// TestRestrictedFlowsDecideNothingElse: commands that judge do so by the flows of
+// the namespaces that they are about, or not at all.
+func TestRestrictedFlowsDecideNothingElse(t *testing.T) {
+	b := newBench(t).sawVote()
+	b.source = func() flow.Source { return restrictedFlows{fakeFlows{b.agg}} }
+	b.write("deny.yaml", stagedDeny)
+	out, errs := b.must(0, "flows", "--workload", "db")
+	contains(t, out, "vote/db")
+	contains(t, errs, "only flows of namespaces that are yours to see")
+	for _, args := range [][]string{{"report"}, {"recommend"}, {"recommend", "-A"}} {
+		_, errs := b.must(2, args...)
+		contains(t, errs, "only the flows of some namespaces are yours to see", "-n NAMESPACE")
+	}
+	b.must(0, "report", "--ns", "vote")
+	b.must(0, "recommend", "--ns", "vote")
+	_, errs = b.must(2, "report", "--ns", "wordpress")
+	contains(t, errs, "the flows are not yours to see", "ann may not list flows.netpol.dev in namespace wordpress")
 }

@@ -97,7 +97,9 @@ func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 		return err
 	}
 	// All flows, not only those of the targets: the proof looks at what else
-	// the policies would break.
+	// the policies would break. They are of the targets' namespaces and judge
+	// nothing that has no end there.
+	opts.Source.scope = namespaces
 	ev, err := gather(ctx, f, &opts.Source, flow.Filter{Since: since})
 	if err != nil {
 		return err

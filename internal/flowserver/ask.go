@@ -124,6 +124,16 @@ func (s *agentServer) Await(context.Context, *agentpb.AwaitRequest) (*agentpb.St
 	return nil, errManyNodes
 }
 
+// AwaitPod implements agentpb.AgentServer: it is for a CNI plugin on the node.
+func (s *agentServer) AwaitPod(context.Context, *agentpb.AwaitPodRequest) (*agentpb.AwaitPodReply, error) {
+	return nil, errManyNodes
+}
+
+// ForgetPod implements agentpb.AgentServer.
+func (s *agentServer) ForgetPod(context.Context, *agentpb.ForgetPodRequest) (*agentpb.ForgetPodReply, error) {
+	return nil, errManyNodes
+}
+
 var errManyNodes = status.Error(codes.Unimplemented, "a flows server speaks for many nodes: call netpol.agent.v1.Nodes instead")
 
 // nodesServer answers for all nodes.
