@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/rights"
 )
 
@@ -47,8 +50,8 @@ Without --tier it is tier default. Exit code 0: yes, 1: no.`,
 		Example: `  netpol auth can-i stage networkpolicies --tier platform --ns vote
   netpol auth can-i move networkpolicies/db --from default --tier platform --ns vote
   netpol auth can-i create globalnetworkpolicies --tier security -o json`,
-		Args:      exactArgs("VERB", "RESOURCE"),
-		ValidArgs: rights.Verbs(),
+		Args:              exactArgs("VERB", "RESOURCE"),
+		ValidArgsFunction: completeAction,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.read(f, cmd, args); err != nil {
 				return err
@@ -63,8 +66,25 @@ Without --tier it is tier default. Exit code 0: yes, 1: no.`,
 	cmd.Flags().StringVar(&opts.Action.From, "from", "", "tier that a moved policy comes from (default: default)")
 	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.JSON, output.YAML)
 	completeTier(cmd, f)
-	completeFlag(cmd, f, "from", tierNames)
+	completeFlag(cmd, f, "from", tierNames, policy.KindTier)
 	return cmd
+}
+
+// completeAction completes the verb, then the resource.
+func completeAction(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return rights.Verbs(), cobra.ShellCompDirectiveNoFileComp
+	case 1:
+		var out []string
+		for _, n := range nouns {
+			if n.name != "policies" && n.name != "staged" && rights.Resource(n.kinds[0]) != "" {
+				out = append(out, n.name)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 // read makes an action of what was typed.
@@ -162,7 +182,11 @@ func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
 	return cli.Answer(report.Allowed)
 }
 
+// unanswered is the error of a server that gives no answer.
 func unanswered(err error) error {
+	if failure := (*cluster.Failure)(nil); errors.As(err, &failure) {
+		return err
+	}
 	return &cli.Error{What: "the API server does not answer", Where: []string{err.Error()}, Try: "kubectl auth whoami", Err: err}
 }
 

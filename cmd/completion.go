@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +17,8 @@ func NewCmdCompletion(f *cli.Factory) *cobra.Command {
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print the completion script for a shell",
 		Long: `Print the completion script for a shell. It completes commands, flags, and the
-names of namespaces, policies and tiers that there are.
+names of namespaces, workloads, policies and tiers that there are. On a cluster
+that does not answer within two seconds it completes no names.
 
   bash        source <(netpol completion bash)   (needs the package bash-completion)
   zsh         netpol completion zsh > "${fpath[1]}/_netpol"
@@ -44,21 +46,45 @@ names of namespaces, policies and tiers that there are.
 // names lists what may be completed from the resources there are.
 type names func(w *world) []string
 
-// completer completes from the store; what can't be read completes to nothing.
-func completer(f *cli.Factory, list names) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+// completionTime is how long a completion may take: nobody waits longer for it.
+const completionTime = 2 * time.Second
+
+// completer completes from the store, of which kinds are enough. What can't be
+// read in time completes to nothing, and nothing is said about it: the words
+// would land in the middle of the user's command.
+func completer(f *cli.Factory, list names, kinds ...policy.Kind) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		f.Remember(cmd)
+		f.Hush(completionTime)
 		ctx := cmd.Context()
 		if ctx == nil {
 			ctx = context.Background()
 		}
-		w, _, err := loadWorld(ctx, f.Store)
-		if err != nil {
+		ctx, cancel := context.WithTimeout(ctx, completionTime)
+		defer cancel()
+		found := make(chan []string, 1)
+		go func() { // the process ends with this command, and so does what hangs
+			w, _, err := loadWorld(ctx, f.Store, kinds...)
+			if err != nil {
+				found <- nil
+				return
+			}
+			out := list(w)
+			slices.Sort(out)
+			found <- slices.Compact(out)
+		}()
+		select {
+		case out := <-found:
+			return out, cobra.ShellCompDirectiveNoFileComp
+		case <-ctx.Done():
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		out := list(w)
-		slices.Sort(out)
-		return slices.Compact(out), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// workloadKinds are those that workloads are known from.
+var workloadKinds = []policy.Kind{
+	policy.KindPod, policy.KindDeployment, policy.KindStatefulSet, policy.KindDaemonSet, policy.KindReplicaSet, policy.KindJob, policy.KindCronJob,
 }
 
 func tierNames(w *world) []string {
@@ -93,8 +119,8 @@ func policyNames(f *cli.Factory, kinds []policy.Kind) names {
 }
 
 // completeArg completes the first argument of a command.
-func completeArg(cmd *cobra.Command, f *cli.Factory, list names) {
-	complete := completer(f, list)
+func completeArg(cmd *cobra.Command, f *cli.Factory, list names, kinds ...policy.Kind) {
+	complete := completer(f, list, kinds...)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -105,11 +131,13 @@ func completeArg(cmd *cobra.Command, f *cli.Factory, list names) {
 
 // completeFlag completes a flag's value. The flag exists, so the only error
 // there could be can't happen.
-func completeFlag(cmd *cobra.Command, f *cli.Factory, flag string, list names) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, completer(f, list))
+func completeFlag(cmd *cobra.Command, f *cli.Factory, flag string, list names, kinds ...policy.Kind) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, completer(f, list, kinds...))
 }
 
-func completeTier(cmd *cobra.Command, f *cli.Factory) { completeFlag(cmd, f, "tier", tierNames) }
+func completeTier(cmd *cobra.Command, f *cli.Factory) {
+	completeFlag(cmd, f, "tier", tierNames, policy.KindTier)
+}
 
 // completeOutput completes the formats of -o for every command that has it.
 func completeOutput(cmd *cobra.Command) {

@@ -135,7 +135,7 @@ With -o wide, what is allowed on all ports, declared or not, and what decided.
 	cmd.Flags().BoolVar(&opts.Scope.pending, "pending", false, "as if every staged policy were enforced")
 	cmd.Flags().StringVar(&opts.Scope.only, "only", "", "as if this staged policy were enforced")
 	cmd.Flags().BoolVar(&opts.External, "external", false, "what is outside of the cluster too")
-	completeFlag(cmd, f, "only", stagedNames)
+	completeFlag(cmd, f, "only", stagedNames, stagedKinds...)
 	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.Wide, output.JSON, output.YAML,
 		formatCSV, formatDOT, formatMermaid, formatMarkdown)
 	return cmd

@@ -89,7 +89,7 @@ and writes nothing.`,
 	fs.StringArrayVar(&opts.Egress, "egress", nil, "rule for connections from the pods; may be repeated")
 	fs.StringSliceVar(&opts.Types, "types", nil, "ingress, egress or both (default: those that have rules)")
 	fs.BoolVar(&opts.Enforce, "enforce", false, "enforce it at once instead of staging it")
-	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds))
+	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds), policyKinds...)
 	opts.addFlags(cmd)
 	opts.addForce(cmd)
 	completeTier(cmd, f)

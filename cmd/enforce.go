@@ -21,13 +21,15 @@ type EnforceOptions struct {
 	EditOptions
 	Name, Namespace string
 	Force           bool
+	Source          flowsFrom
 	// Impact is what a staged policy would do to the flows that were seen.
 	Impact func(context.Context, policy.Key) (*stage.Report, error)
 }
 
 // NewCmdEnforce is "netpol enforce".
 func NewCmdEnforce(f *cli.Factory, runF func(context.Context, *EnforceOptions) error) *cobra.Command {
-	opts := &EnforceOptions{EditOptions: newEditOptions(f), Impact: impactOf(f)}
+	opts := &EnforceOptions{EditOptions: newEditOptions(f)}
+	opts.Impact = impactOf(f, &opts.Source)
 	cmd := &cobra.Command{
 		Use:   "enforce POLICY",
 		Short: "Enforce a staged policy, unless it would block traffic that was seen",
@@ -35,8 +37,8 @@ func NewCmdEnforce(f *cli.Factory, runF func(context.Context, *EnforceOptions) e
 stages a deletion, deletes it), and the staged one goes.
 
 As long as it would block traffic that was seen, it is refused with exit code 1.
-Where no traffic can be seen (--dir), so is a policy without rules, which would
-close whatever it selects. --force overrides both.`,
+Where no traffic can be seen (--dir without --flows), so is a policy without
+rules, which would close whatever it selects. --force overrides both.`,
 		Example: `  netpol enforce default-deny --ns vote
   netpol enforce db --ns vote`,
 		Args: exactArgs("POLICY"),
@@ -53,16 +55,17 @@ close whatever it selects. --force overrides both.`,
 		},
 	}
 	cmd.Flags().BoolVar(&opts.Force, "force", false, "enforce it whatever it would block")
+	opts.Source.addTo(cmd)
 	opts.addFlags(cmd)
 	opts.addForce(cmd)
-	completeArg(cmd, f, policyNames(f, stagedKinds))
+	completeArg(cmd, f, policyNames(f, stagedKinds), stagedKinds...)
 	return cmd
 }
 
 // impactOf asks the flows of the lab's agent.
-func impactOf(f *cli.Factory) func(context.Context, policy.Key) (*stage.Report, error) {
+func impactOf(f *cli.Factory, from *flowsFrom) func(context.Context, policy.Key) (*stage.Report, error) {
 	return func(ctx context.Context, key policy.Key) (*stage.Report, error) {
-		ev, err := gather(ctx, f, &flowsFrom{}, flow.Filter{})
+		ev, err := gather(ctx, f, from, flow.Filter{})
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +138,7 @@ func (o *EnforceOptions) judge(ctx context.Context, key policy.Key, staged *unst
 		recommend = "netpol recommend --ns " + o.Namespace
 	}
 	var r *stage.Report
-	blind := o.Offline()
+	blind := o.Offline() && !o.Source.Given()
 	if !blind {
 		var err error
 		if r, err = o.Impact(ctx, key); err != nil && !errors.Is(err, cli.ErrNotInstalled) {

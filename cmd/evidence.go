@@ -37,7 +37,7 @@ func gather(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Fi
 	}
 	flows, coverage, err := source.List(ctx, filter)
 	if err != nil {
-		return nil, from.failed(err)
+		return nil, from.failed(source, err)
 	}
 	if coverage.Restricted && !from.partial {
 		return nil, &cli.Error{

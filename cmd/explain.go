@@ -57,7 +57,7 @@ icmp alone is a ping.`,
 	flags.Uint16Var(&opts.SourcePort, "source-port", 0, "port that the source connects from; default: any that a program would get")
 	flags.Bool("exit-code", false, "")
 	_ = flags.MarkHidden("exit-code") // what it asked for is always so now
-	completeFlag(cmd, f, "only", stagedNames)
+	completeFlag(cmd, f, "only", stagedNames, stagedKinds...)
 	completeEnds(cmd, f)
 	output.AddFlag(flags, &opts.Format, output.Text, output.JSON, output.YAML)
 	return cmd

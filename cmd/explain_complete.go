@@ -1,15 +1,18 @@
 package cmd
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/pkg/connectivity"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // completeEnds completes SOURCE and DESTINATION.
 func completeEnds(cmd *cobra.Command, f *cli.Factory) {
-	source, destination := completer(f, endNames), completer(f, destinationNames)
+	source, destination := completer(f, endNames, endKinds...), completer(f, destinationNames, endKinds...)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		switch len(args) {
 		case 0:
@@ -20,6 +23,9 @@ func completeEnds(cmd *cobra.Command, f *cli.Factory) {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 }
+
+// endKinds are those that the ends of connections are known from.
+var endKinds = append(slices.Clone(workloadKinds), policy.KindService, policy.KindNetworkSet, policy.KindGlobalNetworkSet, policy.KindHostEndpoint, policy.KindNode)
 
 // endNames lists what connections can come from.
 func endNames(w *world) []string { return connectivity.Names(w.snap) }

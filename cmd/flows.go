@@ -112,7 +112,7 @@ those of a Goldmane. The pending verdict is then Calico's own.`,
 	flags.BoolVar(&opts.Probes, "include-probes", false, "netpol's own test connections too")
 	opts.Source.addTo(cmd)
 	for _, name := range []string{"from", "to", "workload"} {
-		completeFlag(cmd, f, name, allWorkloads)
+		completeFlag(cmd, f, name, allWorkloads, workloadKinds...)
 	}
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
 	return cmd

@@ -133,7 +133,7 @@ func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) er
 		return nil
 	})
 	if err != nil {
-		return opts.Source.failed(err)
+		return opts.Source.failed(source, err)
 	}
 	return nil
 }

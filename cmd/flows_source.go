@@ -36,8 +36,8 @@ func (o *flowsFrom) open(ctx context.Context, f *cli.Factory) (flow.Source, erro
 }
 
 // failed is an error of the source as users see it.
-func (o *flowsFrom) failed(err error) error {
-	if o.Given() {
+func (o *flowsFrom) failed(source flow.Source, err error) error {
+	if o.Given() || flow.IsCalicos(source) {
 		return o.Error(err)
 	}
 	return flowsError(err)

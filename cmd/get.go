@@ -88,9 +88,9 @@ func completeGet(f *cli.Factory) func(*cobra.Command, []string, string) ([]strin
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		if n.name == "tiers" {
-			return completer(f, tierNames)(cmd, args, prefix)
+			return completer(f, tierNames, n.kinds...)(cmd, args, prefix)
 		}
-		return completer(f, policyNames(f, n.kinds))(cmd, args, prefix)
+		return completer(f, policyNames(f, n.kinds), n.kinds...)(cmd, args, prefix)
 	}
 }
 

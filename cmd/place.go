@@ -24,15 +24,15 @@ type placeFlags struct {
 }
 
 // addTo gives a command the flags; what is what it places, known its neighbours.
-func (p *placeFlags) addTo(cmd *cobra.Command, f *cli.Factory, what string, known names) {
+func (p *placeFlags) addTo(cmd *cobra.Command, f *cli.Factory, what string, known names, kinds ...policy.Kind) {
 	fs := cmd.Flags()
 	fs.StringVar(&p.before, "before", "", "put it right before this "+what)
 	fs.StringVar(&p.after, "after", "", "put it right after this "+what)
 	fs.BoolVar(&p.first, "first", false, "put it before all others")
 	fs.BoolVar(&p.last, "last", false, "put it after all others")
 	fs.Float64Var(&p.order, "order", 0, "give it this order (lower comes first)")
-	completeFlag(cmd, f, "before", known)
-	completeFlag(cmd, f, "after", known)
+	completeFlag(cmd, f, "before", known, kinds...)
+	completeFlag(cmd, f, "after", known, kinds...)
 }
 
 // read notes which flags were given, and refuses two of them; call it first.

@@ -57,10 +57,10 @@ order is left between neighbours.`,
 		},
 	}
 	cmd.Flags().StringVar(&opts.Tier, "tier", "", "tier to move it to")
-	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds))
+	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds), policyKinds...)
 	opts.addFlags(cmd)
 	opts.addForce(cmd)
-	completeArg(cmd, f, policyNames(f, policyKinds))
+	completeArg(cmd, f, policyNames(f, policyKinds), policyKinds...)
 	completeTier(cmd, f)
 	return cmd
 }

@@ -88,8 +88,8 @@ used again by the next probe; you are asked first, or say --yes.`,
 	flags.StringVar(&opts.Expect, "expect", "", "compare with a file (connectivity -o json or probe -o json), allow or deny; exit code 1 if a pair differs")
 	flags.DurationVar(&opts.Timeout, "timeout", 3*time.Second, "how long to wait for an answer or for a record of a denial")
 	opts.Site.addTo(flags)
-	completeFlag(cmd, f, "from", allWorkloads)
-	completeFlag(cmd, f, "to", allWorkloads)
+	completeFlag(cmd, f, "from", allWorkloads, workloadKinds...)
+	completeFlag(cmd, f, "to", allWorkloads, workloadKinds...)
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
 	return cmd
 }

@@ -73,7 +73,7 @@ that was seen is allowed beside a default-deny, and what else is.`,
 	flags.BoolVar(&opts.IncludeDenied, "include-denied", false, "recommend flows too that are refused now")
 	opts.Source.addTo(cmd)
 	opts.DryRun.addTo(cmd)
-	completeFlag(cmd, f, "workload", allWorkloads)
+	completeFlag(cmd, f, "workload", allWorkloads, workloadKinds...)
 	output.AddFlag(flags, &opts.Format, output.YAML, output.JSON, output.Text, output.Wide)
 	return cmd
 }

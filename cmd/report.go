@@ -86,7 +86,7 @@ so.`,
 	flags.BoolVar(&opts.ExitCode, "exit-code", false, "exit code 1 if anything would be blocked")
 	opts.Source.addTo(cmd)
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
-	completeArg(cmd, f, policyNames(f, stagedKinds))
+	completeArg(cmd, f, policyNames(f, stagedKinds), stagedKinds...)
 	return cmd
 }
 

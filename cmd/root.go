@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // The groups that help lists commands in.
@@ -26,9 +27,12 @@ func NewCmdRoot(f *cli.Factory, program string) (*cobra.Command, error) {
 is allowed" without breaking it: watch the traffic, stage a default-deny, see
 what it would block, recommend the missing policies, enforce, and prove it.
 
-Policies are projectcalico.org/v3 resources.
+Policies are projectcalico.org/v3 resources. They are those of a directory of
+manifests (--dir), of a lab (--lab), or of a Kubernetes cluster (--context,
+--kubeconfig). Without such a flag it is the lab that is running, else the
+cluster that kubectl works on.
 
-The flags below, -o and --since can be set for good: NETPOL_LAB=second in the
+The flags below but --as and --as-group, -o and --since can be set for good: NETPOL_LAB=second in the
 environment, or lab: second in netpol/config.yaml in your configuration
 directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 		SilenceErrors: true,
@@ -58,7 +62,7 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 	if err := cli.AddGlobalFlags(root, f.Config); err != nil {
 		return nil, err
 	}
-	completeFlag(root, f, "namespace", namespaceNames)
+	completeFlag(root, f, "namespace", namespaceNames, policy.KindNamespace)
 	root.AddGroup(
 		&cobra.Group{ID: groupFlow, Title: "From open to closed:"},
 		&cobra.Group{ID: groupLook, Title: "Look and prove:"},

@@ -70,7 +70,7 @@ the policies of manifests.`,
 	opts.addForce(cmd)
 	completeArg(cmd, f, func(w *world) []string {
 		return append(policyNames(f, enforcedKinds)(w), stage.DefaultDenyName)
-	})
+	}, enforcedKinds...)
 	return cmd
 }
 

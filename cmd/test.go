@@ -29,9 +29,9 @@ type TestOptions struct {
 	Scope     scopeFlags
 	Verbose   bool
 	Format    output.Format
-	// StoreTyped says that --dir or --lab was typed: it is tested then, and not
-	// what the tests name.
-	StoreTyped bool
+	// StoreTyped is the flag by which the user said what to work on: that is
+	// tested then, and not the resources that tests name.
+	StoreTyped string
 }
 
 // NewCmdTest is "netpol test".
@@ -68,14 +68,18 @@ Ends are
 
 ` + connectivity.TargetHelp + `
 
-Without resources, and with --dir or --lab, what is there is tested; --live also
+Without resources, and with --dir, --lab, --context or --kubeconfig, what is there is tested; --live also
 tries the connections in the lab.`,
 		Example: `  netpol test -f examples/tests
   netpol test -f tests.yaml --dir manifests --pending -o junit > report.xml
   netpol test -f tests.yaml --live --run 'vote/.*database'`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts.StoreTyped = cmd.Flags().Changed("dir") || cmd.Flags().Changed("lab")
+			for _, name := range []string{"dir", "lab", "context", "kubeconfig"} {
+				if cmd.Flags().Changed(name) {
+					opts.StoreTyped = "--" + name
+				}
+			}
 			if runF != nil {
 				return runF(opts)
 			}

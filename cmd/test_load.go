@@ -93,12 +93,12 @@ func (s *testSession) run(ctx context.Context, t *policytest.Test, pick func(str
 // world reads what a test is about: the manifests that it names, or else, and
 // where the user typed it, the store in use.
 func (s *testSession) world(ctx context.Context, t *policytest.Test) (*testWorld, error) {
-	own := len(t.Resources) > 0 && !s.opts.StoreTyped && !s.opts.Live
+	own := len(t.Resources) > 0 && s.opts.StoreTyped == "" && !s.opts.Live
 	if len(t.Resources) > 0 && !own && !s.noted {
 		s.noted = true
 		what := "--live"
-		if s.opts.StoreTyped {
-			what = "--dir or --lab"
+		if s.opts.StoreTyped != "" {
+			what = s.opts.StoreTyped
 		}
 		s.opts.Factory.IO.ErrPrinter().Printf("note: %s is given, so what is there is tested, and not the resources that tests name\n", what)
 	}

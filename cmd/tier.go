@@ -94,9 +94,9 @@ func NewCmdTierMove(f *cli.Factory, runF func(context.Context, *TierMoveOptions)
 			return tierMoveRun(cmd.Context(), opts)
 		},
 	}
-	opts.Place.addTo(cmd, f, "tier", tierNames)
+	opts.Place.addTo(cmd, f, "tier", tierNames, policy.KindTier)
 	opts.addFlags(cmd)
-	completeArg(cmd, f, tierNames)
+	completeArg(cmd, f, tierNames, policy.KindTier)
 	return cmd
 }
 

@@ -48,7 +48,7 @@ tier's default action: deny, or pass to the next tier.`,
 		},
 	}
 	cmd.Flags().StringVar(&opts.DefaultAction, "default-action", "deny", "what happens at the end of the tier: deny or pass")
-	opts.Place.addTo(cmd, f, "tier", tierNames)
+	opts.Place.addTo(cmd, f, "tier", tierNames, policy.KindTier)
 	opts.addFlags(cmd)
 	return cmd
 }

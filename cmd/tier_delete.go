@@ -34,7 +34,7 @@ func NewCmdTierDelete(f *cli.Factory, runF func(context.Context, *TierDeleteOpti
 		},
 	}
 	opts.addFlags(cmd)
-	completeArg(cmd, f, tierNames)
+	completeArg(cmd, f, tierNames, policy.KindTier)
 	return cmd
 }
 

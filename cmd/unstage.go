@@ -39,7 +39,7 @@ func NewCmdUnstage(f *cli.Factory, runF func(context.Context, *UnstageOptions) e
 		},
 	}
 	opts.addFlags(cmd)
-	completeArg(cmd, f, policyNames(f, stagedKinds))
+	completeArg(cmd, f, policyNames(f, stagedKinds), stagedKinds...)
 	return cmd
 }
 

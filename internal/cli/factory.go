@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/calico"
 	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
@@ -46,6 +47,8 @@ type Factory struct {
 	// Cluster is the Kubernetes cluster that kubeconfig names. It is for
 	// commands that do more there than read and write resources.
 	Cluster func() (*kube.Conn, error)
+	// Calico is what is known of Calico on the cluster.
+	Calico func(ctx context.Context) (*calico.Info, error)
 	// Store is the target's resources: --dir, the lab's directory of manifests
 	// or the cluster.
 	Store func() (cluster.Store, error)

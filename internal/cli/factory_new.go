@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/viper"
 	"google.golang.org/grpc"
 
+	"github.com/netpol-project/netpol/internal/cluster/calico"
 	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -58,7 +59,12 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 		}
 		return agent()
 	}
+	var found once[*calico.Info]
+	f.Calico = func(ctx context.Context) (*calico.Info, error) { return found.get(ctx, f.detect) }
 	f.Flows = func(ctx context.Context) (flow.Source, error) {
+		if source, err := f.calicoFlows(ctx); source != nil || err != nil {
+			return source, err
+		}
 		conn, err := either(ctx)
 		if err != nil {
 			return nil, err

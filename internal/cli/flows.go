@@ -12,16 +12,13 @@ import (
 	"os"
 	"strings"
 
+	"github.com/netpol-project/netpol/internal/cluster/calico"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/flow/calicolog"
 )
 
 // goldmaneScheme begins the address of a Goldmane.
 const goldmaneScheme = "goldmane://"
-
-// goldmaneName is a name that Goldmane's certificate has. It is the one that is
-// expected where a port of this machine leads to a Goldmane.
-const goldmaneName = "goldmane.calico-system.svc"
 
 // FlowsFrom says where flows come from, as users type it.
 type FlowsFrom struct {
@@ -73,7 +70,7 @@ func (o FlowsFrom) goldmane(address string) (flow.Source, error) {
 	}
 	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		config.ServerName = goldmaneName
+		config.ServerName = calico.GoldmaneName // a forwarded port, most likely
 	}
 	if (o.Cert == "") != (o.Key == "") {
 		return nil, Usage(try, "--flows-cert and --flows-key belong together")
@@ -126,7 +123,10 @@ func (o FlowsFrom) Error(err error) error {
 	if Code(err) == ExitInterrupted || errors.As(err, &typed) {
 		return err
 	}
-	if !strings.HasPrefix(o.From, goldmaneScheme) {
+	switch {
+	case !o.Given(): // the cluster's Goldmane
+		return &Error{What: "Goldmane's flows can't be read", Where: []string{plainCause(err)}, Try: "kubectl -n calico-system get pods -l k8s-app=goldmane", Err: err}
+	case !strings.HasPrefix(o.From, goldmaneScheme):
 		return &Error{What: "the flow logs can't be read", Where: []string{err.Error()}, Err: err}
 	}
 	return &Error{

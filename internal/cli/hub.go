@@ -33,7 +33,11 @@ func (f *Factory) dialHub(ctx context.Context) (*grpc.ClientConn, error) {
 	}
 	hub, err := reach.Dial(ctx, conn.Config)
 	if err != nil {
-		return nil, hubError(err)
+		err = hubError(err)
+		if calicos := f.calicoWaits(ctx); errors.Is(err, ErrNotInstalled) && calicos != nil {
+			return nil, calicos
+		}
+		return nil, err
 	}
 	return hub, nil
 }

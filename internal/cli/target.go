@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io"
 	"strconv"
 	"time"
 
@@ -79,6 +80,17 @@ func (f *Factory) requestTimeout() (time.Duration, error) {
 		return forEver, nil
 	}
 	return d, nil
+}
+
+// Hush makes ready for completion: nothing is written but what it completes to,
+// and no request takes longer than d.
+func (f *Factory) Hush(d time.Duration) {
+	quiet := *f.IO
+	quiet.Err, quiet.ErrTerminal = io.Discard, false
+	f.IO = &quiet
+	if t, err := f.requestTimeout(); err != nil || t == 0 || t > d {
+		f.Config.Set("request-timeout", d.String())
+	}
 }
 
 // forEver is longer than any command runs.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/calico"
 	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/lab"
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -56,10 +57,19 @@ func (f *Factory) openCluster() (cluster.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kube.OpenStore(context.Background(), conn, kube.Options{
+	opts := kube.Options{
 		Namespaces: f.Namespaces(), Timeout: timeout,
 		Warn: func(text string) { f.IO.ErrPrinter().Printf("%s\n", text) },
-	})
+	}
+	ctx := context.Background()
+	info, err := f.Calico(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if info.Enforces() {
+		return calico.Open(ctx, conn, opts, info)
+	}
+	return kube.OpenStore(ctx, conn, opts)
 }
 
 // openDir opens a directory of manifests.

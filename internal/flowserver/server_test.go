@@ -282,3 +282,71 @@ func TestOnlyAgentsEnroll(t *testing.T) {
 	}
 	code(t, err, codes.Unauthenticated, "for agents alone")
 }
+
+// TestAgentsFollowTheAuthority: agents whose server has another authority enroll
+// there as soon as it is published, and lose nothing.
+func TestAgentsFollowTheAuthority(t *testing.T) {
+	w := newWorld(t, "n1")
+	w.allow("admin list flows *")
+	a := w.agent("n1")
+	k := tcp(workload("vote", "vote"), workload("vote", "redis"), 6379)
+	a.flows.Started(k, flow.Ends{}, time.Now())
+	before := w.dial("user-admin")
+	w.eventually("one", func() bool { n, _, _, _ := w.connections(before); return n == 1 })
+	w.stop()
+	w.mu.Lock()
+	w.secret, w.bundle = nil, nil
+	w.mu.Unlock()
+	a.flows.Started(k, flow.Ends{}, time.Now())
+	w.start()
+	after := w.dial("user-admin")
+	w.eventually("two", func() bool { n, _, live, _ := w.connections(after); return n == 2 && live == 2 })
+	if _, _, err := flow.NewClient(before).List(t.Context(), flow.Filter{}); err == nil {
+		t.Error("a client of the former authority is served")
+	}
+}
+
+// TestAgentIsHeldToItsNode: a certificate is one node's, and what its agent says
+// is of that node.
+func TestAgentIsHeldToItsNode(t *testing.T) {
+	w := newWorld(t, "n1", "n2")
+	w.allow("admin list flows *")
+	stream := w.line("n1")
+	if err := stream.Send(&relaypb.Up{Is: &relaypb.Up_Hello{Hello: &relaypb.Hello{Node: "n2", Session: "s", StartedNanos: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := stream.Recv()
+	code(t, err, codes.PermissionDenied, "the certificate is node n1's, not n2's")
+
+	stream = w.line("n1")
+	send := func(up *relaypb.Up) {
+		t.Helper()
+		if err := stream.Send(up); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(&relaypb.Up{Is: &relaypb.Up_Hello{Hello: &relaypb.Hello{Node: "n1", Session: "s", StartedNanos: time.Now().UnixNano()}}})
+	if down, err := stream.Recv(); err != nil || down.GetWelcome().GetKnown() {
+		t.Fatal(down, err)
+	}
+	send(&relaypb.Up{Is: &relaypb.Up_Status{Status: &agentpb.StatusReply{Node: "n2", Ready: true}}})
+	admin := agentpb.NewNodesClient(w.dial("user-admin"))
+	w.eventually("the status", func() bool {
+		r, err := admin.List(t.Context(), &agentpb.NodesRequest{})
+		return err == nil && r.GetNodes()[0].GetStatus().GetNode() == "n1" && r.GetNodes()[1].GetStatus() == nil
+	})
+	// Batches are counted once and in order; what is not a flow is a loss.
+	send(&relaypb.Up{Is: &relaypb.Up_Batch{Batch: &relaypb.Batch{Sequence: 1, Gains: []*relaypb.Gain{{}}}}})
+	send(&relaypb.Up{Is: &relaypb.Up_Batch{Batch: &relaypb.Batch{Sequence: 1}}})
+	for range 2 {
+		if down, err := stream.Recv(); err != nil || down.GetAcknowledged() != 1 {
+			t.Fatal(down, err)
+		}
+	}
+	if _, _, _, c := w.connections(w.dial("user-admin")); !c.LostUnknown {
+		t.Error("what could not be read is not missing")
+	}
+	send(&relaypb.Up{Is: &relaypb.Up_Batch{Batch: &relaypb.Batch{Sequence: 3}}})
+	_, err = stream.Recv()
+	code(t, err, codes.InvalidArgument, "batch 3 comes after 1")
+}

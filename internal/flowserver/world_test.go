@@ -2,6 +2,9 @@ package flowserver_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -26,6 +29,7 @@ import (
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/enforce/push"
 	"github.com/netpol-project/netpol/pkg/enforce/relay"
+	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -322,4 +326,36 @@ func code(t *testing.T, err error, want codes.Code, text string) {
 	if status.Code(err) != want || !strings.Contains(err.Error(), text) {
 		t.Errorf("got %v, want %v with %q", err, want, text)
 	}
+}
+
+// line enrolls as a node's agent and connects, whatever is said then.
+func (w *world) line(node string) relaypb.Relay_ConnectClient {
+	w.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	reply, err := relaypb.NewRelayClient(w.dial("")).Enroll(w.t.Context(), &relaypb.EnrollRequest{Token: "agent-" + node, Request: request})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(w.bundle)
+	conn, err := grpc.NewClient("passthrough:///"+w.addr, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		RootCAs: pool, ServerName: relay.ServerName(relay.Namespace, relay.Service),
+		Certificates: []tls.Certificate{{Certificate: reply.GetChain(), PrivateKey: key}},
+	})))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	stream, err := relaypb.NewRelayClient(conn).Connect(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return stream
 }

@@ -85,6 +85,9 @@ type Agent struct {
 	// counts are for Prometheus; nil where nobody can ask.
 	counts *flowCounts
 
+	// counted is how many endpoints are this node's.
+	counted atomic.Pointer[localCount]
+
 	ready    atomic.Bool
 	problems atomic.Pointer[[]string]
 }

@@ -233,13 +233,31 @@ func (a *Agent) status() *agentpb.StatusReply {
 	if r, ok := a.history.latest(); ok {
 		snap := r.model.Snapshot()
 		out.Revision, out.Policies = snap.Revision, int64(len(snap.Policies))
-		for _, ep := range snap.Endpoints {
-			if ep.Node == a.opts.Node {
-				out.Endpoints++
-			}
-		}
+		out.Endpoints = a.countLocal(snap)
 	}
 	p := a.places.Load()
 	out.Enforcing = out.Ready && !a.behind.Load() && p != nil && len(p.bridged)+len(unreached) == 0 && !a.deafBridge.Load() && !a.strange()
 	return out
+}
+
+// localCount is how many endpoints of a snapshot are this node's.
+type localCount struct {
+	snap *policy.Snapshot
+	n    int64
+}
+
+// countLocal counts once for each snapshot: a flows server is told the status
+// every second that it changes in.
+func (a *Agent) countLocal(snap *policy.Snapshot) int64 {
+	if c := a.counted.Load(); c != nil && c.snap == snap {
+		return c.n
+	}
+	c := &localCount{snap: snap}
+	for _, ep := range snap.Endpoints {
+		if ep.Node == a.opts.Node {
+			c.n++
+		}
+	}
+	a.counted.Store(c)
+	return c.n
 }

@@ -1,7 +1,6 @@
 package policy_test
 
 import (
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -127,7 +126,7 @@ func TestClusterAgreesOnOddPolicies(t *testing.T) {
 	if refused < judged/10 || refused > judged*9/10 || judged < 100 {
 		t.Errorf("of %d documents %d are refused: that shows little", judged, refused)
 	}
-	t.Log(fmt.Sprintf("%d documents, %d refused", judged, refused))
+	t.Logf("%d documents, %d refused", judged, refused)
 }
 
 // spoil puts something odd into a mapping or takes something out.

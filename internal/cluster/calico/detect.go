@@ -46,7 +46,7 @@ type Agent struct {
 	Wanted, Ready          int
 }
 
-// Service is where a Service is.
+// Service is where a Service is, and the port of its pods.
 type Service struct {
 	Namespace, Name string
 	Port            int

@@ -27,7 +27,7 @@ func Detect(ctx context.Context, conn *kube.Conn, timeout time.Duration) (Info, 
 	}
 	f, err := facts(ctx, raw)
 	if err != nil {
-		return Info{}, err
+		return Info{}, raw.Failure("look for Calico", err)
 	}
 	return Decide(f), nil
 }
@@ -148,7 +148,10 @@ func (r *reader) goldmane() {
 	var doc struct {
 		Metadata struct{ Name string }
 		Spec     struct {
-			Ports []struct{ Port int }
+			Ports []struct {
+				Port       int
+				TargetPort any
+			}
 		}
 	}
 	if !r.get(&doc, "get services/goldmane -n "+System, "/api/v1/namespaces", System, "services", "goldmane") || len(doc.Spec.Ports) == 0 {
@@ -157,6 +160,9 @@ func (r *reader) goldmane() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.facts.Goldmane = &Service{Namespace: System, Name: doc.Metadata.Name, Port: doc.Spec.Ports[0].Port}
+	if n, ok := doc.Spec.Ports[0].TargetPort.(float64); ok {
+		r.facts.Goldmane.Port = int(n)
+	}
 }
 
 // agents reads a DaemonSet.

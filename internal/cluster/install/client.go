@@ -29,6 +29,7 @@ const FieldManager = "netpol"
 
 // Client installs on one cluster.
 type Client struct {
+	conn    *kube.Conn
 	dyn     dynamic.Interface
 	meta    metadata.Interface
 	context string // of kubeconfig, for hints
@@ -51,7 +52,7 @@ func New(conn *kube.Conn, warn func(string)) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
-	return &Client{dyn: dyn, meta: meta, context: conn.Context, host: conn.Config.Host, pause: 500 * time.Millisecond}, nil
+	return &Client{conn: conn, dyn: dyn, meta: meta, context: conn.Context, host: conn.Config.Host, pause: 500 * time.Millisecond}, nil
 }
 
 type warner func(string)

@@ -10,10 +10,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	manifest "github.com/netpol-project/netpol/internal/install"
 )
 
@@ -228,10 +227,11 @@ func (c *Client) removeRest(ctx context.Context, opts RemoveOptions) error {
 			}
 		}
 	}
+	// Without the flows server tiers could not be deleted any more.
+	if err := c.release(ctx); err != nil {
+		return err
+	}
 	if opts.Purge {
-		if err := c.release(ctx); err != nil {
-			return err
-		}
 		last = append(kinds, last...)
 	} else {
 		kinds = nil
@@ -261,23 +261,21 @@ func (c *Client) unlabelled() []*unstructured.Unstructured {
 	return out
 }
 
-// release takes the finalizers off tiers: who keeps them is gone.
+// release takes our finalizer off tiers, twice: the right of a flows server that
+// is just ending to put it back is gone by then.
 func (c *Client) release(ctx context.Context) error {
-	tiers := schema.GroupVersionResource{Group: "projectcalico.org", Version: "v3", Resource: "tiers"}
-	var held []string
-	err := c.each(ctx, tiers, metav1.ListOptions{}, func(u *unstructured.Unstructured) {
-		if len(u.GetFinalizers()) > 0 {
-			held = append(held, u.GetName())
-		}
-	})
+	keeper, err := kube.NewTierKeeper(c.conn, func(string) {})
 	if err != nil {
 		return err
 	}
-	for _, name := range held {
-		_, err := c.dyn.Resource(tiers).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{FieldManager: FieldManager})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return c.fail("update tier "+name, err)
-		}
+	if err := keeper.Release(ctx); err != nil {
+		return c.fail("update tiers", err)
+	}
+	if err := c.sleep(ctx); err != nil {
+		return err
+	}
+	if err := keeper.Release(ctx); err != nil {
+		return c.fail("update tiers", err)
 	}
 	return nil
 }

@@ -3,14 +3,12 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/client-go/rest"
 
 	"github.com/netpol-project/netpol/pkg/rights"
 )
@@ -42,7 +40,7 @@ type attributes struct {
 // Allowed asks the API server which of the rights the user has, in the order
 // of the questions.
 func (c *Conn) Allowed(ctx context.Context, list []rights.Right) ([]bool, error) {
-	client, err := c.reviews()
+	a, err := newAPI(c, Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +52,12 @@ func (c *Conn) Allowed(ctx context.Context, list []rights.Right) ([]bool, error)
 			var review accessReview
 			review.APIVersion, review.Kind = "authorization.k8s.io/v1", "SelfSubjectAccessReview"
 			review.Spec.ResourceAttributes = attributes(r)
-			if err := post(ctx, client, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review); err != nil {
-				return fmt.Errorf("ask for the right to %s: %w", r, err)
+			what := "the right to " + r.String()
+			if err := a.post(ctx, what, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review); err != nil {
+				return err
 			}
 			if review.Status.EvaluationError != "" && !review.Status.Allowed {
-				return fmt.Errorf("ask for the right to %s: %s", r, review.Status.EvaluationError)
+				return fmt.Errorf("%s: %s", what, review.Status.EvaluationError)
 			}
 			out[i] = review.Status.Allowed
 			return nil
@@ -80,37 +79,29 @@ type selfReview struct {
 
 // User asks the API server who the user is to it.
 func (c *Conn) User(ctx context.Context) (rights.User, error) {
-	client, err := c.reviews()
+	a, err := newAPI(c, Options{})
 	if err != nil {
 		return rights.User{}, err
 	}
 	review := selfReview{APIVersion: "authentication.k8s.io/v1", Kind: "SelfSubjectReview"}
-	if err := post(ctx, client, "/apis/authentication.k8s.io/v1/selfsubjectreviews", &review); err != nil {
-		return rights.User{}, fmt.Errorf("ask who the user is: %w", err)
+	if err := a.post(ctx, "who the user is", "/apis/authentication.k8s.io/v1/selfsubjectreviews", &review); err != nil {
+		return rights.User{}, err
 	}
 	return rights.User{Name: review.Status.UserInfo.Username}, nil
 }
 
-// reviews is a client for questions.
-func (c *Conn) reviews() (*rest.RESTClient, error) {
-	config := rest.CopyConfig(c.Config)
-	config.GroupVersion = &schema.GroupVersion{}
-	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"}) // for what a server says when it refuses
-	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	return rest.UnversionedRESTClientFor(config)
-}
-
 // post sends a question and reads the answer in its place.
-func post(ctx context.Context, client *rest.RESTClient, path string, review any) error {
+func (a *api) post(ctx context.Context, what, path string, review any) error {
 	body, err := json.Marshal(review)
 	if err != nil {
 		return err
 	}
-	answer, err := client.Post().AbsPath(path).Body(body).Do(ctx).Raw()
-	if err != nil {
-		return err
+	answer, _, err := a.send(ctx, a.client.Post().AbsPath(path).Body(body), nil)
+	if err == nil {
+		return json.Unmarshal(answer, review)
 	}
-	return json.Unmarshal(answer, review)
+	if status := (apierrors.APIStatus)(nil); !errors.As(err, &status) {
+		return a.unreachable(request{verb: "ask", resource: Resource{GroupVersionResource: schema.GroupVersionResource{Resource: what}}}, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

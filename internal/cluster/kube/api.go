@@ -23,6 +23,7 @@ type api struct {
 	conn    *Conn
 	client  *rest.RESTClient
 	timeout time.Duration
+	notes   *warnings
 }
 
 func newAPI(conn *Conn, opts Options) (*api, error) {
@@ -33,7 +34,8 @@ func newAPI(conn *Conn, opts Options) (*api, error) {
 	config.GroupVersion = &schema.GroupVersion{}
 	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	config.NegotiatedSerializer = statusCodec()
-	config.WarningHandlerWithContext = &warnings{tell: opts.Warn}
+	notes := &warnings{tell: opts.Warn}
+	config.WarningHandlerWithContext = notes
 	if config.UserAgent == "" {
 		config.UserAgent = "netpol"
 	}
@@ -41,7 +43,7 @@ func newAPI(conn *Conn, opts Options) (*api, error) {
 	if err != nil {
 		return nil, connectError(conn, err)
 	}
-	a := &api{conn: conn, client: client, timeout: opts.Timeout}
+	a := &api{conn: conn, client: client, timeout: opts.Timeout, notes: notes}
 	if a.timeout == 0 {
 		a.timeout = requestTimeout
 	}
@@ -106,7 +108,7 @@ func readObject(body []byte) (o object) {
 	return o
 }
 
-// warnings tells each warning of a server once.
+// warnings tells each warning of a server, and each note of ours, once.
 type warnings struct {
 	tell func(string)
 	mu   sync.Mutex
@@ -115,9 +117,15 @@ type warnings struct {
 
 // HandleWarningHeaderWithContext is called for every warning in a response.
 func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
+	if code == 299 && text != "" {
+		w.once("warning: " + text)
+	}
+}
+
+func (w *warnings) once(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if code != 299 || text == "" || w.tell == nil || w.told[text] {
+	if w.tell == nil || w.told[text] {
 		return
 	}
 	if w.told == nil {

@@ -121,5 +121,5 @@ var errMissing = errors.New("it is not there")
 
 // missing is the error for a resource that is not there.
 func missing(key policy.Key) error {
-	return fmt.Errorf("%s: %w", key, errors.Join(cluster.ErrNotFound, errMissing))
+	return because{fmt.Errorf("%s: %w", key, cluster.ErrNotFound), errMissing}
 }

@@ -2,10 +2,15 @@ package kube_test
 
 import (
 	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/cluster/kube"
+	"github.com/netpol-project/netpol/internal/kubetest"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -89,5 +94,139 @@ func TestClusterWatch(t *testing.T) {
 	st := await(t, ch, "a deletion", func(st cluster.State) bool { return st.Has(r.Key, r.Version, true) })
 	if st.Snapshot.Policy(key) != nil {
 		t.Error("it is still there")
+	}
+}
+
+// TestClusterWatchThroughRestarts: an API server that stops, or crashes, takes
+// nothing with it, and what was changed in between is told after it.
+func TestClusterWatchThroughRestarts(t *testing.T) {
+	p := kubetest.New(t, kubetest.Options{})
+	p.Apply(t, crds()...)
+	ns := p.Namespace(t)
+	s := open(t, p.Admin(), kube.Options{})
+	change(t, s, cluster.Change{Object: object(t, np(ns, "stays", 1))}, cluster.Change{Object: object(t, np(ns, "db", 1))})
+	ch, err := s.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := await(t, ch, "at once", has("db:1 stays:1"))
+	for i, stop := range []func(){p.StopAPIServer, p.KillAPIServer} {
+		stop()
+		never(t, ch, time.Second, "while it is away", func(st cluster.State) bool { return len(st.Snapshot.Policies) != 2 })
+		if len(s.Waiting()) == 0 {
+			t.Error("no trouble is told")
+		}
+		if err := p.StartAPIServer(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r := change(t, open(t, p.Admin(), kube.Options{}), cluster.Change{Object: object(t, np(ns, "db", i+2))})[0]
+		back := await(t, ch, "after it", func(st cluster.State) bool {
+			if len(st.Snapshot.Policies) != 2 {
+				t.Fatalf("it flaps: %s", names(st))
+			}
+			return st.Has(r.Key, r.Version, false)
+		})
+		if back.Snapshot.Policy(policy.Key{Kind: policy.KindNetworkPolicy, Namespace: ns, Name: "stays"}) != first.Snapshot.Policies[1] {
+			t.Error("what did not change is another pointer")
+		}
+	}
+}
+
+// TestClusterWatchOfLateDefinitions: CRDs may come after the agent.
+func TestClusterWatchOfLateDefinitions(t *testing.T) {
+	p := kubetest.New(t, kubetest.Options{})
+	s := open(t, p.Admin(), kube.Options{})
+	ch, err := s.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := await(t, ch, "without any", func(cluster.State) bool { return true })
+	if len(st.Snapshot.Policies) != 0 || len(st.Snapshot.Namespaces) == 0 {
+		t.Errorf("got %+v", st.Snapshot)
+	}
+	_, err = s.Change(t.Context(), []cluster.Change{{Object: object(t, np("default", "db", 1))}}, false)
+	var failure *cluster.Failure
+	if !errors.As(err, &failure) || !strings.Contains(failure.What, "does not know networkpolicies.projectcalico.org") || !strings.Contains(failure.Try, "netpol install") {
+		t.Errorf("got %v", err)
+	}
+	p.Apply(t, crds()...)
+	r := change(t, s, cluster.Change{Object: object(t, np("default", "db", 1))})[0]
+	await(t, ch, "with them", func(st cluster.State) bool { return st.Has(r.Key, r.Version, false) })
+}
+
+// TestClusterOneOfManyCreates: of several who create one name, one does.
+func TestClusterOneOfManyCreates(t *testing.T) {
+	p := plane.Get(t)
+	p.Apply(t, crds()...)
+	ns := p.Namespace(t)
+	var group sync.WaitGroup
+	var made, refused atomic.Int32
+	for port := range 8 {
+		group.Go(func() {
+			s := open(t, p.Admin(), kube.Options{})
+			r, err := s.Change(t.Context(), []cluster.Change{{Object: object(t, np(ns, "one", port+1)), IfAbsent: true}}, false)
+			switch {
+			case err == nil && r[0].Outcome == cluster.Created:
+				made.Add(1)
+			case errors.Is(err, cluster.ErrConflict) && strings.Contains(err.Error(), "it exists already"):
+				refused.Add(1)
+			default:
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+	group.Wait()
+	if made.Load() != 1 || refused.Load() != 7 {
+		t.Errorf("%d made it, %d were refused", made.Load(), refused.Load())
+	}
+}
+
+// TestClusterConflicts: what changes between reading and writing is not
+// overwritten, and what does not matter is no conflict.
+func TestClusterConflicts(t *testing.T) {
+	p := plane.Get(t)
+	p.Apply(t, crds()...)
+	ns := p.Namespace(t)
+	mine, other := open(t, p.Admin(), kube.Options{}), open(t, p.Admin(), kube.Options{})
+	key := policy.Key{Kind: policy.KindNetworkPolicy, Namespace: ns, Name: "db"}
+	change(t, mine, cluster.Change{Object: object(t, np(ns, "db", 1))})
+
+	// A deletion of what was read is not one of what it became.
+	if _, err := mine.Get(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	change(t, other, cluster.Change{Object: object(t, np(ns, "db", 2))})
+	if _, err := mine.Change(t.Context(), []cluster.Change{{Delete: key}}, false); !errors.Is(err, cluster.ErrConflict) {
+		t.Errorf("deleted what it was not: %v", err)
+	}
+	// Several changes: the second one fails, the first is not made either.
+	read, err := mine.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Apply(t, strings.Replace(np(ns, "db", 3), "metadata: {", "metadata: {labels: {theirs: x}, ", 1))
+	_, err = mine.Change(t.Context(), []cluster.Change{{Object: object(t, np(ns, "first", 1))}, {Object: read}}, false)
+	if !errors.Is(err, cluster.ErrConflict) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := mine.Get(t.Context(), policy.Key{Kind: key.Kind, Namespace: ns, Name: "first"}); !errors.Is(err, cluster.ErrNotFound) {
+		t.Errorf("the first was made: %v", err)
+	}
+	// A manifest says nothing of labels of others, and keeps them.
+	results, err := mine.ChangeWith(t.Context(), []cluster.Change{{Object: object(t, np(ns, "db", 4))}}, cluster.ChangeOptions{Force: true})
+	if err != nil || results[0].Outcome != cluster.Configured {
+		t.Errorf("%v, %+v", err, results)
+	}
+	got, err := mine.Get(t.Context(), key)
+	if err != nil || got.GetLabels()["theirs"] != "x" {
+		t.Errorf("%v, %+v", err, got)
+	}
+	// A trial on the server writes nothing.
+	results, err = mine.ChangeWith(t.Context(), []cluster.Change{{Object: object(t, np(ns, "db", 5))}, {Delete: key}}, cluster.ChangeOptions{DryRun: cluster.DryRunServer})
+	if err != nil || results[0].Outcome != cluster.Configured || results[1].Outcome != cluster.Deleted {
+		t.Errorf("%v, %+v", err, results)
+	}
+	if again, err := mine.Get(t.Context(), key); err != nil || again.GetResourceVersion() != got.GetResourceVersion() {
+		t.Errorf("%v: it was changed", err)
 	}
 }

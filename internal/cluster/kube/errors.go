@@ -115,8 +115,16 @@ func (a *api) forbidden(r request, err error) error {
 	if r.name != "" {
 		f.What = fmt.Sprintf("you may not %s %s %s of %s%s", r.verb, r.resource.GroupVersionResource.Resource, r.name, group, r.where())
 	}
-	// Admission refuses with the same code, and only its text says why.
-	f.Where = []string{err.Error()}
+	// Admission refuses with the same code, and only its text says why. The one
+	// that asks for rights in tiers (package admission) says what to ask next.
+	why, command, ok := strings.Cut(err.Error(), "; for the role to ask for: ")
+	f.Where = []string{why}
+	if ok {
+		f.Try = command
+		if r.namespace != "" {
+			f.Try += " -n " + r.namespace
+		}
+	}
 	return f
 }
 

@@ -35,6 +35,7 @@ type fake struct {
 	expired     int             // versions up to this one are forgotten
 	refuse      []int           // codes of the next answers
 	silent      map[string]bool // collections whose watches say nothing
+	warning     string
 	asked       []string
 }
 
@@ -163,6 +164,9 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, r.Method+" "+r.URL.String())
+	if f.warning != "" {
+		w.Header().Add("Warning", fmt.Sprintf("299 - %q", f.warning))
+	}
 	version, _ := strconv.Atoi(q.Get("resourceVersion"))
 	switch {
 	case len(f.refuse) > 0:

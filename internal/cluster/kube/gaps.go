@@ -31,10 +31,10 @@ func (c *core) tellGaps(r *reading) {
 	slices.Sort(r.partly)
 	slices.Sort(r.unread)
 	if len(r.partly) > 0 {
-		c.opts.Warn("note: you may not list " + strings.Join(r.partly, ", ") + " in all namespaces: only those in " +
+		c.notes.once("note: you may not list " + strings.Join(r.partly, ", ") + " in all namespaces: only those in " +
 			strings.Join(c.opts.Namespaces, ", ") + " are known, and peers in other namespaces are not")
 	}
 	if len(r.unread) > 0 {
-		c.opts.Warn("note: you may not list " + strings.Join(r.unread, ", ") + ": the answer is as if there were none")
+		c.notes.once("note: you may not list " + strings.Join(r.unread, ", ") + ": the answer is as if there were none")
 	}
 }

@@ -23,3 +23,13 @@ func NewRaw(conn *Conn, timeout time.Duration) (*Raw, error) {
 func (r *Raw) Get(ctx context.Context, path ...string) ([]byte, error) {
 	return r.api.get(ctx, path, nil)
 }
+
+// Select is Get of a list, of what has these labels.
+func (r *Raw) Select(ctx context.Context, labels string, path ...string) ([]byte, error) {
+	return r.api.get(ctx, path, params{"labelSelector": labels})
+}
+
+// Failure is an error of Get as users see it; what is what was to be done.
+func (r *Raw) Failure(what string, err error) error {
+	return r.api.fail(request{verb: what}, err)
+}

@@ -72,9 +72,6 @@ func OpenStore(ctx context.Context, conn *Conn, opts Options) (*Store, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	if opts.Warn == nil {
-		opts.Warn = func(string) {}
-	}
 	if opts.Manager == "" {
 		opts.Manager = "netpol"
 	}

@@ -36,13 +36,11 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keeper}
 subjects: [{kind: ServiceAccount, name: netpol-flows, namespace: netpol-system}]
 `
 
-// S13: a tier in use stays until no policy is in it, whoever deletes it, also
-// through an outage of the API server.
-func TestClusterTierInUseStays(t *testing.T) {
+// installed is a control plane that has the definitions and admission policies.
+func installed(t *testing.T) *kubetest.ControlPlane {
+	t.Helper()
 	plane := kubetest.New(t, kubetest.Options{})
-	ctx := context.Background()
-	keep, stop := context.WithCancel(ctx)
-	manifests := []string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: vote}\n", "apiVersion: v1\nkind: Namespace\nmetadata: {name: netpol-system}\n", keeperRights}
+	manifests := []string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: vote}\n", "apiVersion: v1\nkind: Namespace\nmetadata: {name: netpol-system}\n"}
 	for _, u := range append(crd.CRDs(), admission.Objects()...) {
 		b, err := yaml.Marshal(u.Object)
 		if err != nil {
@@ -51,6 +49,16 @@ func TestClusterTierInUseStays(t *testing.T) {
 		manifests = append(manifests, string(b))
 	}
 	plane.Apply(t, manifests...)
+	return plane
+}
+
+// S13: a tier in use stays until no policy is in it, whoever deletes it, also
+// through an outage of the API server.
+func TestClusterTierInUseStays(t *testing.T) {
+	plane := installed(t)
+	plane.Apply(t, keeperRights)
+	ctx := context.Background()
+	keep, stop := context.WithCancel(ctx)
 	config := plane.ServiceAccount(t, "netpol-system", "netpol-flows")
 	var mu sync.Mutex
 	var said []string
@@ -86,9 +94,9 @@ func TestClusterTierInUseStays(t *testing.T) {
 	kubetest.Eventually(t, "tiers are held", held("used"))
 	kubetest.Eventually(t, "tiers are held", held("idle"))
 	for _, name := range []string{"used", "idle"} {
-		if err := tiers.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		kubetest.Eventually(t, name+" is deleted", func() bool { // once the API server has read what else could be in it
+			return tiers.Delete(ctx, name, metav1.DeleteOptions{}) == nil
+		})
 	}
 	kubetest.Eventually(t, "the tier that nothing is in goes", gone("idle"))
 	kubetest.Eventually(t, "it is said why the other stays", func() bool {

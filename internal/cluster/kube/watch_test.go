@@ -282,3 +282,19 @@ func TestSnapshotByPages(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What a server warns of is told once.
+func TestWarningsAreToldOnce(t *testing.T) {
+	f := newFake(t)
+	f.warning = "v3 is deprecated"
+	var told []string
+	s := open(t, f.config(), kube.Options{Warn: func(text string) { told = append(told, text) }})
+	for range 3 {
+		if _, _, err := s.Snapshot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 1 || told[0] != "warning: v3 is deprecated" {
+		t.Errorf("told %q", told)
+	}
+}

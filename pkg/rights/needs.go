@@ -1,0 +1,148 @@
+package rights
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/stage"
+)
+
+// part is what an action does to one resource.
+type part struct {
+	kind policy.Kind
+	own  []string // verbs on the resource
+	tier []string // verbs on tier.RESOURCE
+}
+
+// parts says what an action does. netpol writes by server-side apply, which is
+// patch to the API server, and create where nothing is there.
+func (a Action) parts() ([]part, error) {
+	enforced, staged := a.Kind, a.Kind
+	if twin, ok := stage.Twin(policy.Key{Kind: a.Kind, Name: "x"}); ok {
+		if a.Kind.Staged() {
+			enforced = twin.Kind
+		} else {
+			staged = twin.Kind
+		}
+	}
+	switch a.Verb {
+	case "get", "list", "watch":
+		return []part{{kind: a.Kind, own: []string{a.Verb}}}, nil
+	case "create":
+		return []part{{a.Kind, []string{"get", "create", "patch"}, []string{"create"}}}, nil
+	case "update":
+		return []part{{a.Kind, []string{"get", "patch"}, []string{"update"}}}, nil
+	case "delete":
+		return []part{{a.Kind, []string{"get", "delete"}, []string{"delete"}}}, nil
+	case "move":
+		if !Tiered(a.Kind) {
+			return nil, fmt.Errorf("%s have no tier to move to", Resource(a.Kind))
+		}
+		return []part{{a.Kind, []string{"get", "patch"}, []string{"update"}}}, nil
+	}
+	if enforced == staged {
+		return nil, fmt.Errorf("%s can't be staged", Resource(a.Kind))
+	}
+	write := []string{"get", "create", "patch"}
+	switch a.Verb {
+	case "stage":
+		return []part{{staged, write, []string{"create", "update"}}}, nil
+	case "unstage":
+		return []part{{staged, []string{"get", "delete"}, []string{"delete"}}}, nil
+	}
+	return []part{ // enforce
+		{enforced, write, []string{"create", "update"}},
+		{staged, []string{"get", "delete"}, []string{"delete"}},
+	}, nil
+}
+
+// Needs are the rights that the action takes, all of them.
+func (a Action) Needs() ([]Need, error) {
+	if Resource(a.Kind) == "" {
+		return nil, fmt.Errorf("no rights are told of %s", a.Kind)
+	}
+	if !slices.Contains(Verbs(), a.Verb) {
+		return nil, fmt.Errorf("there is no verb %q; verbs are %s", a.Verb, strings.Join(Verbs(), ", "))
+	}
+	parts, err := a.parts()
+	if err != nil {
+		return nil, err
+	}
+	tiers := []string{defaultTier(a.Tier)}
+	if from := defaultTier(a.From); a.Verb == "move" && from != tiers[0] {
+		tiers = append(tiers, from)
+	}
+	var needs []Need
+	for _, p := range parts {
+		res, _ := resourceOf(p.kind)
+		for _, verb := range p.own {
+			needs = append(needs, a.own(res, verb))
+		}
+	}
+	for _, tier := range tiers {
+		for i, p := range parts {
+			res, _ := resourceOf(p.kind)
+			if !res.tiered || len(p.tier) == 0 {
+				continue
+			}
+			if i == 0 {
+				needs = append(needs, Need{{Verb: "get", Group: groupCalico, Resource: "tiers", Name: tier}})
+			}
+			for _, verb := range p.tier {
+				needs = append(needs, a.inTier(res, verb, tier))
+			}
+		}
+	}
+	return needs, nil
+}
+
+func defaultTier(name string) string {
+	if name == "" {
+		return "default"
+	}
+	return name
+}
+
+// own is the right on the resource itself. RBAC can't grant to create an object
+// of one name only.
+func (a Action) own(res resource, verb string) Need {
+	r := Right{Verb: verb, Group: res.group, Resource: res.name, Namespace: a.namespace(res)}
+	if a.Name == "" || verb == "create" || verb == "list" || verb == "watch" {
+		return Need{r}
+	}
+	one := r
+	one.Name = a.Name
+	return Need{one} // who has the right on all has it on this one
+}
+
+func (a Action) namespace(res resource) string {
+	if res.namespaced {
+		return a.Namespace
+	}
+	return ""
+}
+
+func (a Action) inTier(res resource, verb, tier string) Need {
+	all := Right{Verb: verb, Group: res.group, Resource: "tier." + res.name, Namespace: a.namespace(res), Name: tier + ".*"}
+	if a.Name == "" {
+		return Need{all}
+	}
+	one := all
+	one.Name = tier + "." + strings.TrimPrefix(a.Name, tier+".")
+	return Need{one, all}
+}
+
+// Rights are all rights that needs name, each once, in their order.
+func Rights(needs []Need) []Right {
+	var out []Right
+	for _, n := range needs {
+		for _, r := range n {
+			if !slices.Contains(out, r) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
