@@ -1,7 +1,7 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race lint prove fuzz bench generate completions image krew deploy-check kube-binaries test-cluster e2e e2e-binaries clean
+.PHONY: all build demo test race lint prove fuzz bench generate completions image krew deploy-check kube-binaries test-cluster e2e e2e-binaries e2e-packages clean
 
 all: build
 
@@ -55,9 +55,15 @@ CONTAINERD_VERSION = $(shell sed -n 's|^\tgithub.com/containerd/containerd/v2 \(
 E2E_BINARIES = $(KUBE_CONTROL_PLANE) $(addprefix bin/kube/,kube-scheduler kubelet kube-proxy kubectl \
 	containerd containerd-shim-runc-v2 ctr)
 RUN ?= ^TestE2E
-e2e: e2e-binaries
+e2e: e2e-packages e2e-binaries
 	NETPOL_E2E_BIN=$(CURDIR)/bin/kube NETPOL_E2E_LOGS=$(CURDIR)/bin/e2e-logs NETPOL_E2E_KEEP=$(KEEP) \
 		go test -count 1 -v -timeout $(if $(KEEP),0,30m) -run '$(RUN)' ./internal/e2e
+
+# Node software that is no Go module. Without apt the test says what is missing.
+e2e-packages:
+	@if { ! command -v runc && ! command -v /usr/sbin/runc || ! command -v nft && ! command -v /usr/sbin/nft || ! ls /usr/lib/cni/ptp /opt/cni/bin/ptp; } >/dev/null 2>&1 \
+		&& command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && apt-get install -y -qq runc nftables containernetworking-plugins util-linux iproute2 >/dev/null; fi
 
 e2e-binaries: $(E2E_BINARIES)
 	go build -trimpath -ldflags '-s -w' -o bin/kube/netpol .

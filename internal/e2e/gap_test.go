@@ -156,7 +156,7 @@ spec:
   selector: "app in {'client', 'held', 'late'}"
   types: [Egress]
   egress:
-  - {action: Allow, protocol: TCP, destination: {selector: "app in {'open', 'shut'}", ports: [8080, 7000]}}
+  - {action: Allow, protocol: TCP, destination: {selector: "app in {'open', 'shut', 'late-shut'}", ports: [8080, 7000]}}
 ---
 apiVersion: projectcalico.org/v3
 kind: NetworkPolicy

@@ -109,3 +109,21 @@ func (g *gap) awaitAgents(t *testing.T) {
 	t.Helper()
 	g.c.Kubectl(t, "--namespace=netpol-system", "rollout", "status", "daemonset/netpol-agent", "--timeout=120s")
 }
+
+// testUninstall: neither the cluster nor any node's kernel has a trace of it.
+func testUninstall(t *testing.T, c *e2e.Cluster) {
+	netpol(t, c, 0, "uninstall", "--purge", "--yes", "--wait")
+	for _, kind := range []string{"customresourcedefinitions", "clusterroles", "clusterrolebindings", "validatingadmissionpolicies", "namespaces"} {
+		for name := range strings.FieldsSeq(c.Kubectl(t, "get", kind, "--output=name")) {
+			if strings.Contains(name, "netpol") || strings.Contains(name, "projectcalico") {
+				t.Errorf("left: %s", name)
+			}
+		}
+	}
+	for _, n := range c.Nodes {
+		out, err := n.Run("nft", "list", "tables")
+		if err != nil || strings.Contains(out, "netpol") {
+			t.Errorf("%s: %v\n%s", n.Name, err, out)
+		}
+	}
+}

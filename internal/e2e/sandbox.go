@@ -70,9 +70,9 @@ func outside() (int, error) {
 	if os.Geteuid() != 0 {
 		return 0, errors.New("a cluster needs root: kubelet and containerd do")
 	}
-	for _, program := range []string{"runc", "nft", "nsenter"} {
+	for _, program := range []string{"runc", "nft", "nsenter", "unshare", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return 0, fmt.Errorf("%w (Debian: apt-get install runc nftables util-linux containernetworking-plugins)", err)
+			return 0, fmt.Errorf("%w (Debian: apt-get install runc nftables containernetworking-plugins util-linux iproute2)", err)
 		}
 	}
 	if err := removeStaleCgroups(); err != nil {

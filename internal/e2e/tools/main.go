@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command tools is what runs in the pods of a test cluster, besides netpol: the
 // sandbox's pause process, the cluster's DNS server, a server and its clients.
 // One static binary is the whole image.
