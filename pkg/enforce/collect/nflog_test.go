@@ -43,15 +43,23 @@ func TestRefusedPacketsAreTold(t *testing.T) {
 			{"UDP over IPv6", unix.AF_INET6, unix.SOCK_DGRAM, &unix.SockaddrInet6{Port: deniedPort, Addr: netip.MustParseAddr("fd02::2").As16()}, "fd01::2", "fd02::2", 17},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				start := time.Now()
+				var start time.Time
 				var own uint16
-				w.client.Must(t, func() (err error) {
-					own, err = knock(c.family, c.kind, c.to)
-					return err
-				})
-				d := <-packets
-				if age := time.Since(start); age > time.Second {
-					t.Errorf("told after %s", age)
+				var d Denied
+				// A queue in the kernel would hold back every packet for a second; a
+				// busy machine, or a neighbour that is yet unknown, only some.
+				soonest := time.Hour
+				for try := 0; try < 3 && soonest > time.Second/2; try++ {
+					start = time.Now()
+					w.client.Must(t, func() (err error) {
+						own, err = knock(c.family, c.kind, c.to)
+						return err
+					})
+					d = <-packets
+					soonest = min(soonest, time.Since(start))
+				}
+				if soonest > time.Second/2 {
+					t.Errorf("told after %s", soonest)
 				}
 				want := Packet{
 					Src: netip.MustParseAddr(c.src), Dst: netip.MustParseAddr(c.dst),
