@@ -51,7 +51,27 @@ func gather(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Fi
 			Try:   "the same command with -n NAMESPACE; or as an administrator: kubectl create clusterrolebinding NAME --clusterrole=netpol-flows-reader --user=USER",
 		}
 	}
+	if f.Offline() && flow.IsCalicos(source) {
+		if err := w.witness(f, flows); err != nil {
+			return nil, err
+		}
+	}
 	return &evidence{world: w, model: tier.New(w.snap, nil), flows: flows, coverage: coverage, calico: flow.IsCalicos(source)}, nil
+}
+
+// witness gives a directory of policies alone the workloads that flows tell of.
+func (w *world) witness(f *cli.Factory, flows []flow.Flow) error {
+	seen, err := flow.Witnesses(w.snap, flows)
+	if err != nil || len(seen) == 0 {
+		return err
+	}
+	w.snap = w.snap.WithEndpoints(seen)
+	names := flow.NewNames(w.snap)
+	for i := range flows {
+		flows[i] = names.Flow(flows[i])
+	}
+	f.IO.ErrPrinter().Printf("note: %s are known from the flows alone, with the labels that these tell\n", plural(len(seen), "workload"))
+	return nil
 }
 
 // openFlows reads the policies of the present and opens the source of flows,

@@ -336,3 +336,27 @@ func delLink(name string) error {
 	}
 	return netlink.LinkDel(link)
 }
+
+// A former agent's port may be taken for a moment longer.
+func TestWaitsForTheHealthPort(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		n.podNets("10.65.0.0/24")
+		api := n.apiSource()
+		api.tell()
+		taken, err := net.Listen("tcp", healthAddr)
+		n.must(err)
+		h := &heard{word: "waiting for a former agent"}
+		go func() {
+			for !h.yes.Load() && t.Context().Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			_ = taken.Close()
+		}()
+		n.start(func(o *enforce.Options) {
+			from(api)(o)
+			o.Log = slog.New(slog.NewTextHandler(h, nil))
+		})
+		health(t, http.StatusOK, http.StatusOK)
+	})
+}

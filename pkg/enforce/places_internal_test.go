@@ -4,7 +4,10 @@ package enforce
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
+
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // TestPlacesEqualSeesEveryChange: what is taken for the same is not told to
@@ -15,6 +18,7 @@ func TestPlacesEqualSeesEveryChange(t *testing.T) {
 	base := func() *places {
 		return &places{
 			interfaces: map[netip.Addr]string{a: "np1"}, own: map[netip.Addr]bool{b: true}, bridged: []string{"np2"},
+			node: []string{"eth0"}, holders: map[netip.Addr]string{a: "cali1"}, bridges: []bridgeNet{{netip.PrefixFrom(a, 24), "cni0"}},
 		}
 	}
 	if !base().equal(base()) {
@@ -28,6 +32,10 @@ func TestPlacesEqualSeesEveryChange(t *testing.T) {
 		"one left its bridge":    func(p *places) { p.bridged = nil },
 		"another joined it":      func(p *places) { p.bridged[0] = "np4" },
 		"a pod went":             func(p *places) { delete(p.interfaces, a) },
+		"an uplink came":         func(p *places) { p.node = append(p.node, "eth1") },
+		"an address moved":       func(p *places) { p.holders[a] = "cali2" },
+		"a bridge came":          func(p *places) { p.bridges = append(p.bridges, bridgeNet{netip.PrefixFrom(b, 24), "cni1"}) },
+		"bridges call no hooks":  func(p *places) { p.deaf = true },
 		"an address was removed": func(p *places) { delete(p.own, b) },
 	} {
 		p := base()
@@ -38,5 +46,73 @@ func TestPlacesEqualSeesEveryChange(t *testing.T) {
 	}
 	if base().equal(nil) {
 		t.Error("the first is not told")
+	}
+}
+
+// What real nodes look like, and which interfaces are pods' there.
+func TestS31_InterfacesOfRealNodes(t *testing.T) {
+	pod, pod2 := netip.MustParseAddr("10.244.1.7"), netip.MustParseAddr("10.244.1.8")
+	gateway, lan := netip.MustParseAddr("10.244.1.1"), netip.MustParsePrefix("192.168.1.0/24")
+	pods := netip.MustParsePrefix("10.244.1.0/24")
+	for name, tc := range map[string]struct {
+		links map[int]*seen
+		// behind is the interface of pod, node the node's own among veths and
+		// bridges.
+		behind string
+		node   []string
+	}{
+		"ptp: the gateway's address on each veth": {map[int]*seen{
+			1: {name: "ens5", gateway: true, subnet: true, nets: []netip.Prefix{lan}},
+			2: {name: "veth1", kind: "veth", addrs: []netip.Addr{pod}, holds: []netip.Addr{gateway}},
+			3: {name: "veth2", kind: "veth", addrs: []netip.Addr{pod2}, holds: []netip.Addr{gateway}},
+		}, "veth1", nil},
+		"Calico's and cloud CNIs: no address": {map[int]*seen{
+			1: {name: "eth0", gateway: true}, 2: {name: "cali1", kind: "veth", addrs: []netip.Addr{pod}},
+		}, "cali1", nil},
+		"flannel, the bridge plugin": {map[int]*seen{
+			1: {name: "eth0", gateway: true}, 2: {name: "flannel.1", kind: "vxlan", gateway: true},
+			3: {name: "cni0", kind: "bridge", subnet: true, nets: []netip.Prefix{pods}, holds: []netip.Addr{gateway}},
+			4: {name: "veth1", kind: "veth", master: 3}, 5: {name: "veth2", kind: "veth", master: 3},
+		}, "cni0", nil},
+		"a node that is a container": {map[int]*seen{
+			1: {name: "eth0", kind: "veth", gateway: true, subnet: true, nets: []netip.Prefix{lan}},
+			2: {name: "veth1", kind: "veth", addrs: []netip.Addr{pod}},
+		}, "veth1", []string{"eth0"}},
+		"an uplink with routes to single machines": {map[int]*seen{
+			1: {name: "eth0", kind: "veth", gateway: true, addrs: []netip.Addr{pod}},
+		}, "", []string{"eth0"}},
+		"two uplinks, one route by both": {map[int]*seen{
+			1: {name: "eth0", kind: "veth", gateway: true}, 2: {name: "eth1", kind: "veth", gateway: true},
+		}, "", []string{"eth0", "eth1"}},
+		"the machine's own bridge": {map[int]*seen{
+			1: {name: "br0", kind: "bridge", gateway: true, subnet: true, nets: []netip.Prefix{pods}}, 2: {name: "ens5", master: 1},
+			3: {name: "veth1", kind: "veth", master: 1},
+		}, "", []string{"br0"}},
+		"a bridge to the network without a gateway": {map[int]*seen{
+			1: {name: "br0", kind: "bridge", subnet: true, nets: []netip.Prefix{pods}}, 2: {name: "ens5", master: 1},
+		}, "", []string{"br0"}},
+		"a host route beside a bridge": {map[int]*seen{
+			1: {name: "cni0", kind: "bridge", nets: []netip.Prefix{pods}}, 2: {name: "cali1", kind: "veth", addrs: []netip.Addr{pod}},
+		}, "cali1", nil},
+		"macvlan and the like: no route": {map[int]*seen{1: {name: "ens5", gateway: true, subnet: true, nets: []netip.Prefix{pods}}}, "", nil},
+	} {
+		l := &listing{links: tc.links, places: &places{interfaces: map[netip.Addr]string{}, own: map[netip.Addr]bool{}, holders: map[netip.Addr]string{}}}
+		l.conclude()
+		if got := l.behind(pod); got != tc.behind || !slices.Equal(l.node, tc.node) {
+			t.Errorf("%s: the pod is behind %q, the node's own are %q; want %q and %q", name, got, l.node, tc.behind, tc.node)
+		}
+	}
+}
+
+// A veth that has the Node's address is the node's, even if no network is
+// behind it.
+func TestS31_InterfaceWithTheNodesAddress(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.1")
+	p := &places{node: []string{"eth1"}, holders: map[netip.Addr]string{addr: "eth0", netip.MustParseAddr("169.254.1.1"): "cali1"}}
+	if got := p.nodeInterfaces(&policy.Node{Addrs: []netip.Addr{addr}}); !slices.Equal(got, []string{"eth0", "eth1"}) {
+		t.Errorf("the node's own are %q", got)
+	}
+	if got := p.nodeInterfaces(nil); !slices.Equal(got, []string{"eth1"}) {
+		t.Errorf("of a node that nobody knows: %q", got)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
 )
@@ -20,7 +22,7 @@ func takeOver(ctx context.Context, log *slog.Logger, try func() error) error {
 	told := false
 	for end := time.Now().Add(takeOverFor); ; {
 		err := try()
-		busy := errors.Is(err, nft.ErrInUse) || errors.Is(err, collect.ErrGroupTaken)
+		busy := errors.Is(err, nft.ErrInUse) || errors.Is(err, collect.ErrGroupTaken) || errors.Is(err, unix.EADDRINUSE)
 		if !busy || ctx.Err() != nil || time.Now().After(end) {
 			return err
 		}

@@ -167,6 +167,23 @@ func (s *Snapshot) WithPolicies(policies []*Policy) *Snapshot {
 	return &out
 }
 
+// WithEndpoints is the snapshot with more endpoints, and the namespaces that
+// they are in. Everything else is shared.
+func (s *Snapshot) WithEndpoints(more []*Endpoint) *Snapshot {
+	out := *s
+	out.state = nil
+	out.Endpoints = slices.Concat(s.Endpoints, more)
+	slices.SortStableFunc(out.Endpoints, byEndpoint.compare)
+	out.Namespaces = slices.Clone(s.Namespaces)
+	for _, ep := range more {
+		if out.Namespace(ep.Namespace) == nil {
+			out.Namespaces = append(out.Namespaces, &Namespace{Name: ep.Namespace, Labels: new(interner).set(namespaceLabels(ep.Namespace))})
+			slices.SortFunc(out.Namespaces, byNamespace.key)
+		}
+	}
+	return &out
+}
+
 // WithEndpoint is the snapshot with another endpoint of the same name in place
 // of one. Everything else is shared.
 func (s *Snapshot) WithEndpoint(now *Endpoint) *Snapshot {

@@ -230,3 +230,49 @@ func TestClusterConflicts(t *testing.T) {
 		t.Errorf("%v: it was changed", err)
 	}
 }
+
+// TestClusterPartlyDone: what could not be known before is told after: what was
+// done, and what was not.
+func TestClusterPartlyDone(t *testing.T) {
+	p := plane.Get(t)
+	p.Apply(t, crds()...)
+	ns := p.Namespace(t)
+	// A policy that lets every trial pass.
+	p.Apply(t, `apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-cursed}
+spec:
+  failurePolicy: Fail
+  matchConstraints: {resourceRules: [{apiGroups: [projectcalico.org], apiVersions: [v3], operations: [CREATE, UPDATE], resources: [networkpolicies]}]}
+  validations: [{expression: "object.metadata.name != 'cursed' || request.dryRun", message: it is cursed}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-cursed}
+spec: {policyName: no-cursed, validationActions: [Deny]}
+`)
+	s := open(t, p.Admin(), kube.Options{})
+	kubetest.Eventually(t, "the admission policy holds", func() bool {
+		_, err := s.Change(t.Context(), []cluster.Change{{Object: object(t, np(ns, "cursed", 1))}}, false)
+		if err == nil {
+			change(t, s, cluster.Change{Delete: policy.Key{Kind: policy.KindNetworkPolicy, Namespace: ns, Name: "cursed"}})
+		}
+		return err != nil
+	})
+	_, err := s.Change(t.Context(), []cluster.Change{
+		{Object: object(t, np(ns, "first", 1))}, {Object: object(t, np(ns, "cursed", 2))}, {Object: object(t, np(ns, "third", 3))},
+	}, false)
+	var failure *cluster.Failure
+	if !errors.As(err, &failure) {
+		t.Fatalf("got %v", err)
+	}
+	where := strings.Join(failure.Where, "\n")
+	for _, want := range []string{"it is cursed", "done before: NetworkPolicy " + ns + "/first created", "not done: NetworkPolicy " + ns + "/cursed", "not done: NetworkPolicy " + ns + "/third"} {
+		if !strings.Contains(where, want) {
+			t.Errorf("%q is not said: %+v", want, failure)
+		}
+	}
+	if _, err := s.Get(t.Context(), policy.Key{Kind: policy.KindNetworkPolicy, Namespace: ns, Name: "third"}); !errors.Is(err, cluster.ErrNotFound) {
+		t.Errorf("the third was made: %v", err)
+	}
+}

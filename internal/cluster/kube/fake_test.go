@@ -31,6 +31,7 @@ type fake struct {
 
 	// How it fails.
 	noWatchList bool
+	endless     bool            // never says that a list by watching is whole
 	absent      map[string]bool // collections that there are not
 	expired     int             // versions up to this one are forgotten
 	refuse      []int           // codes of the next answers
@@ -231,7 +232,9 @@ func (f *fake) watch(w http.ResponseWriter, r *http.Request, version int) {
 			send("ADDED", u)
 		}
 		version = f.version
-		send("BOOKMARK", map[string]any{"metadata": map[string]any{"resourceVersion": strconv.Itoa(version), "annotations": map[string]any{"k8s.io/initial-events-end": "true"}}})
+		if !f.endless {
+			send("BOOKMARK", map[string]any{"metadata": map[string]any{"resourceVersion": strconv.Itoa(version), "annotations": map[string]any{"k8s.io/initial-events-end": "true"}}})
+		}
 	}
 	next := 0
 	for f.conns[cut] && r.Context().Err() == nil {

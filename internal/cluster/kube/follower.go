@@ -42,6 +42,7 @@ const (
 	slowRetry   = 10 * time.Second // where somebody has to change something
 	watchFor    = 5 * time.Minute
 	readBuffer  = 16 << 10
+	patience    = 10 * time.Second
 	initialEnds = "k8s.io/initial-events-end"
 )
 
@@ -196,8 +197,17 @@ func (w *follower) watch(ctx context.Context, query params) error {
 	s := stream{follower: w, initial: query["sendInitialEvents"] != ""}
 	if !s.initial {
 		w.well()
+		return s.read(body)
 	}
-	return s.read(body)
+	// A server that does not know what was asked for never says that the list
+	// is at its end.
+	s.silence = time.AfterFunc(w.opts.patience, cancel)
+	defer s.silence.Stop()
+	err = s.read(body)
+	if s.initial && ctx.Err() != nil {
+		w.noWatchList = true
+	}
+	return err
 }
 
 // catchUp compares what is known with what there is.

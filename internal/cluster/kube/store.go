@@ -28,6 +28,9 @@ type Options struct {
 	Form Form
 	// Manager is the field manager; empty: netpol.
 	Manager string
+
+	// Tests shorten how long a server may be silent that lists by watching.
+	patience time.Duration
 }
 
 // Store is a cluster.Store in a Kubernetes API server.
@@ -71,6 +74,9 @@ func OpenStore(ctx context.Context, conn *Conn, opts Options) (*Store, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.patience == 0 {
+		opts.patience = patience
 	}
 	if opts.Manager == "" {
 		opts.Manager = "netpol"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,8 @@ type stream struct {
 	initial bool // what comes is what there is, not what changed
 	items   []policy.Served
 	at      map[name]int // in items
+	// silence ends a list that does not go on.
+	silence *time.Timer
 }
 
 // read handles events, which are one a line.
@@ -74,6 +77,7 @@ func (s *stream) event(line []byte) error {
 func (s *stream) resource(event string, item policy.Served) {
 	id := name{item.Namespace, item.Name}
 	if s.initial {
+		s.silence.Reset(s.opts.patience)
 		s.collect(event, id, item)
 		return
 	}
@@ -135,6 +139,7 @@ func (s *stream) bookmark(line []byte) error {
 	switch {
 	case meta.Annotations[initialEnds] == "true" && s.initial:
 		s.initial = false
+		s.silence.Stop()
 		s.take(s.items, meta.ResourceVersion)
 		s.items, s.at = nil, nil
 	case !s.initial && !older(meta.ResourceVersion, s.version):

@@ -298,3 +298,19 @@ func TestWarningsAreToldOnce(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 }
+
+// A server that does not know how to list by watching, and does not say so
+// either, is listed by pages.
+func TestWatchOfAServerThatNeverEndsItsList(t *testing.T) {
+	f := newFake(t)
+	f.put(t, np("vote", "one", 1))
+	f.endless = true
+	s := open(t, f.config(), kube.Options{}.Patient(100*time.Millisecond))
+	ch, err := s.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, ch, "by pages", has("one:1"))
+	f.put(t, np("vote", "one", 2))
+	await(t, ch, "a change", has("one:2"))
+}
