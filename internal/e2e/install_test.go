@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/netpol-project/netpol/internal/e2e"
 	"github.com/netpol-project/netpol/internal/install"
+	"github.com/netpol-project/netpol/internal/kubetest"
 )
 
 // testInstall: the agent comes to nodes with running pods, and no connection
@@ -32,17 +34,12 @@ func testDefaultDeny(t *testing.T, g *gap) {
 }
 
 func testAgentKilled(t *testing.T, g *gap) {
-	pods := agents(t, g.c)
+	pids, restarts := g.agentProcesses(t)
 	g.during(t, func() {
-		for _, name := range pods {
-			pid, err := g.c.PID("netpol-system", name)
-			if err != nil {
-				t.Fatal(err)
-			}
+		for _, pid := range pids {
 			kill(t, pid)
 		}
-		time.Sleep(time.Second)
-		g.awaitAgents(t)
+		g.awaitRestarted(t, restarts)
 	})
 	g.checkHeld(t)
 }
@@ -71,15 +68,7 @@ func testAgentUpgraded(t *testing.T, g *gap) {
 // testOutage: without an API server the rules stay, also for an agent that
 // starts then.
 func testOutage(t *testing.T, g *gap) {
-	pods := agents(t, g.c)
-	var pids []string
-	for _, name := range pods {
-		pid, err := g.c.PID("netpol-system", name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pids = append(pids, pid)
-	}
+	pids, restarts := g.agentProcesses(t)
 	g.during(t, func() {
 		g.c.KillAPIServer()
 		time.Sleep(3 * time.Second)
@@ -90,7 +79,7 @@ func testOutage(t *testing.T, g *gap) {
 		if err := g.c.StartAPIServer(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		g.awaitAgents(t)
+		g.awaitRestarted(t, restarts)
 	})
 	g.checkHeld(t)
 }
@@ -105,9 +94,46 @@ func agents(t *testing.T, c *e2e.Cluster) []string {
 	return names
 }
 
-func (g *gap) awaitAgents(t *testing.T) {
+// agentProcesses are the agents' processes, and how often they were restarted.
+func (g *gap) agentProcesses(t *testing.T) (pids []string, restarts int) {
 	t.Helper()
-	g.c.Kubectl(t, "--namespace=netpol-system", "rollout", "status", "daemonset/netpol-agent", "--timeout=120s")
+	for _, name := range agents(t, g.c) {
+		pid, err := g.c.PID("netpol-system", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	restarts, _ = g.agentStates(t)
+	return pids, restarts
+}
+
+// agentStates are how often agents were restarted, and how many are ready.
+func (g *gap) agentStates(t *testing.T) (restarts, ready int) {
+	t.Helper()
+	out := g.c.Kubectl(t, "--namespace=netpol-system", "get", "pods", "--selector=app.kubernetes.io/name=netpol-agent",
+		"--output=jsonpath={range .items[*]}{.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}{\"\\n\"}{end}")
+	for line := range strings.Lines(out) {
+		var n int
+		var is bool
+		if _, err := fmt.Sscan(line, &n, &is); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		restarts += n
+		if is {
+			ready++
+		}
+	}
+	return restarts, ready
+}
+
+// awaitRestarted waits until every agent was restarted once more and is ready.
+func (g *gap) awaitRestarted(t *testing.T, before int) {
+	t.Helper()
+	kubetest.Eventually(t, "all agents are restarted and ready", func() bool {
+		restarts, ready := g.agentStates(t)
+		return restarts >= before+len(g.c.Nodes) && ready == len(g.c.Nodes)
+	})
 }
 
 // testUninstall: neither the cluster nor any node's kernel has a trace of it.

@@ -114,12 +114,12 @@ func condition(object *unstructured.Unstructured, name string) string {
 	return ""
 }
 
-// Eventually asks until the answer is yes and fails the test after 30 s.
+// Eventually asks until the answer is yes and fails the test after a minute.
 func Eventually(t testing.TB, what string, ask func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ask(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ask(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
