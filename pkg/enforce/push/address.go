@@ -44,7 +44,7 @@ func (p *Pusher) address() (string, error) {
 	}
 	snap := p.local.Snapshot()
 	if snap == nil {
-		return "", fmt.Errorf("Service %s is not known yet", p.opts.Target)
+		return "", fmt.Errorf("the Service %s is not known yet", p.opts.Target)
 	}
 	svc := snap.Service(namespace, name)
 	if svc == nil || len(svc.Addrs) == 0 {
@@ -55,5 +55,5 @@ func (p *Pusher) address() (string, error) {
 			return netip.AddrPortFrom(svc.Addrs[0], port.Port).String(), nil
 		}
 	}
-	return "", fmt.Errorf("Service %s has no TCP port", p.opts.Target)
+	return "", fmt.Errorf("the Service %s has no TCP port", p.opts.Target)
 }
