@@ -37,7 +37,7 @@ var (
 	policiesAPI = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"}
 )
 
-func newClusterNode(t *testing.T) *clusterNode {
+func newClusterNode(t testing.TB) *clusterNode {
 	t.Helper()
 	n := &clusterNode{node: newNode(t), plane: kubetest.New(t, kubetest.Options{})}
 	n.client = n.plane.Dynamic(t)
