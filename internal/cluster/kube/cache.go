@@ -27,6 +27,8 @@ type cache struct {
 type kindCache struct {
 	at     map[name]int32 // in flat
 	faults map[name]policy.Faults
+	// in is how many there are in each namespace.
+	in map[string]int
 	// version is the newest that was seen; empty where there is no such API.
 	version string
 }
@@ -39,7 +41,7 @@ func newCache() *cache { return &cache{kinds: map[policy.Kind]*kindCache{}} }
 func (c *cache) kind(k policy.Kind) *kindCache {
 	kc := c.kinds[k]
 	if kc == nil {
-		kc = &kindCache{at: map[name]int32{}, faults: map[name]policy.Faults{}}
+		kc = &kindCache{at: map[name]int32{}, faults: map[name]policy.Faults{}, in: map[string]int{}}
 		c.kinds[k] = kc
 	}
 	return kc
@@ -68,6 +70,7 @@ func (c *cache) put(kind policy.Kind, s policy.Served) bool {
 		c.flat = append(c.flat, s.Resource)
 	}
 	kc.at[id] = i
+	kc.in[id.namespace]++
 	return true
 }
 
@@ -82,6 +85,9 @@ func (c *cache) remove(kind policy.Kind, id name, version string) bool {
 	c.flat[i] = policy.Resource{}
 	c.free = append(c.free, i)
 	delete(kc.at, id)
+	if kc.in[id.namespace]--; kc.in[id.namespace] == 0 {
+		delete(kc.in, id.namespace)
+	}
 	c.setFaults(kc, id, nil)
 	return true
 }

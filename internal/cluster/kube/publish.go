@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/netpol-project/netpol/internal/cluster"
@@ -77,7 +76,7 @@ func (f *following) send() time.Duration {
 func (f *following) build() time.Duration {
 	if f.changed || f.latest == nil {
 		f.rev++
-		snap, more := policy.NewSnapshot(f.rev, f.cache.flat, f.latest)
+		snap, more := policy.NewSnapshot(f.rev, f.cache.housed(), f.latest)
 		f.latest, f.faults, f.changed = snap, append(f.cache.allFaults(), more...), false
 	}
 	if wait := f.hold(); wait > 0 {
@@ -92,37 +91,4 @@ func (f *following) build() time.Duration {
 	f.state = cluster.State{Snapshot: f.latest, Faults: f.faults, Versions: f.cache.versions()}
 	f.moved = false
 	return 0
-}
-
-// longestHold is how long a policy may be ahead of its tier.
-const longestHold = 200 * time.Millisecond
-
-// hold is how long the newest snapshot is to be kept back. Every kind has a
-// watch of its own, so a policy may arrive before the tier that was made for
-// it; alone it would deny what it does not decide (S13), for a moment.
-func (f *following) hold() time.Duration {
-	if f.state.Snapshot == nil || !orphans(f.faults, f.state.Faults) {
-		f.held = time.Time{}
-		return 0
-	}
-	if f.held.IsZero() {
-		f.held = time.Now()
-	}
-	if wait := longestHold - time.Since(f.held); wait > 0 {
-		return wait
-	}
-	f.held = time.Time{}
-	return 0
-}
-
-// orphans says whether there are policies in tiers that there are not, that
-// were none before.
-func orphans(now, before policy.Faults) bool {
-	missing := func(f policy.Fault) bool { return f.Code == policy.CodeMissingTier }
-	for _, f := range now {
-		if missing(f) && !slices.ContainsFunc(before, func(b policy.Fault) bool { return missing(b) && b.Key == f.Key }) {
-			return true
-		}
-	}
-	return false
 }
