@@ -33,6 +33,8 @@ type fake struct {
 	noWatchList bool
 	endless     bool            // never says that a list by watching is whole
 	absent      map[string]bool // collections that there are not
+	listed      bool            // those are in its list all the same
+	starting    bool            // it says that it is not up yet
 	expired     int             // versions up to this one are forgotten
 	refuse      []int           // codes of the next answers
 	silent      map[string]bool // collections whose watches say nothing
@@ -174,6 +176,10 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		code := f.refuse[0]
 		f.refuse = f.refuse[1:]
 		refuse(w, code, map[int]string{429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}[code])
+	case r.URL.Path == "/readyz" && f.starting:
+		http.Error(w, "[-]poststarthook/crd-informer-synced failed: reason withheld", 500)
+	case f.listed && strings.Count(r.URL.Path, "/") == 3 && !strings.HasPrefix(r.URL.Path, "/api/"):
+		f.discovery(w, r.URL.Path)
 	case f.absent[r.URL.Path]:
 		refuse(w, 404, "NotFound")
 	case q.Get("watch") != "true":
@@ -198,6 +204,18 @@ func (f *fake) sorted(path string) []map[string]any {
 		out = append(out, f.objects[path][n])
 	}
 	return out
+}
+
+// discovery is the list of what the server has of an API.
+func (f *fake) discovery(w http.ResponseWriter, path string) {
+	var out []map[string]any
+	for _, k := range kube.AgentKinds() {
+		if r, _ := kube.ResourceOf(k); "/apis/"+r.Group+"/"+r.Version == path {
+			out = append(out, map[string]any{"name": r.GroupVersionResource.Resource, "kind": r.Kind, "namespaced": r.Namespaced})
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "resources": out})
 }
 
 func (f *fake) list(w http.ResponseWriter, r *http.Request) {

@@ -25,7 +25,8 @@ type follower struct {
 	version string
 	// noWatchList: the server can't send what there is as part of a watch.
 	noWatchList bool
-	absent      int // times in a row that the server did not know the API
+	absent      int       // times in a row that the server did not know the API
+	since       time.Time // the first of them
 
 	// guarded by following.mu
 	synced  bool
@@ -64,7 +65,7 @@ func (w *follower) run(ctx context.Context) {
 		if time.Since(start) > slowRetry {
 			retry = firstRetry
 		}
-		wait := w.after(err, retry)
+		wait := w.after(ctx, err, retry)
 		if !pause(ctx, wait/2+rand.N(wait)) {
 			return
 		}
@@ -73,13 +74,22 @@ func (w *follower) run(ctx context.Context) {
 }
 
 // after says how long to wait after an error, and notes what it means.
-func (w *follower) after(err error, retry time.Duration) time.Duration {
+func (w *follower) after(ctx context.Context, err error, retry time.Duration) time.Duration {
+	if !apierrors.IsNotFound(err) {
+		w.absent = 0
+	}
 	switch {
 	case errors.Is(err, errEnded):
 		return retry
 	case apierrors.IsNotFound(err):
-		w.gone()
-		return slowRetry
+		sure := w.gone(ctx)
+		if !sure {
+			w.tell(err)
+		}
+		if sure || w.synced {
+			return slowRetry
+		}
+		return retry
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		w.tell(err)
 		return max(retry, time.Second)
@@ -127,26 +137,6 @@ func (w *follower) well() {
 	w.following.mu.Unlock()
 	if first {
 		w.opts.Log.Info("watching resources again", "resource", w.res.String())
-	}
-}
-
-// gone: the server does not know the API. There is nothing of that kind, then;
-// what was there before is let go of only when that is sure, since a server
-// that is starting or half broken may say so too.
-func (w *follower) gone() {
-	w.version = ""
-	w.absent++
-	w.following.mu.Lock()
-	first := !w.synced
-	empty := len(w.cache.kind(w.kind).at) == 0
-	w.synced, w.trouble = true, ""
-	w.following.mu.Unlock()
-	switch {
-	case first, empty:
-		w.apply(func(c *cache) bool { c.kind(w.kind).version = ""; return false })
-	case w.absent >= 3:
-		w.opts.Log.Warn("the API is gone, and with it its resources", "resource", w.res.String())
-		w.apply(func(c *cache) bool { return c.replace(w.kind, nil, "") })
 	}
 }
 
