@@ -42,10 +42,18 @@ func newAnnouncements() *announcements {
 	return &announcements{news: make(chan struct{}, 1), by: map[string]*announced{}}
 }
 
-// put notes what was told of a container.
+// put notes what was told of a container. Of a pod's containers the last one
+// counts: a sandbox is made anew when the one before is gone, whether or not
+// that was told. The same goes for who has an address.
 func (a *announcements) put(container string, what *announced) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for other, old := range a.by {
+		if other != container && (old.namespace == what.namespace && old.name == what.name || slices.ContainsFunc(old.addrs, what.has)) {
+			delete(a.by, other)
+			a.changed()
+		}
+	}
 	if old := a.by[container]; old != nil && slices.Equal(old.addrs, what.addrs) && old.name == what.name && old.namespace == what.namespace {
 		old.until = what.until
 		return
@@ -72,8 +80,12 @@ func (a *announcements) changed() {
 	}
 }
 
+func (w *announced) has(addr netip.Addr) bool { return slices.Contains(w.addrs, addr) }
+
 // apply gives the pods of a node the addresses that were told of them, if the
-// API server knows the pods and does not know addresses.
+// API server knows the pods and does not know these addresses. It may know
+// others: a kubelet whose pod's sandbox is made anew goes on reporting those of
+// the old one until the new one is ready, which is after the CNI was asked.
 func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time) *policy.Snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,7 +96,7 @@ func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time)
 	for container, what := range a.by {
 		ep := snap.Endpoint(what.namespace, what.name)
 		switch {
-		case now.After(what.until), ep != nil && ep.Node == node && len(ep.Addrs) > 0:
+		case now.After(what.until), ep != nil && ep.Node == node && what.known(ep):
 			delete(a.by, container) // from now on the API server says
 		case ep != nil && ep.Node == node:
 			if what.base != ep {
@@ -97,6 +109,11 @@ func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time)
 	}
 	a.from, a.made = snap, out
 	return out
+}
+
+// known says whether the API server has all addresses of a pod.
+func (w *announced) known(ep *policy.Endpoint) bool {
+	return !slices.ContainsFunc(w.addrs, func(addr netip.Addr) bool { return !slices.Contains(ep.Addrs, addr) })
 }
 
 func (a *announcements) expired(now time.Time) bool {

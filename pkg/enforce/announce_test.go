@@ -89,3 +89,41 @@ func TestAwaitPod(t *testing.T) {
 		a.agreed()
 	})
 }
+
+// A pod whose sandbox is made anew starts: the kubelet goes on reporting the
+// addresses of the old one until the new one is ready, which is after the CNI.
+func TestAwaitPodOfANewSandbox(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		_, server, _ := n.policedPods()
+		n.listenOnce(server, allowedPort)
+		n.policy("young", `{selector: app == 'young', types: [Egress], egress: [{action: Allow, protocol: TCP, destination: {ports: [8081]}}]}`)
+		young := n.wireAs("calinew", "young")
+		n.write("pod-young", fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: young, namespace: %s, labels: {app: young}}\nspec: {nodeName: %s}\n"+
+			"status: {phase: Running, podIP: 10.65.0.99, podIPs: [{ip: 10.65.0.99}]}\n", namespace, nodeName))
+		api := n.apiSource()
+		api.tell()
+		a := n.start(from(api))
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		_, err := a.AwaitPod(ctx, &agentpb.AwaitPodRequest{Namespace: namespace, Name: "young", Container: "c2",
+			Addresses: []string{young.addrs[0].String(), young.addrs[1].String()}})
+		n.must(err)
+		check := func(when string) {
+			t.Helper()
+			for family := range 2 {
+				if got := a.try(young, server, family, allowedPort); got != connected {
+					t.Errorf("%s: what it may, family %d: %s, want %s", when, family, got, connected)
+				}
+				if got := a.try(young, server, family, forbiddenPort); got != denied {
+					t.Errorf("%s: what it may not, family %d: %s, want %s", when, family, got, denied)
+				}
+			}
+		}
+		check("while the API server has the old address")
+		n.manifest(young, nodeName, "")
+		n.await(a, &agentpb.Written{Kind: "Pod", Namespace: namespace, Name: "young", Version: api.tell()})
+		check("when it has the new one")
+		a.agreed()
+	})
+}
