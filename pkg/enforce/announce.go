@@ -3,6 +3,7 @@
 package enforce
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,9 +13,14 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// announceLife is how long the API server may take to learn of an address that
-// a CNI plugin told the agent of. A kubelet reports it within seconds.
+// announceLife is how long the API server may take to tell this agent of a pod
+// that a CNI plugin told of. From then on the pod keeps the addresses that were
+// told until the API server has them, however long it is out of reach: the pod
+// runs (S31).
 const announceLife = 2 * time.Minute
+
+// maxAnnounced bounds the pods that were told of; a node runs some hundred.
+const maxAnnounced = 4096
 
 // announced is what a CNI plugin told of a pod that is being made.
 type announced struct {
@@ -42,10 +48,10 @@ func newAnnouncements() *announcements {
 	return &announcements{news: make(chan struct{}, 1), by: map[string]*announced{}}
 }
 
-// put notes what was told of a container. Of a pod's containers the last one
+// put notes what was told of a container; false: there is no room. Of a pod's containers the last one
 // counts: a sandbox is made anew when the one before is gone, whether or not
 // that was told. The same goes for who has an address.
-func (a *announcements) put(container string, what *announced) {
+func (a *announcements) put(container string, what *announced, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for other, old := range a.by {
@@ -56,10 +62,17 @@ func (a *announcements) put(container string, what *announced) {
 	}
 	if old := a.by[container]; old != nil && slices.Equal(old.addrs, what.addrs) && old.name == what.name && old.namespace == what.namespace {
 		old.until = what.until
-		return
+		return true
+	}
+	if len(a.by) >= maxAnnounced {
+		maps.DeleteFunc(a.by, func(_ string, w *announced) bool { return w.made == nil && now.After(w.until) })
+	}
+	if len(a.by) >= maxAnnounced {
+		return false
 	}
 	a.by[container] = what
 	a.changed()
+	return true
 }
 
 // forget takes it back.
@@ -89,16 +102,20 @@ func (w *announced) has(addr netip.Addr) bool { return slices.Contains(w.addrs, 
 func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time) *policy.Snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.from == snap && a.from != nil && !a.expired(now) {
+	if a.from == snap && a.from != nil {
 		return a.made
 	}
 	out := snap
 	for container, what := range a.by {
 		ep := snap.Endpoint(what.namespace, what.name)
 		switch {
-		case now.After(what.until), ep != nil && ep.Node == node && what.known(ep):
+		case ep == nil || ep.Node != node:
+			if now.After(what.until) {
+				delete(a.by, container)
+			}
+		case what.known(ep):
 			delete(a.by, container) // from now on the API server says
-		case ep != nil && ep.Node == node:
+		default:
 			if what.base != ep {
 				made := *ep
 				made.Addrs = what.addrs
@@ -114,15 +131,6 @@ func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time)
 // known says whether the API server has all addresses of a pod.
 func (w *announced) known(ep *policy.Endpoint) bool {
 	return !slices.ContainsFunc(w.addrs, func(addr netip.Addr) bool { return !slices.Contains(ep.Addrs, addr) })
-}
-
-func (a *announcements) expired(now time.Time) bool {
-	for _, what := range a.by {
-		if now.After(what.until) {
-			return true
-		}
-	}
-	return false
 }
 
 // placed says whether the policies of a pod with these addresses are in the

@@ -56,7 +56,9 @@ func (s *server) AwaitPod(ctx context.Context, r *agentpb.AwaitPodRequest) (*age
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.TimeoutMilliseconds)*time.Millisecond)
 		defer cancel()
 	}
-	s.a.announced.put(r.Container, what)
+	if !s.a.announced.put(r.Container, what, s.a.opts.Now()) {
+		return nil, status.Errorf(codes.ResourceExhausted, "the agent was told of %d pods that the API server does not know", maxAnnounced)
+	}
 	for {
 		_, changed := s.a.inForce()
 		done, why := s.a.placed(what)

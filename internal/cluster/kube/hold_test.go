@@ -28,7 +28,7 @@ func withNoLabels(s cluster.State) bool {
 
 // S31: a pod that is known before its namespace is left out: with a namespace
 // made up for it no namespaceSelector would select it.
-func TestWatchLeavesOutPodsWithoutNamespace(t *testing.T) {
+func TestS31_PodWithoutNamespaceIsLeftOut(t *testing.T) {
 	f := newFake(t)
 	labelled := strings.Replace(vote, "name: vote", "name: vote, labels: {env: prod}", 1)
 	job := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: once, namespace: vote}\nspec: {template: {metadata: {labels: {a: b}}, spec: {containers: []}}}\n"
