@@ -73,26 +73,27 @@ func OpenDir(path string) (*Dir, error) {
 // Path is the directory.
 func (d *Dir) Path() string { return d.root }
 
-// Reload returns when everything that was written to the directory before the
-// call will be in the next Snapshot, and in the next State of every Watch.
-func (d *Dir) Reload(ctx context.Context) error {
-	if watching, err := d.fence(ctx); watching {
-		return err
+// Reload is everything that was written to the directory before the call, as
+// the next State of every Watch has it.
+func (d *Dir) Reload(ctx context.Context) (State, error) {
+	watching, err := d.fence(ctx)
+	if err != nil {
+		return State{}, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.rescan()
+	if !watching {
+		if err := d.rescan(); err != nil {
+			return State{}, err
+		}
+	}
+	return d.state(), nil
 }
 
 // Snapshot is everything in the directory now.
 func (d *Dir) Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error) {
-	if err := d.Reload(ctx); err != nil {
-		return nil, nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.state()
-	return s.Snapshot, s.Faults, nil
+	s, err := d.Reload(ctx)
+	return s.Snapshot, s.Faults, err
 }
 
 // state brings the snapshot up to date with the files. d.mu is held.

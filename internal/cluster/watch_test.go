@@ -97,7 +97,7 @@ func TestDirWatchSurvivesTheDirectoryGoneForAWhile(t *testing.T) {
 	if err := os.Rename(d.root, away); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reload(t.Context()); err == nil {
+	if _, err := d.Reload(t.Context()); err == nil {
 		t.Error("reloaded from nowhere")
 	}
 	put(t, filepath.Join(away, "three.yaml"), np("three", 3))
@@ -122,7 +122,7 @@ func TestDirReloadWhileWatched(t *testing.T) {
 	}
 	for port := 2; port < 60; port++ {
 		put(t, filepath.Join(d.root, "one.yaml"), np("one", port))
-		if err := d.Reload(t.Context()); err != nil {
+		if _, err := d.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		select {

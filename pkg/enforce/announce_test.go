@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/netpol-project/netpol/internal/netnstest"
 	"github.com/netpol-project/netpol/pkg/enforce"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
@@ -138,5 +141,29 @@ func TestAwaitPodOfANewSandbox(t *testing.T) {
 		n.await(a, &agentpb.Written{Kind: "Pod", Namespace: namespace, Name: "young", Version: api.tell()})
 		check("when it has the new one")
 		a.agreed()
+	})
+}
+
+// After a Sync a change is still waited for by its version: the cluster is not
+// taken for a directory, and not listed anew for every change.
+func TestAwaitAfterSync(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		n.policedPods()
+		api := n.apiSource()
+		version := api.tell()
+		a := n.start(from(api))
+		a.sync()
+		before := api.reloaded()
+		n.await(a, &agentpb.Written{Kind: "Pod", Namespace: namespace, Name: "any", Version: version})
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err := a.Await(ctx, &agentpb.AwaitRequest{Changes: []*agentpb.Written{{Kind: "Pod", Namespace: namespace, Name: "any", Version: "99999"}}})
+		if status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("a change that has not come: %v", err)
+		}
+		if more := api.reloaded() - before; more > 0 {
+			t.Errorf("all was listed anew %d times", more)
+		}
 	})
 }

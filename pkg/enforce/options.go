@@ -10,7 +10,6 @@ import (
 
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/enforce/push"
-	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // The nflog groups: refusals apart from Log rules, so that a flood of one
@@ -24,9 +23,9 @@ const (
 type Source interface {
 	// Watch sends the state at once and after every change.
 	Watch(ctx context.Context) (<-chan cluster.State, error)
-	// Reload returns when what was written before the call is in Snapshot.
-	Reload(ctx context.Context) error
-	Snapshot(ctx context.Context) (*policy.Snapshot, policy.Faults, error)
+	// Reload returns what Watch sends once it has all that was written before
+	// the call, with the Versions that Await asks for.
+	Reload(ctx context.Context) (cluster.State, error)
 }
 
 // Waiter is a Source that may be out of reach.

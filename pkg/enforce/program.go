@@ -66,7 +66,7 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 		case r := <-a.syncs:
 			answer = r.done
 			a.begins()
-			s, err := a.reload(ctx)
+			s, err := a.opts.Source.Reload(ctx)
 			a.ends()
 			if err != nil {
 				answer <- err
@@ -88,15 +88,6 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			answer <- err
 		}
 	}
-}
-
-// reload reads what was written until now.
-func (a *Agent) reload(ctx context.Context) (cluster.State, error) {
-	if err := a.opts.Source.Reload(ctx); err != nil {
-		return cluster.State{}, err
-	}
-	snap, faults, err := a.opts.Source.Snapshot(ctx)
-	return cluster.State{Snapshot: snap, Faults: faults}, err
 }
 
 // bring programs one state. S31: before there is a snapshot and the node's

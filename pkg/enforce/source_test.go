@@ -23,6 +23,7 @@ type apiSource struct {
 	state   cluster.State
 	version int
 	watches []chan cluster.State
+	reloads int
 }
 
 func (n *node) apiSource() *apiSource {
@@ -35,7 +36,7 @@ func (n *node) apiSource() *apiSource {
 // tell sends the directory's state to all who watch, and returns its version.
 func (s *apiSource) tell() string {
 	s.t.Helper()
-	if err := s.dir.Reload(context.Background()); err != nil {
+	if _, err := s.dir.Reload(context.Background()); err != nil {
 		s.t.Fatal(err)
 	}
 	snap, faults, err := s.dir.Snapshot(context.Background())
@@ -76,11 +77,16 @@ func (s *apiSource) Watch(context.Context) (<-chan cluster.State, error) {
 }
 
 // Reload implements enforce.Source.
-func (s *apiSource) Reload(context.Context) error { return nil }
-
-// Snapshot implements enforce.Source.
-func (s *apiSource) Snapshot(context.Context) (*policy.Snapshot, policy.Faults, error) {
+func (s *apiSource) Reload(context.Context) (cluster.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state.Snapshot, s.state.Faults, nil
+	s.reloads++
+	return s.state, nil
+}
+
+// reloaded is how often all was listed anew.
+func (s *apiSource) reloaded() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reloads
 }

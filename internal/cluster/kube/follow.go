@@ -136,17 +136,18 @@ func (s *Store) Waiting() []string {
 	return out
 }
 
-// Reload returns when all that was written before the call is in the next
-// Snapshot. A watch tells of changes only, so what it has is compared with what
-// there is. Agents that wait for one change ask State.Has instead.
-func (s *Store) Reload(ctx context.Context) error {
+// Reload is the state that has all that was written before the call. A watch
+// tells of changes only, so what it has is compared with what there is. Agents
+// that wait for one change ask State.Has instead.
+func (s *Store) Reload(ctx context.Context) (cluster.State, error) {
 	f := s.follows()
 	if f == nil {
 		s.forget()
-		return nil
+		snap, faults, err := s.Snapshot(ctx)
+		return cluster.State{Snapshot: snap, Faults: faults}, err
 	}
 	if _, err := f.first(ctx); err != nil {
-		return err
+		return cluster.State{}, err
 	}
 	var problems []string
 	var mu sync.Mutex
@@ -161,10 +162,24 @@ func (s *Store) Reload(ctx context.Context) error {
 		})
 	}
 	group.Wait()
-	f.nudge()
 	if len(problems) > 0 {
 		slices.Sort(problems)
-		return &cluster.Failure{What: "the cluster can't be read", Where: problems, Try: s.kubectl("cluster-info"), Err: ctx.Err()}
+		return cluster.State{}, &cluster.Failure{What: "the cluster can't be read", Where: problems, Try: s.kubectl("cluster-info"), Err: ctx.Err()}
 	}
-	return nil
+	return f.newest(ctx)
+}
+
+// newest is the state of all that is known, also of what is kept back now.
+func (f *following) newest(ctx context.Context) (cluster.State, error) {
+	for {
+		f.mu.Lock()
+		again, state := f.send(), f.state
+		f.mu.Unlock()
+		if again == 0 {
+			return state, nil
+		}
+		if !pause(ctx, again) {
+			return cluster.State{}, ctx.Err()
+		}
+	}
 }

@@ -236,9 +236,13 @@ func TestReloadWhileWatched(t *testing.T) {
 	policies := collection(policy.KindNetworkPolicy)
 	f.set(func() { f.silent[policies] = true })
 	f.put(t, np("vote", "one", 2))
-	f.put(t, np("vote", "one", 3))
-	if err := s.Reload(t.Context()); err != nil {
+	written := f.put(t, np("vote", "one", 3))
+	st, err := s.Reload(t.Context())
+	if err != nil {
 		t.Fatal(err)
+	}
+	if st.Versions == nil || !st.Has(policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "vote", Name: "one"}, fmt.Sprint(written), false) || names(st) != "one:3" {
+		t.Errorf("got %s at %+v", names(st), st.Versions)
 	}
 	snap, _, err := s.Snapshot(t.Context())
 	if err != nil || snap.Policies[0].Order != 3 {
@@ -313,4 +317,16 @@ func TestWatchOfAServerThatNeverEndsItsList(t *testing.T) {
 	await(t, ch, "by pages", has("one:1"))
 	f.put(t, np("vote", "one", 2))
 	await(t, ch, "a change", has("one:2"))
+}
+
+// Reload does not return while what was written is kept back.
+func TestReloadWaitsForWhatIsHeld(t *testing.T) {
+	f := newFake(t)
+	f.put(t, vote)
+	s, ch := watch(t, f)
+	await(t, ch, "at once", has(""))
+	f.put(t, strings.Replace(np("vote", "two", 2), "tier: default", "tier: never", 1))
+	if st, err := s.Reload(t.Context()); err != nil || names(st) != "two:2" {
+		t.Errorf("got %s, %v", names(st), err)
+	}
 }
