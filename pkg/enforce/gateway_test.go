@@ -158,3 +158,34 @@ func TestS31_PodThatAdvertisesARouterIsJudged(t *testing.T) {
 		a.agreed()
 	})
 }
+
+// Where the CNI gives the node's address to all pods' interfaces, too, that
+// makes none of them the node's.
+func TestS31_PodsInterfacesWithTheNodesAddress(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		outside := n.uplink("eth7")
+		pods := []*pod{n.wireAs("cali1", "gateway"), n.wireAs("cali2", "unknown")}
+		for _, p := range pods {
+			n.must(addAddr(p.iface, netip.PrefixFrom(upAddrs[0], 32)))
+		}
+		n.through(pods[0], pods[0].iface)
+		n.manifest(pods[0], nodeName, "")
+		n.podNets("10.64.0.0/24") // where the CNI puts no pods
+		n.listen(outside, serverPort)
+		n.listen(nil, serverPort)
+		n.policy("gateway", noEgress)
+		a := n.start(byKind)
+		for family := range 2 {
+			if got := a.try(pods[0], outside, family, serverPort); got != denied {
+				t.Errorf("from a pod, family %d: %s, want %s", family, got, denied)
+			}
+			if got := a.try(outside, nil, family, serverPort); got != connected {
+				t.Errorf("to the node, family %d: %s, want %s", family, got, connected)
+			}
+			n.refusedAs("drop-unknown", "a pod that nobody knows", pods[1], pods[1].addrs[family], outside.addrs[family])
+		}
+		a.sync()
+		a.agreed()
+	})
+}

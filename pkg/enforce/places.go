@@ -29,7 +29,7 @@ type places struct {
 	// or gateways, and bridges that lead to more than pods, sorted: the node's
 	// own, but for those that lead to a pod of this node.
 	node []string
-	// holders are the interfaces that have an address.
+	// holders are the interfaces that have an address, in the kernel's order.
 	holders map[netip.Addr][]holder
 	// bridges are the networks behind bridges whose ports are all of a pod's
 	// kind, the smallest first.
@@ -48,8 +48,21 @@ type bridgeNet struct {
 type holder struct {
 	name string
 	// pods: they may be behind an interface of its kind; routed: so are
-	// networks or gateways (of a bridge, gateways).
-	pods, routed bool
+	// networks or gateways (of a bridge, gateways); single: it has a route of
+	// its own to an address.
+	pods, routed, single bool
+}
+
+// reach are those of the holders of an address of the Node that the node may be
+// reached through. CNIs give all pods' interfaces one address, which may be that:
+// of several holders those with a route to a single address are pods'.
+func reach(holders []holder) (out []holder) {
+	for _, h := range holders {
+		if h.pods && (len(holders) == 1 || !h.single) {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 func (p *places) equal(o *places) bool {
@@ -108,8 +121,8 @@ func (p *places) uplinks(node *policy.Node) (out []string) {
 		return nil
 	}
 	for _, a := range node.Addrs {
-		for _, h := range p.holders[a] {
-			if h.pods && h.routed {
+		for _, h := range reach(p.holders[a]) {
+			if h.routed {
 				out = append(out, h.name)
 			}
 		}
@@ -130,8 +143,8 @@ func (p *places) nodeInterfaces(node *policy.Node, leads map[string]bool) []stri
 	}
 	if node != nil {
 		for _, a := range node.Addrs {
-			for _, h := range p.holders[a] {
-				if h.pods && !p.isBridge(h.name) && !leads[h.name] {
+			for _, h := range reach(p.holders[a]) {
+				if !p.isBridge(h.name) && !leads[h.name] {
 					list = append(list, h.name)
 				}
 			}

@@ -3,6 +3,7 @@
 package enforce
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -71,6 +72,16 @@ func TestS31_InterfacesOfRealNodes(t *testing.T) {
 			2: {name: "veth1", kind: "veth", addrs: []netip.Addr{pod}, holds: []netip.Addr{gateway}},
 			3: {name: "veth2", kind: "veth", addrs: []netip.Addr{pod2}, holds: []netip.Addr{gateway}},
 		}, "veth1", nil},
+		"ptp with the node's own address": {map[int]*seen{
+			1: {name: "ens5", gateway: true, subnet: true, nets: []netip.Prefix{lan}, holds: []netip.Addr{self}},
+			2: {name: "veth1", kind: "veth", gateway: true, addrs: []netip.Addr{pod}, holds: []netip.Addr{self}},
+			3: {name: "veth2", kind: "veth", addrs: []netip.Addr{pod2}, holds: []netip.Addr{self}},
+		}, "veth1", nil},
+		"the same, and the node's uplink is one of them": {map[int]*seen{
+			1: {name: "eth0", kind: "veth", gateway: true, holds: []netip.Addr{self}},
+			2: {name: "veth1", kind: "veth", addrs: []netip.Addr{pod}, holds: []netip.Addr{self}},
+			3: {name: "veth2", kind: "veth", addrs: []netip.Addr{pod2}, holds: []netip.Addr{self}},
+		}, "veth1", []string{"eth0"}},
 		"Calico's and cloud CNIs: no address": {map[int]*seen{
 			1: {name: "eth0", gateway: true}, 2: {name: "cali1", kind: "veth", addrs: []netip.Addr{pod}},
 		}, "cali1", nil},
@@ -141,5 +152,25 @@ func TestS31_InterfaceWithTheNodesAddress(t *testing.T) {
 	}
 	if got := p.nodeInterfaces(nil, nil); !slices.Equal(got, []string{"eth1"}) {
 		t.Errorf("of a node that nobody knows: %q", got)
+	}
+}
+
+// What is read twice without a change is the same: CNIs give all pods'
+// interfaces one address, and two of them may be said to lead to one pod.
+func TestPlacesAreReadInOneOrder(t *testing.T) {
+	addr, gateway := netip.MustParseAddr("10.244.1.7"), netip.MustParseAddr("10.244.1.1")
+	read := func() *places {
+		l := &listing{links: map[int]*seen{}, places: &places{interfaces: map[netip.Addr]string{}, own: map[netip.Addr]bool{}, holders: map[netip.Addr][]holder{}}}
+		for i := range 8 {
+			l.links[i] = &seen{name: fmt.Sprint("veth", i), kind: "veth", addrs: []netip.Addr{addr}, holds: []netip.Addr{gateway}, gateway: i > 5}
+		}
+		l.conclude()
+		return l.places
+	}
+	first := read()
+	for range 20 {
+		if p := read(); !p.equal(first) {
+			t.Fatalf("%v differs from %v", p, first)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -95,7 +96,9 @@ func (l *listing) conclude() {
 	}
 	used := false
 	var contested []*seen
-	for index, s := range l.links {
+	// In one order, or the same would look like a change when it is read again.
+	for _, index := range slices.Sorted(maps.Keys(l.links)) {
+		s := l.links[index]
 		routed := s.gateway || s.subnet || len(s.nets) > 0
 		if l.byKind() {
 			l.hold(s, s.gateway || routed && s.kind != "bridge")
@@ -159,7 +162,7 @@ func (l *listing) bridge(s *seen) {
 // hold notes which addresses an interface has.
 func (l *listing) hold(s *seen, routed bool) {
 	for _, a := range s.holds {
-		l.holders[a] = append(l.holders[a], holder{s.name, s.leadsPods(), routed})
+		l.holders[a] = append(l.holders[a], holder{s.name, s.leadsPods(), routed, len(s.addrs) > 0})
 	}
 }
 
