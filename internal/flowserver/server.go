@@ -130,7 +130,7 @@ func (s *Server) services() *grpc.Server {
 		grpc.ConnectionTimeout(20*time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 15 * time.Second}),
-		grpc.UnaryInterceptor(bounded),
+		grpc.UnaryInterceptor(bounded), grpc.StreamInterceptor(boundedStream),
 	)
 	who := newUsers(s.opts.Reviewer, s.opts.Now, s.metrics)
 	relaypb.RegisterRelayServer(server, &relayServer{
@@ -140,7 +140,9 @@ func (s *Server) services() *grpc.Server {
 	})
 	flowpb.RegisterFlowsServer(server, flow.NewServerFor(s.hub.flows, s.opts.Now, &views{users: who, hub: s.hub}))
 	agentpb.RegisterAgentServer(server, &agentServer{users: who, hub: s.hub})
-	agentpb.RegisterNodesServer(server, &nodesServer{users: who, hub: s.hub, version: s.opts.Version})
+	agentpb.RegisterNodesServer(server, &nodesServer{
+		users: who, hub: s.hub, version: s.opts.Version, awaits: newSlots(maxAwaitsEach, maxAwaits),
+	})
 	return server
 }
 
