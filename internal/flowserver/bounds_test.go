@@ -2,11 +2,15 @@ package flowserver_test
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
@@ -127,4 +131,27 @@ func TestAwaitsOfOneUserAreBounded(t *testing.T) {
 		_, err := awaitOne(t.Context(), nodes, change)
 		return err == nil
 	})
+}
+
+// TestEnrolmentsAreBoundedByAddress: a pod that sends tokens without end keeps no
+// agent from enrolling.
+func TestEnrolmentsAreBoundedByAddress(t *testing.T) {
+	w := newWorld(t, "n1")
+	pod := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	client := relaypb.NewRelayClient(w.dial("", grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		return pod.DialContext(ctx, "tcp", addr)
+	})))
+	refused := 0
+	for i := range 200 {
+		_, err := client.Enroll(t.Context(), &relaypb.EnrollRequest{Token: forServer(fmt.Sprint("nobody-", i))})
+		if status.Code(err) == codes.ResourceExhausted {
+			refused++
+		} else {
+			code(t, err, codes.Unauthenticated, "not valid")
+		}
+	}
+	if refused < 100 {
+		t.Errorf("%d of 200 were refused unasked", refused)
+	}
+	w.hello("n1", &agentpb.StatusReply{Ready: true})
 }
