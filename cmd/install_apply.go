@@ -126,7 +126,13 @@ func (o *InstallOptions) apply(ctx context.Context, v *install.Values, objects [
 		o.line(r)
 	}}
 	start := o.Now()
-	if err = client.Apply(ctx, objects, apply); err == nil {
+	if !apply.DryRun { // of which Prune tells
+		err = client.EndCleanup(ctx, apply.Tell)
+	}
+	if err == nil {
+		err = client.Apply(ctx, objects, apply)
+	}
+	if err == nil {
 		err = client.Prune(ctx, objects, apply)
 	}
 	if err == nil && o.Wait && !o.DryRun.on() {

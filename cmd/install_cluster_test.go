@@ -264,6 +264,7 @@ func TestClusterInstall(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	})
+	t.Run("after an uninstallation that did not end", s.cleanupLeft)
 	t.Run("ports are forwarded to the flows server alone", s.portForward)
 	t.Run("a node that does not get ready", func(t *testing.T) {
 		nodes.kill("n2")
@@ -378,6 +379,35 @@ func (s *realCluster) portForward(t *testing.T) {
 		if !asked[true] || !asked[false] {
 			t.Errorf("pods of one kind only: %v", asked)
 		}
+	}
+}
+
+// cleanupLeft: what removes rules is gone before there are agents again.
+func (s *realCluster) cleanupLeft(t *testing.T) {
+	v, err := install.Defaults("v0.2.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds, err := install.Cleanup(v, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := ds.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const gone, agent = "daemonset.apps/netpol-cleanup deleted", "daemonset.apps/netpol-agent "
+	s.plane.Apply(t, string(text))
+	out, _ := s.must(t, "install", "--dry-run=server")
+	if strings.Count(out, gone) != 1 || s.get(t, gvr("apps", "v1", "daemonsets"), install.Namespace, install.CleanupName) == nil {
+		t.Errorf("a dry run: %s", out)
+	}
+	out, _ = s.must(t, "install", "--wait")
+	if first, then := strings.Index(out, gone), strings.Index(out, agent); first < 0 || then < first {
+		t.Errorf("%s", out)
+	}
+	if s.get(t, gvr("apps", "v1", "daemonsets"), install.Namespace, install.CleanupName) != nil {
+		t.Error("the cleanup is still there")
 	}
 }
 

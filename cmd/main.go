@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/cni"
 )
 
@@ -22,6 +23,7 @@ func Main() int {
 	if len(os.Args) == 1 && os.Getenv("CNI_COMMAND") != "" { // a container runtime calls
 		return cni.Plugin{Version: programVersion()}.Main()
 	}
+	kube.Quiet()
 	cobra.EnableCommandSorting = false // help lists commands as they follow in use
 	streams := cli.SystemStreams(os.Getenv("NO_COLOR"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -19,13 +19,16 @@ const (
 	// maxProbeNodes how many a probe may name.
 	probeWithin   = 5 * time.Second
 	maxProbeNodes = 4
+	// probeRate and probeBurst bound the probes of a user, a second and at once.
+	probeRate, probeBurst = 200, 1000
 )
 
 // agentServer passes on what is asked about probes to the nodes that they name.
 type agentServer struct {
 	agentpb.UnimplementedAgentServer
-	users *users
-	hub   *hub
+	users  *users
+	hub    *hub
+	probes *rates[string] // by the user's name
 }
 
 // probing are the rights either of which lets a user probe from a namespace's
@@ -38,27 +41,31 @@ func probing(namespace string) []Access {
 	}
 }
 
-func (s *agentServer) mayProbe(ctx context.Context, namespace string, nodes []string) error {
+func (s *agentServer) mayProbe(ctx context.Context, namespace string, nodes []string) (*caller, error) {
 	c, err := s.users.caller(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if namespace == "" || len(nodes) == 0 || len(nodes) > maxProbeNodes {
-		return status.Errorf(codes.InvalidArgument, "a flows server needs the namespace of the source's pod and the nodes of both ends")
+		return nil, status.Errorf(codes.InvalidArgument, "a flows server needs the namespace of the source's pod and the nodes of both ends")
 	}
 	may, err := s.users.any(ctx, c, probing(namespace)...)
 	if err == nil && !may {
 		err = s.users.denied(c, fmt.Sprintf("create probes.netpol.dev (or patch pods/ephemeralcontainers) in namespace %s", namespace))
 	}
-	return err
+	return c, err
 }
 
 // RegisterProbe implements agentpb.AgentServer: all nodes named have to know.
 func (s *agentServer) RegisterProbe(ctx context.Context, r *agentpb.RegisterProbeRequest) (*agentpb.RegisterProbeReply, error) {
-	if err := s.mayProbe(ctx, r.GetNamespace(), r.GetNodes()); err != nil {
+	c, err := s.mayProbe(ctx, r.GetNamespace(), r.GetNodes())
+	if err != nil {
 		return nil, err
 	}
-	_, err := s.each(ctx, r.GetNodes(), func() *relaypb.Command {
+	if !s.probes.of(c.Name).Allow() {
+		return nil, status.Errorf(codes.ResourceExhausted, "%s probes too much: %d a second at most", c.Name, probeRate)
+	}
+	_, err = s.each(ctx, r.GetNodes(), func() *relaypb.Command {
 		return &relaypb.Command{Is: &relaypb.Command_RegisterProbe{RegisterProbe: r}}
 	})
 	return &agentpb.RegisterProbeReply{}, err
@@ -67,7 +74,7 @@ func (s *agentServer) RegisterProbe(ctx context.Context, r *agentpb.RegisterProb
 // Denied implements agentpb.AgentServer: the first denial of the nodes named, in
 // their order.
 func (s *agentServer) Denied(ctx context.Context, t *agentpb.Tuple) (*agentpb.DeniedReply, error) {
-	if err := s.mayProbe(ctx, t.GetNamespace(), t.GetNodes()); err != nil {
+	if _, err := s.mayProbe(ctx, t.GetNamespace(), t.GetNodes()); err != nil {
 		return nil, err
 	}
 	replies, err := s.each(ctx, t.GetNodes(), func() *relaypb.Command {

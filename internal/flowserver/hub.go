@@ -2,6 +2,7 @@ package flowserver
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,7 +54,8 @@ const (
 	// remembered is how long a node is that has no line and is not expected:
 	// as long as its counts are kept, so that they are not counted again.
 	remembered = 16 * 24 * time.Hour
-	// maxProblems and maxProblem bound what an agent may say of itself.
+	// maxProblems and maxProblem bound what an agent may say of itself,
+	// the latter in bytes.
 	maxProblems, maxProblem = 100, 1000
 )
 
@@ -153,14 +155,23 @@ func (h *hub) heard(name string, l *line, s *agentpb.StatusReply) {
 	s.Node = name
 	s.Problems = s.Problems[:min(len(s.Problems), maxProblems)]
 	for i, p := range s.Problems {
-		s.Problems[i] = p[:min(len(p), maxProblem)]
+		s.Problems[i] = cut(p)
 	}
-	s.Version = s.Version[:min(len(s.Version), maxProblem)]
+	s.Version = cut(s.Version)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := h.nodes[name]; n != nil && n.line == l {
 		n.status, n.told = s, h.now()
 	}
+}
+
+// cut keeps maxProblem bytes of a text. Half a character at its end would be no
+// UTF-8, and no message that has it could be sent.
+func cut(text string) string {
+	if len(text) <= maxProblem {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxProblem], "")
 }
 
 // forget drops nodes that were not heard of for long.

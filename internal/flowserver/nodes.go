@@ -18,6 +18,7 @@ type nodesServer struct {
 	users   *users
 	hub     *hub
 	version string
+	awaits  *slots
 }
 
 // List implements agentpb.NodesServer. What agents say of themselves names
@@ -42,11 +43,23 @@ const (
 	// maxAwait bounds how long a call may wait, and maxChanges for how much.
 	maxAwait   = 10 * time.Minute
 	maxChanges = 1000
+	// maxAwaitsEach and maxAwaits bound how many calls of a user, and of all,
+	// wait at once. Each is a command to every node, whose line has room for
+	// others beside.
+	maxAwaitsEach, maxAwaits = 32, maxPending * 3 / 4
 )
 
 // Await implements agentpb.NodesServer.
 func (s *nodesServer) Await(r *agentpb.AwaitRequest, stream agentpb.Nodes_AwaitServer) error {
-	if err := s.mayAwait(stream.Context(), r.GetChanges()); err != nil {
+	c, err := s.users.caller(stream.Context())
+	if err != nil {
+		return err
+	}
+	if !s.awaits.take(c.Name) {
+		return status.Errorf(codes.ResourceExhausted, "too many calls wait for changes (%d of one user, %d in all, at most)", maxAwaitsEach, maxAwaits)
+	}
+	defer s.awaits.free(c.Name)
+	if err := s.mayAwait(stream.Context(), c, r.GetChanges()); err != nil {
 		return err
 	}
 	nodes, err := s.hub.list()

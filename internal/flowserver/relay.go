@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -60,8 +62,9 @@ type relayServer struct {
 	keeper   *keeper
 	reviewer Reviewer
 	pods     Pods
-	account  string // system:serviceaccount:NAMESPACE:NAME of the agents
-	enrolls  *rate.Limiter
+	account  string             // system:serviceaccount:NAMESPACE:NAME of the agents
+	enrolls  *rates[netip.Addr] // by where they come from
+	all      *rate.Limiter      // enrolments
 	metrics  *metrics
 	log      *slog.Logger
 }
@@ -87,7 +90,10 @@ func (s *relayServer) whoEnrolls(ctx context.Context, token string) (node string
 	if token == "" || len(token) > maxToken {
 		return "", status.Error(codes.Unauthenticated, "no token")
 	}
-	if !s.enrolls.Allow() {
+	if !slices.Contains(audiences(token), relay.Audience) {
+		return "", status.Error(codes.Unauthenticated, "the token is not for "+relay.Audience)
+	}
+	if !s.enrolls.of(peerOf(ctx)).Allow() || !s.all.Allow() {
 		return "", status.Error(codes.ResourceExhausted, "too many agents enroll at once")
 	}
 	s.metrics.reviews.Add(1)

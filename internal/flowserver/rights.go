@@ -26,16 +26,21 @@ var awaited = map[policy.Kind]Access{
 	policy.KindHostEndpoint:                  {Group: "projectcalico.org", Resource: "hostendpoints"},
 }
 
+// maxName and maxVersion bound what a change is told by, in bytes: a name as
+// Kubernetes does, a version as the decimal number that it is.
+const maxName, maxVersion = 253, 64
+
 // mayAwait: what users may read they may also wait for. Who may see the flows
 // of a namespace may wait for whatever is in it; the answer tells no more than
 // how fast nodes are.
-func (s *nodesServer) mayAwait(ctx context.Context, changes []*agentpb.Written) error {
-	c, err := s.users.caller(ctx)
-	if err != nil {
-		return err
-	}
+func (s *nodesServer) mayAwait(ctx context.Context, c *caller, changes []*agentpb.Written) error {
 	if len(changes) == 0 || len(changes) > maxChanges {
 		return status.Errorf(codes.InvalidArgument, "%d changes: from 1 to %d can be waited for", len(changes), maxChanges)
+	}
+	for i, w := range changes {
+		if max(len(w.GetKind()), len(w.GetNamespace()), len(w.GetName())) > maxName || len(w.GetVersion()) > maxVersion {
+			return status.Errorf(codes.InvalidArgument, "change %d has a name or version that no resource has", i+1)
+		}
 	}
 	for _, w := range changes {
 		rights := []Access{listFlows(""), listFlows(w.GetNamespace())}

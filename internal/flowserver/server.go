@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -53,10 +54,11 @@ type Options struct {
 
 // The bounds of what one caller may make the server do.
 const (
-	maxRequest  = 64 << 10 // bytes, of users
-	maxStreams  = 250      // at once on one connection
-	enrollRate  = 50       // a second
-	enrollBurst = 1000
+	maxRequest = 64 << 10 // bytes, of users
+	maxStreams = 250      // at once on one connection
+	// Enrolments a second and at once, from one address and in total.
+	enrollRate, enrollBurst       = 1, 20
+	allEnrollRate, allEnrollBurst = 50, 1000
 )
 
 // Server is a flows server.
@@ -130,17 +132,19 @@ func (s *Server) services() *grpc.Server {
 		grpc.ConnectionTimeout(20*time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 15 * time.Second}),
-		grpc.UnaryInterceptor(bounded),
+		grpc.UnaryInterceptor(bounded), grpc.StreamInterceptor(boundedStream),
 	)
 	who := newUsers(s.opts.Reviewer, s.opts.Now, s.metrics)
 	relaypb.RegisterRelayServer(server, &relayServer{
 		hub: s.hub, keeper: s.keeper, reviewer: s.opts.Reviewer, pods: s.opts.Pods,
 		account: "system:serviceaccount:" + s.opts.Namespace + ":" + s.opts.Agents,
-		enrolls: rate.NewLimiter(enrollRate, enrollBurst), metrics: s.metrics, log: s.opts.Log,
+		enrolls: newRates[netip.Addr](enrollRate, enrollBurst), all: rate.NewLimiter(allEnrollRate, allEnrollBurst), metrics: s.metrics, log: s.opts.Log,
 	})
 	flowpb.RegisterFlowsServer(server, flow.NewServerFor(s.hub.flows, s.opts.Now, &views{users: who, hub: s.hub}))
-	agentpb.RegisterAgentServer(server, &agentServer{users: who, hub: s.hub})
-	agentpb.RegisterNodesServer(server, &nodesServer{users: who, hub: s.hub, version: s.opts.Version})
+	agentpb.RegisterAgentServer(server, &agentServer{users: who, hub: s.hub, probes: newRates[string](probeRate, probeBurst)})
+	agentpb.RegisterNodesServer(server, &nodesServer{
+		users: who, hub: s.hub, version: s.opts.Version, awaits: newSlots(maxAwaitsEach, maxAwaits),
+	})
 	return server
 }
 

@@ -273,8 +273,16 @@ func TestOnlyAgentsEnroll(t *testing.T) {
 		"": codes.Unauthenticated, "user-admin": codes.Unauthenticated, "sa-default": codes.PermissionDenied,
 		"agent-": codes.PermissionDenied, "old-n1": codes.InvalidArgument, "agent-n1": codes.InvalidArgument, "down-": codes.Unavailable,
 	} {
-		_, err := client.Enroll(t.Context(), &relaypb.EnrollRequest{Token: token, Request: []byte("no request")})
+		_, err := client.Enroll(t.Context(), &relaypb.EnrollRequest{Token: forServer(token), Request: []byte("no request")})
 		code(t, err, want, "")
+	}
+	before := w.reviews.Load()
+	for _, token := range []string{"", "user-admin", "agent-n1", "a.b.c", "e30.e30.e30"} {
+		_, err := client.Enroll(t.Context(), &relaypb.EnrollRequest{Token: token})
+		code(t, err, codes.Unauthenticated, "")
+	}
+	if n := w.reviews.Load() - before; n != 0 {
+		t.Errorf("the API server was asked %d times about tokens that are for somebody else", n)
 	}
 	stream, err := client.Connect(t.Context())
 	if err == nil {

@@ -30,6 +30,8 @@ type Agent struct {
 	opts   Options
 	kernel *nft.Kernel
 	conns  *collect.Conntrack
+	// denied is held as long as the kernel is: it says that an agent lives.
+	denied *collect.Log
 	flows  *flow.Aggregator
 
 	history history
@@ -119,8 +121,13 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
+	denied, err := openLog(ctx, opts.Log, DenyGroup)
+	if err != nil {
+		return errors.Join(err, kernel.Close())
+	}
+	defer denied.Close() // after the kernel
 	a := &Agent{
-		opts: opts, kernel: kernel, flows: flow.NewAggregator(opts.Now(), flow.DefaultLimits()),
+		opts: opts, kernel: kernel, denied: denied, flows: flow.NewAggregator(opts.Now(), flow.DefaultLimits()),
 		live: newLive(), complaints: rate.NewLimiter(1, 10), probes: newProbes(opts.Now), refusals: newRefusals(opts.Now),
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
 		programmed: make(chan struct{}), announced: newAnnouncements(),

@@ -26,13 +26,16 @@ func (a *Agent) rulesetConfig(snap *policy.Snapshot, local []ruleset.Local) rule
 	if !a.finder().byKind() {
 		return c
 	}
-	c.ByKind, c.NodeInterfaces = true, p.nodeInterfaces(nodes.self)
+	leads := p.leading(c.LocalCIDRs)
 	for i := range local {
-		if name := local[i].Interface; p.isBridge(name) && !slices.Contains(c.Bridges, name) {
+		name := local[i].Interface
+		leads[name] = true
+		if p.isBridge(name) && !slices.Contains(c.Bridges, name) {
 			c.Bridges = append(c.Bridges, name)
 		}
 	}
 	slices.Sort(c.Bridges)
+	c.ByKind, c.NodeInterfaces = true, p.nodeInterfaces(nodes.self, leads)
 	return c
 }
 

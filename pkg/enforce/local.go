@@ -23,11 +23,15 @@ func (a *Agent) localEndpoints(m *tier.Model) (local []ruleset.Local, problems [
 	taken := map[string]string{}
 	homeless := map[string]time.Time{}
 	before := a.homeless.Load()
+	var uplinks []string
+	if n := a.nodes.Load(); n != nil {
+		uplinks = p.uplinks(n.self)
+	}
 	for _, ep := range m.Snapshot().Endpoints {
 		if ep.Node != a.opts.Node {
 			continue
 		}
-		name := p.interfaceOf(ep, m.Owner)
+		name := p.interfaceOf(ep, m.Owner, uplinks)
 		other, known := taken[name]
 		switch {
 		case name == "" && len(ep.Addrs) > 0 && !ep.Terminating && m.Owner(ep.Addrs[0]) == ep:

@@ -56,8 +56,8 @@ func TestMemoForgetsWhatMayHaveChanged(t *testing.T) {
 		{"a model came after the connection", func(a *Agent) { a.history.add(revision{from: later, since: later, model: model()}) }, at, false, false},
 		{"places", func(a *Agent) { a.places.Store(&places{}) }, at, false, true},
 		{"services", func(a *Agent) { a.services.Store(indexServices(nil)) }, at, false, true},
-		{"it is a probe", func(a *Agent) { a.probes.register(other.source(), time.Second) }, at, false, false},
-		{"another is a probe", func(a *Agent) { a.probes.register(one.source(), time.Second) }, at, true, true},
+		{"it is a probe", func(a *Agent) { _ = a.probes.register(other.source(), time.Second) }, at, false, false},
+		{"another is a probe", func(a *Agent) { _ = a.probes.register(one.source(), time.Second) }, at, true, true},
 	} {
 		a := begin()
 		c.change(a)

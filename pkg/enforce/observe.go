@@ -4,6 +4,7 @@ package enforce
 
 import (
 	"context"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -21,12 +22,8 @@ const (
 // observe turns what the kernel saw into flows until ctx ends. It waits for
 // the first rules, since nothing is judged before.
 func (a *Agent) observe(ctx context.Context) error {
-	refused, err := a.openLog(ctx, DenyGroup)
-	if err != nil {
-		return err
-	}
-	defer refused.Close()
-	logged, err := a.openLog(ctx, LogGroup)
+	refused := a.denied
+	logged, err := openLog(ctx, a.opts.Log, LogGroup)
 	if err != nil {
 		return err
 	}
@@ -78,8 +75,8 @@ func (a *Agent) observe(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (a *Agent) openLog(ctx context.Context, group uint16) (log *collect.Log, err error) {
-	err = takeOver(ctx, a.opts.Log, func() error {
+func openLog(ctx context.Context, to *slog.Logger, group uint16) (log *collect.Log, err error) {
+	err = takeOver(ctx, to, func() error {
 		log, err = collect.OpenLog(collect.Options{}, group)
 		return err
 	})

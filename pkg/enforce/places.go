@@ -25,10 +25,12 @@ type places struct {
 
 	// What follows is known only where interfaces are told by kind.
 
-	// node are the node's own interfaces among those of a pod's kind and
-	// bridges, sorted; holders those of a pod's kind by the addresses that they have.
-	node    []string
-	holders map[netip.Addr]string
+	// node are the interfaces of a pod's kind through which there are networks
+	// or gateways, and bridges that lead to more than pods, sorted: the node's
+	// own, but for those that lead to a pod of this node.
+	node []string
+	// holders are the interfaces that have an address, in the kernel's order.
+	holders map[netip.Addr][]holder
 	// bridges are the networks behind bridges whose ports are all of a pod's
 	// kind, the smallest first.
 	bridges []bridgeNet
@@ -42,17 +44,39 @@ type bridgeNet struct {
 	name string
 }
 
+// holder is an interface that has an address.
+type holder struct {
+	name string
+	// pods: they may be behind an interface of its kind; routed: so are
+	// networks or gateways (of a bridge, gateways); single: it has a route of
+	// its own to an address.
+	pods, routed, single bool
+}
+
+// reach are those of the holders of an address of the Node that the node may be
+// reached through. CNIs give all pods' interfaces one address, which may be that:
+// of several holders those with a route to a single address are pods'.
+func reach(holders []holder) (out []holder) {
+	for _, h := range holders {
+		if h.pods && (len(holders) == 1 || !h.single) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
 func (p *places) equal(o *places) bool {
 	return o != nil && maps.Equal(p.interfaces, o.interfaces) && maps.Equal(p.own, o.own) &&
-		slices.Equal(p.bridged, o.bridged) && slices.Equal(p.node, o.node) && maps.Equal(p.holders, o.holders) &&
-		slices.Equal(p.bridges, o.bridges) && p.deaf == o.deaf
+		slices.Equal(p.bridged, o.bridged) && slices.Equal(p.node, o.node) &&
+		maps.EqualFunc(p.holders, o.holders, slices.Equal[[]holder]) && slices.Equal(p.bridges, o.bridges) && p.deaf == o.deaf
 }
 
 // interfaceOf is the interface behind which a pod is, or empty. Of two pods
-// that claim an address, one is behind its interface (S35).
-func (p *places) interfaceOf(ep *policy.Endpoint, owner func(netip.Addr) *policy.Endpoint) string {
+// that claim an address, one is behind its interface (S35). What the node is
+// reached through is no pod's.
+func (p *places) interfaceOf(ep *policy.Endpoint, owner func(netip.Addr) *policy.Endpoint, uplinks []string) string {
 	for _, addr := range ep.Addrs {
-		if name := p.behind(addr); name != "" && owner(addr) == ep {
+		if name := p.behind(addr); name != "" && owner(addr) == ep && !slices.Contains(uplinks, name) {
 			return name
 		}
 	}
@@ -73,24 +97,61 @@ func (p *places) behind(addr netip.Addr) string {
 	return ""
 }
 
+// leading are the interfaces with a route of its own to an address of the
+// networks of this node's pods: a pod is there, known or not.
+func (p *places) leading(cidrs []netip.Prefix) map[string]bool {
+	out := map[string]bool{}
+	for addr, name := range p.interfaces {
+		if slices.ContainsFunc(cidrs, func(c netip.Prefix) bool { return c.Contains(addr) }) {
+			out[name] = true
+		}
+	}
+	return out
+}
+
 // isBridge says whether an interface is a bridge that many pods may be behind.
 func (p *places) isBridge(name string) bool {
 	return slices.ContainsFunc(p.bridges, func(b bridgeNet) bool { return b.name == name })
 }
 
-// nodeInterfaces are the interfaces of a pod's kind that are the node's own:
-// by their routes, or since they have an address of the node.
-func (p *places) nodeInterfaces(node *policy.Node) []string {
-	list := p.node
+// uplinks are the interfaces of a pod's kind and bridges through which the node
+// is reached: they have an address of the Node, and networks or gateways.
+func (p *places) uplinks(node *policy.Node) (out []string) {
 	if node == nil {
-		return list
+		return nil
 	}
 	for _, a := range node.Addrs {
-		if name, ok := p.holders[a]; ok && !slices.Contains(list, name) {
-			list = append(slices.Clip(list), name)
+		for _, h := range reach(p.holders[a]) {
+			if h.routed {
+				out = append(out, h.name)
+			}
 		}
 	}
-	return slices.Sorted(slices.Values(list))
+	return out
+}
+
+// nodeInterfaces are the interfaces of a pod's kind and bridges that are the
+// node's own: by their routes, or since they have an address of the node. One
+// that leads to a pod of this node is that pod's, whatever else is routed
+// through it: pods may be gateways, too.
+func (p *places) nodeInterfaces(node *policy.Node, leads map[string]bool) []string {
+	list := p.uplinks(node)
+	for _, name := range p.node {
+		if !leads[name] {
+			list = append(list, name)
+		}
+	}
+	if node != nil {
+		for _, a := range node.Addrs {
+			for _, h := range reach(p.holders[a]) {
+				if !p.isBridge(h.name) && !leads[h.name] {
+					list = append(list, h.name)
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // finder tells pods' interfaces: those whose names begin with its prefix, or
@@ -107,7 +168,7 @@ func isPodKind(kind string) bool { return slices.Contains(podKinds[:], kind) }
 // what names the interfaces, for people.
 func (f finder) what() string {
 	if f.byKind() {
-		return "of its own (a veth without networks or gateways behind it) or a bridge of pods"
+		return "of its own (a veth that is not the node's) or a bridge of pods"
 	}
 	return f.prefix + "*"
 }

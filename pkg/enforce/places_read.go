@@ -6,7 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -48,12 +48,14 @@ type seen struct {
 	// subnet: it has an address in a network; gateway: others are reached
 	// through it.
 	subnet, gateway bool
-	holds           []netip.Addr
+	// holds are its addresses, fixed those networks that somebody gave it.
+	holds []netip.Addr
+	fixed []netip.Prefix
 }
 
 func (f finder) list() (*places, error) {
 	l := &listing{finder: f, links: map[int]*seen{}, places: &places{
-		interfaces: map[netip.Addr]string{}, own: map[netip.Addr]bool{}, holders: map[netip.Addr]string{},
+		interfaces: map[netip.Addr]string{}, own: map[netip.Addr]bool{}, holders: map[netip.Addr][]holder{},
 	}}
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -84,55 +86,6 @@ func (f finder) list() (*places, error) {
 	return l.places, nil
 }
 
-func (l *listing) addAddr(a *netlink.Addr) {
-	ip, ok := netip.AddrFromSlice(a.IP)
-	if !ok {
-		return
-	}
-	ip = ip.Unmap()
-	l.own[ip] = true
-	if s := l.links[a.LinkIndex]; s != nil && !ip.IsLinkLocalUnicast() {
-		ones, bits := a.Mask.Size()
-		s.subnet = s.subnet || ones < bits
-		s.holds = append(s.holds, ip)
-	}
-}
-
-func (l *listing) addRoute(r *netlink.Route) {
-	for _, hop := range r.MultiPath {
-		if s := l.links[hop.LinkIndex]; s != nil {
-			s.gateway = true
-		}
-	}
-	s := l.links[r.LinkIndex]
-	if s == nil {
-		return
-	}
-	dst, ok := destination(r.Dst)
-	switch {
-	case dst.Addr().IsLinkLocalUnicast() || dst.Addr().IsMulticast():
-	case !ok, r.Gw != nil, r.Via != nil, dst.Bits() == 0:
-		s.gateway = true
-	case dst.IsSingleIP():
-		s.addrs = append(s.addrs, dst.Addr())
-	default:
-		s.nets = append(s.nets, dst)
-	}
-}
-
-// destination is a route's; false is the default route's.
-func destination(n *net.IPNet) (netip.Prefix, bool) {
-	if n == nil {
-		return netip.Prefix{}, false
-	}
-	ip, ok := netip.AddrFromSlice(n.IP)
-	ones, bits := n.Mask.Size()
-	if ip = ip.Unmap(); ok && bits == 128 && ip.Is4() {
-		ones -= 96
-	}
-	return netip.PrefixFrom(ip, ones), ok && ones >= 0
-}
-
 // conclude says what each interface is.
 func (l *listing) conclude() {
 	foreign := map[int]bool{} // bridges with ports that are no pods'
@@ -142,7 +95,14 @@ func (l *listing) conclude() {
 		}
 	}
 	used := false
-	for index, s := range l.links {
+	var contested []*seen
+	// In one order, or the same would look like a change when it is read again.
+	for _, index := range slices.Sorted(maps.Keys(l.links)) {
+		s := l.links[index]
+		routed := s.gateway || s.subnet || len(s.nets) > 0
+		if l.byKind() {
+			l.hold(s, s.gateway || routed && s.kind != "bridge")
+		}
 		switch {
 		case !l.byKind():
 			if l.named(s.name) {
@@ -151,25 +111,26 @@ func (l *listing) conclude() {
 					l.bridged = append(l.bridged, s.name)
 				}
 			}
-		case s.kind == "bridge" && !s.gateway && !foreign[index]:
+		case s.kind == "bridge" && foreign[index]:
+			l.node = append(l.node, s.name)
+		case s.kind == "bridge":
 			used = true
-			for _, n := range s.nets {
-				l.bridges = append(l.bridges, bridgeNet{n, s.name})
+			l.bridge(s)
+		case isPodKind(s.kind) && routed:
+			// The node's, but for a pod that it leads to.
+			l.node = append(l.node, s.name)
+			if s.master == 0 {
+				contested = append(contested, s)
 			}
-			for _, a := range s.addrs {
-				l.bridges = append(l.bridges, bridgeNet{netip.PrefixFrom(a, a.BitLen()), s.name})
-			}
-		case s.kind == "bridge" || s.gateway || s.subnet || len(s.nets) > 0:
-			// Whatever leads to networks is the node's, not a pod's.
-			if isPodKind(s.kind) || s.kind == "bridge" {
-				l.node = append(l.node, s.name)
-			}
-		case s.master == 0 && s.name != "lo":
+		case routed, s.master != 0, s.name == "lo":
+		default:
 			l.lead(s)
-			if isPodKind(s.kind) {
-				for _, a := range s.holds {
-					l.holders[a] = s.name
-				}
+		}
+	}
+	for _, s := range contested {
+		for _, a := range s.addrs {
+			if l.interfaces[a] == "" {
+				l.interfaces[a] = s.name
 			}
 		}
 	}
@@ -185,6 +146,23 @@ func (l *listing) conclude() {
 func (l *listing) lead(s *seen) {
 	for _, a := range s.addrs {
 		l.interfaces[a] = s.name
+	}
+}
+
+// bridge notes what is behind a bridge.
+func (l *listing) bridge(s *seen) {
+	for _, n := range s.nets {
+		l.bridges = append(l.bridges, bridgeNet{n, s.name})
+	}
+	for _, a := range s.addrs {
+		l.bridges = append(l.bridges, bridgeNet{netip.PrefixFrom(a, a.BitLen()), s.name})
+	}
+}
+
+// hold notes which addresses an interface has.
+func (l *listing) hold(s *seen, routed bool) {
+	for _, a := range s.holds {
+		l.holders[a] = append(l.holders[a], holder{s.name, s.leadsPods(), routed, len(s.addrs) > 0})
 	}
 }
 

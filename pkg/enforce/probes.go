@@ -3,6 +3,7 @@
 package enforce
 
 import (
+	"fmt"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,22 @@ type source struct {
 	port     uint16
 }
 
-// maxProbeLife bounds how long a registration may mark connections.
-const maxProbeLife = 30 * time.Second
+// maxProbeLife bounds how long a registration may mark connections. As many as
+// maxProbesOf of one source address and maxProbes in all are remembered: whose
+// traffic is marked stays out of reports, which must be little of it.
+const (
+	maxProbeLife = 30 * time.Second
+	maxProbesOf  = 512
+	maxProbes    = 8192
+	// sweepEvery is how often, at most, those whose time is over are looked for.
+	sweepEvery = 100 * time.Millisecond
+)
+
+// errManyProbes and errManyProbesOf: there is no room for another.
+var (
+	errManyProbes   = fmt.Errorf("%d probes are registered at the node, there is no room for another", maxProbes)
+	errManyProbesOf = fmt.Errorf("%d probes from the address are registered, there is no room for another", maxProbesOf)
+)
 
 // probes remembers which connections are netpol's own, so that they stay out
 // of reports and recommendations.
@@ -30,23 +45,50 @@ type probes struct {
 	any   atomic.Bool // some are registered; most of the time none is
 	mu    sync.Mutex
 	until map[source]time.Time
+	of    map[netip.Addr]int // how many of until are of an address
+	swept time.Time
 }
 
 func newProbes(now func() time.Time) *probes {
-	return &probes{now: now, until: map[source]time.Time{}}
+	return &probes{now: now, until: map[source]time.Time{}, of: map[netip.Addr]int{}}
 }
 
-func (p *probes) register(s source, life time.Duration) {
+// register marks connections from s for a while. Where there is no room it is an
+// error, so that nobody takes what is counted for a probe's.
+func (p *probes) register(s source, life time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	for k, t := range p.until {
-		if now.After(t) {
-			delete(p.until, k)
+	p.sweep(now)
+	if _, again := p.until[s]; !again {
+		switch {
+		case p.of[s.addr] >= maxProbesOf:
+			return errManyProbesOf
+		case len(p.until) >= maxProbes:
+			return errManyProbes
 		}
+		p.of[s.addr]++
 	}
 	p.until[s] = now.Add(min(life, maxProbeLife))
 	p.any.Store(true)
+	return nil
+}
+
+// sweep drops what is over; it needs the lock, which those who count connections
+// wait for, so that it is not done for each registration.
+func (p *probes) sweep(now time.Time) {
+	if since := now.Sub(p.swept); since >= 0 && since < sweepEvery {
+		return
+	}
+	p.swept = now
+	for s, t := range p.until {
+		if now.After(t) {
+			delete(p.until, s)
+			if p.of[s.addr]--; p.of[s.addr] == 0 {
+				delete(p.of, s.addr)
+			}
+		}
+	}
 }
 
 // has says whether a connection from s, first seen at t, is a probe.

@@ -35,6 +35,10 @@ type hub struct {
 	conn   *grpc.ClientConn
 }
 
+// agentToken says that it is for the flows server ({"aud":["netpol-flows"]}), and
+// the hub takes it for the node's agent's.
+const agentToken = "e30.eyJhdWQiOlsibmV0cG9sLWZsb3dzIl19.c2ln"
+
 func (h *hub) Load(context.Context) (map[string][]byte, string, error) { return h.secret, "", nil }
 func (h *hub) Save(_ context.Context, data map[string][]byte, _ string) error {
 	h.secret = data
@@ -49,8 +53,8 @@ func (h *hub) Token(_ context.Context, token, audience string) (flowserver.User,
 	}
 	return flowserver.User{
 		Name:  "system:serviceaccount:netpol-system:netpol-agent",
-		Extra: map[string][]string{"authentication.kubernetes.io/node-name": {token}},
-	}, true, nil
+		Extra: map[string][]string{"authentication.kubernetes.io/node-name": {nodeName}},
+	}, token == agentToken, nil
 }
 func (h *hub) Access(context.Context, flowserver.User, flowserver.Access) (bool, error) {
 	return true, nil
@@ -77,7 +81,7 @@ kind: Service
 metadata: {name: netpol-flows, namespace: netpol-system}
 spec: {clusterIP: %s, ports: [{name: flows, port: %d, protocol: TCP}]}
 `, hostAddrs[0], port))
-	n.must(os.WriteFile(filepath.Join(h.dir, "token"), []byte(nodeName), 0o600))
+	n.must(os.WriteFile(filepath.Join(h.dir, "token"), []byte(agentToken), 0o600))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {

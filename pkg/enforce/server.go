@@ -103,9 +103,11 @@ func (s *server) RegisterProbe(_ context.Context, r *agentpb.RegisterProbeReques
 	if life <= 0 || life > maxProbeLife {
 		return nil, status.Errorf(codes.InvalidArgument, "valid_milliseconds %d: must be from 1 to %d", r.ValidMilliseconds, maxProbeLife.Milliseconds())
 	}
+	if err := s.a.probes.register(src, life); err != nil {
+		return nil, status.Error(codes.ResourceExhausted, err.Error())
+	}
 	// A port comes round again: the answer must be about this connection.
 	s.a.refusals.forget(src)
-	s.a.probes.register(src, life)
 	return &agentpb.RegisterProbeReply{}, nil
 }
 

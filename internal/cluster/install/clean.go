@@ -81,6 +81,20 @@ func (c *Client) clean(ctx context.Context, opts RemoveOptions, had []string) (m
 	return dirty, err
 }
 
+// EndCleanup removes the DaemonSet that an uninstallation was ended before it
+// could remove: its pods take away rules, and new agents come now.
+func (c *Client) EndCleanup(ctx context.Context, tell func(Result)) error {
+	u, err := c.get(ctx, daemonSets, manifest.Namespace, manifest.CleanupName)
+	if err != nil || u == nil {
+		return err
+	}
+	was, err := c.remove(ctx, u, false)
+	if was {
+		tell(Result{Object: u, Outcome: cluster.Deleted})
+	}
+	return err
+}
+
 // awaitClean waits until the cleanup's pod is ready on every node and no agent
 // runs any more, and gives the nodes for which that is not so.
 func (c *Client) awaitClean(ctx context.Context, had []string, progress func(clean, nodes int)) (map[string]string, error) {

@@ -105,20 +105,38 @@ func (a *Agents) NodeOf(name, uid string) (node string, ok bool) {
 	return p.Spec.NodeName, true
 }
 
+const (
+	// pause is how long the API server is left alone after something failed. So
+	// has a watch that lasted less than shortWatch: they take minutes, unless
+	// what is between cuts them off at once.
+	pause      = 2 * time.Second
+	shortWatch = time.Second
+)
+
 // Run follows the pods until ctx ends.
 func (a *Agents) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		version, err := a.list(ctx)
 		for err == nil && ctx.Err() == nil {
+			began := time.Now()
 			version, err = a.watch(ctx, version)
+			if err == nil && time.Since(began) < shortWatch {
+				sleep(ctx, pause)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("watching the agents' pods", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(2 * time.Second):
-		}
+		sleep(ctx, pause)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 

@@ -4,6 +4,10 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/netpol-project/netpol/pkg/connectivity"
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
@@ -53,14 +57,29 @@ func (c *Client) both(a Attempt) []string {
 	return out
 }
 
-// Register implements Agent.
+// roomAgain is how long to wait before an agent is asked again that had no room
+// for another registration; others end meanwhile.
+const roomAgain = 100 * time.Millisecond
+
+// Register implements Agent. It waits, as long as ctx lets it, where too much is
+// registered at present.
 func (c *Client) Register(ctx context.Context, a Attempt) error {
-	_, err := c.agent.RegisterProbe(ctx, &agentpb.RegisterProbeRequest{
+	r := &agentpb.RegisterProbeRequest{
 		Protocol: number(a.Protocol), SourceAddress: a.Source.Addr().String(),
 		SourcePort: uint32(a.Source.Port()), ValidMilliseconds: validity,
 		Nodes: c.both(a), Namespace: c.namespace(a),
-	})
-	return err
+	}
+	for {
+		_, err := c.agent.RegisterProbe(ctx, r)
+		if status.Code(err) != codes.ResourceExhausted {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(roomAgain):
+		}
+	}
 }
 
 // Denied implements Agent.

@@ -16,7 +16,8 @@ var families = map[uint8]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_BRIDGE: 
 
 // Cleanup deletes the tables that agents have left, inet netpol and bridge
 // netpol, and tells their names; that there are none is no error. It never takes
-// a table from a living agent (ErrInUse).
+// a table from its owner (ErrInUse); of agents on kernels that know no owners
+// (before 6.9) enforce.Cleanup knows.
 func Cleanup(opts Options) (removed []string, err error) {
 	conn, err := nfnl.Open(nfnl.Options{NetNS: opts.NetNS})
 	if err != nil {
