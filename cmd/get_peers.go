@@ -29,6 +29,7 @@ func serviceTable(p *output.Printer, w *world, keys []policy.Key, wide bool) err
 		}
 		t.Row(append(cells, labelText(s.Selector))...)
 	}
+	t.Optional("FILE")
 	return t.Print()
 }
 
@@ -57,6 +58,7 @@ func setTable(p *output.Printer, w *world, keys []policy.Key, wide bool) error {
 		}
 		t.Row(cells...)
 	}
+	t.Optional("FILE")
 	return t.Print()
 }
 
@@ -78,6 +80,7 @@ func hostTable(p *output.Printer, w *world, keys []policy.Key, wide bool) error 
 		}
 		t.Row(append(cells, labelText(h.Labels))...)
 	}
+	t.Optional("FILE")
 	return t.Print()
 }
 

@@ -82,6 +82,7 @@ func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool) erro
 			t.Row(k.Namespace, k.Name, pol.Tier, orderCell(pol.Order), state, typesText(pol), selectorText(pol))
 		}
 	}
+	t.Optional("FILE")
 	return t.Print()
 }
 

@@ -63,7 +63,7 @@ func hubError(err error) error {
 		return &Error{What: none.Error(), Try: "netpol status, or kubectl -n netpol-system get pods", Err: err}
 	case apierrors.IsNotFound(err), errors.As(err, &none):
 		return &Error{
-			What: "netpol is not installed in this cluster", Where: []string{err.Error()},
+			What: "netpol is not installed in this cluster, or its flows server has not started yet", Where: []string{err.Error()},
 			Try: "netpol install, or where Calico enforces --flows goldmane://HOST:PORT", Err: fmt.Errorf("%w: %w", ErrNotInstalled, err),
 		}
 	case apierrors.IsForbidden(err):

@@ -144,3 +144,21 @@ func TestIndentedTextGoesOnFurtherIn(t *testing.T) {
 		}
 	}
 }
+
+// A column that says nothing of anything only takes room.
+func TestOptionalColumns(t *testing.T) {
+	for _, file := range []string{"", "a.yaml"} {
+		var buf bytes.Buffer
+		table := (&Printer{W: &buf}).Table("NAME", "FILE", "SELECTOR")
+		table.Row("one", "", "all()")
+		table.Row("two", file, "none")
+		table.Optional("FILE")
+		table.Optional("GONE")
+		if err := table.Print(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(buf.String(), "FILE"); got != (file != "") || !strings.Contains(buf.String(), "none") {
+			t.Errorf("file %q:\n%s", file, buf.String())
+		}
+	}
+}

@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -48,6 +49,18 @@ func (t *Table) Row(fields ...any) {
 		}
 	}
 	t.rows = append(t.rows, row)
+}
+
+// Optional leaves a column out if no row so far says anything in it.
+func (t *Table) Optional(column string) {
+	i := slices.Index(t.columns, column)
+	if i < 0 || slices.ContainsFunc(t.rows, func(r []Cell) bool { return r[i].Text != "-" }) {
+		return
+	}
+	t.columns = slices.Delete(slices.Clone(t.columns), i, i+1)
+	for j := range t.rows {
+		t.rows[j] = slices.Delete(t.rows[j], i, i+1)
+	}
 }
 
 // Len is the number of rows so far.
