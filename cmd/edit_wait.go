@@ -163,25 +163,47 @@ type waiting struct {
 	shown    bool
 }
 
+// changesAtOnce is how many changes one question is about: a flows server takes
+// none of more than 64 KiB, and a change may have 600 bytes.
+const changesAtOnce = 100
+
 func (w *waiting) run(ctx context.Context, changes []*agentpb.Written, limit time.Duration) error {
 	client, err := w.o.Nodes(ctx)
 	if err != nil {
 		return err
 	}
-	stream, err := client.Await(ctx, &agentpb.AwaitRequest{Changes: changes, TimeoutMilliseconds: max(limit.Milliseconds(), 1)})
-	if err != nil {
-		return fmt.Errorf("await: %w", err)
-	}
 	var late, idle []string
 	last := w.start
+	for some := range slices.Chunk(changes, changesAtOnce) {
+		w.of, w.done = 0, 0
+		if late, idle, last, err = w.ask(ctx, client, some, limit); err != nil {
+			return err
+		}
+		if len(late) > 0 {
+			break
+		}
+	}
+	w.clear()
+	return w.tell(late, idle, last.Sub(w.start), limit)
+}
+
+// ask waits until nodes have some changes. late are the nodes that have them not
+// in time, idle those that have them and do not enforce, and last is when the last
+// node had them.
+func (w *waiting) ask(ctx context.Context, client agentpb.NodesClient, changes []*agentpb.Written, limit time.Duration) (late, idle []string, last time.Time, err error) {
+	last = w.start
+	stream, err := client.Await(ctx, &agentpb.AwaitRequest{Changes: changes, TimeoutMilliseconds: max(limit.Milliseconds(), 1)})
+	if err != nil {
+		return nil, nil, last, fmt.Errorf("await: %w", err)
+	}
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			break
+			return late, idle, last, nil
 		}
 		switch {
 		case err != nil:
-			return fmt.Errorf("await: %w", err)
+			return nil, nil, last, fmt.Errorf("await: %w", err)
 		case r.GetNode() == "":
 			w.of = int(r.GetOf())
 		case !r.GetDone():
@@ -195,8 +217,6 @@ func (w *waiting) run(ctx context.Context, changes []*agentpb.Written, limit tim
 		}
 		w.show()
 	}
-	w.clear()
-	return w.tell(late, idle, last.Sub(w.start), limit)
 }
 
 // tell says the outcome.

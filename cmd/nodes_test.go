@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
@@ -44,6 +45,9 @@ type fakeNodes struct {
 	await   []*agentpb.NodeReply
 	err     error
 	awaited *agentpb.AwaitRequest
+	// asked counts the changes of all requests, and largest is the bytes of the
+	// largest.
+	asked, largest int
 }
 
 func (n *fakeNodes) List(context.Context, *agentpb.NodesRequest, ...grpc.CallOption) (*agentpb.NodesReply, error) {
@@ -52,6 +56,7 @@ func (n *fakeNodes) List(context.Context, *agentpb.NodesRequest, ...grpc.CallOpt
 
 func (n *fakeNodes) Await(_ context.Context, r *agentpb.AwaitRequest, _ ...grpc.CallOption) (agentpb.Nodes_AwaitClient, error) {
 	n.awaited = r
+	n.asked, n.largest = n.asked+len(r.GetChanges()), max(n.largest, proto.Size(r))
 	return &awaitStream{replies: n.await, err: n.err}, nil
 }
 
@@ -166,6 +171,27 @@ func TestWait(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A flows server takes no question of more than 64 KiB.
+func TestWaitForManyChanges(t *testing.T) {
+	b := &clusterBench{bench: newBench(t), nodes: &fakeNodes{await: []*agentpb.NodeReply{{Of: 1}, nodeDone("n1", true)}}}
+	var text strings.Builder
+	const many = 950
+	for i := range many {
+		text.WriteString(strings.Replace(allowDB, "name: db", fmt.Sprintf("name: %s-%d", strings.Repeat("d", 200), i), 1) + "\n---\n")
+	}
+	in := filepath.Join(t.TempDir(), "all.yaml")
+	if err := os.WriteFile(in, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := b.run("apply", "-f", in, "--wait")
+	if code != 0 || strings.Count(stderr, "enforced on 1/1 nodes") != 1 {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if b.nodes.asked != many || b.nodes.largest > 64<<10 {
+		t.Errorf("asked about %d changes, %d bytes at once", b.nodes.asked, b.nodes.largest)
 	}
 }
 

@@ -119,6 +119,20 @@ func TestDirChange(t *testing.T) {
 	}
 }
 
+// Names of resources may be longer than those of files.
+func TestDirWritesLongNames(t *testing.T) {
+	d := tree(t, map[string]string{"one.yaml": np("one", 1)})
+	long := strings.Repeat("d", 252)
+	for i, name := range []string{long + "a", long + "b"} {
+		if _, err := d.Change(t.Context(), []Change{{Object: object(t, np(name, i+2))}}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := policyNames(snapshot(t, d)), long+"a "+long+"b one"; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestDirChangeInListsAndJSON(t *testing.T) {
 	d := tree(t, map[string]string{
 		"list.yaml": `apiVersion: v1

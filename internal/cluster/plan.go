@@ -217,6 +217,11 @@ func folderOf(k policy.Kind) string {
 	return "."
 }
 
+// longestFileName leaves room for what is put around the name while a file is
+// written, and behind it where two resources would have the same: file systems
+// take 255 bytes, and a resource's name alone may have 253.
+const longestFileName = 200
+
 // fileName is the name of a resource's own file. Names of resources are lower
 // case letters, digits, - and dots, so it is safe in every file system.
 func fileName(key policy.Key) string {
@@ -224,5 +229,6 @@ func fileName(key policy.Key) string {
 	if key.Namespace != "" {
 		parts = append(parts, key.Namespace)
 	}
-	return strings.Join(append(parts, key.Name), "-") + ".yaml"
+	name := strings.Join(append(parts, key.Name), "-")
+	return name[:min(len(name), longestFileName)] + ".yaml"
 }

@@ -97,7 +97,9 @@ func writeAside(dir string, data []byte, mode fs.FileMode) (name string, err err
 func (w pending) commit() error {
 	now, err := stampOf(w.path)
 	switch {
-	case w.text.data == nil && !errors.Is(err, fs.ErrNotExist):
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case w.text.data == nil && err == nil:
 		return fmt.Errorf("%s: %w: somebody made it meanwhile", w.path, ErrConflict)
 	case w.text.data != nil && (err != nil || now != w.text.stamp):
 		return fmt.Errorf("%s: %w: somebody changed it meanwhile", w.path, ErrConflict)
