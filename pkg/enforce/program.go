@@ -73,6 +73,7 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 				continue
 			}
 			state = s
+			a.look()
 		}
 		retry = nil
 		a.begins()
@@ -88,6 +89,17 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			answer <- err
 		}
 	}
+}
+
+// look reads the places now: who asks for a Sync may have joined a pod whose
+// event has not come yet. What can't be read stays as it was told last.
+func (a *Agent) look() {
+	p, err := a.finder().read()
+	if err != nil {
+		a.opts.Log.Warn("reading interfaces and routes", "error", err)
+		return
+	}
+	a.places.Store(p)
 }
 
 // bring programs one state. S31: before there is a snapshot and the node's
