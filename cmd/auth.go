@@ -91,7 +91,7 @@ func completeAction(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 func (o *AuthCanIOptions) read(f *cli.Factory, cmd *cobra.Command, args []string) error {
 	const try = "netpol auth can-i create networkpolicies --tier TIER --ns NAMESPACE"
 	if f.Offline() {
-		return cli.Usage(try, "--dir is files alone: rights are of a cluster")
+		return cli.Usage("the same without --dir", "--dir is files alone: rights are of a cluster")
 	}
 	a := &o.Action
 	a.Verb = strings.ToLower(args[0])
