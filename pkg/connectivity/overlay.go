@@ -3,7 +3,6 @@ package connectivity
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -16,11 +15,11 @@ func Overlay(base, over *policy.Snapshot) *policy.Snapshot {
 	out := &policy.Snapshot{
 		Revision: base.Revision + 1,
 		Tiers:    merge(base.Tiers, over.Tiers, func(a, b *policy.Tier) int { return cmp.Compare(a.Name, b.Name) }),
-		Policies: merge(base.Policies, over.Policies, func(a, b *policy.Policy) int { return compareKeys(a.Key, b.Key) }),
+		Policies: merge(base.Policies, over.Policies, func(a, b *policy.Policy) int { return a.Key.Compare(b.Key) }),
 		Services: merge(base.Services, over.Services, func(a, b *policy.Service) int {
 			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 		}),
-		NetworkSets: merge(base.NetworkSets, over.NetworkSets, func(a, b *policy.NetworkSet) int { return compareKeys(a.Key, b.Key) }),
+		NetworkSets: merge(base.NetworkSets, over.NetworkSets, func(a, b *policy.NetworkSet) int { return a.Key.Compare(b.Key) }),
 		HostEndpoints: merge(base.HostEndpoints, over.HostEndpoints, func(a, b *policy.HostEndpoint) int {
 			return cmp.Compare(a.Name, b.Name)
 		}),
@@ -38,11 +37,6 @@ func Overlay(base, over *policy.Snapshot) *policy.Snapshot {
 	out.Namespaces = merge(base.Namespaces, written, byName)
 	out.Endpoints = overlayPods(base, over)
 	return out
-}
-
-// compareKeys is the order in which snapshots hold what has a key.
-func compareKeys(a, b policy.Key) int {
-	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }
 
 // merge is base with over's in the place of equal ones; both are sorted.

@@ -40,4 +40,5 @@ const (
 	CodeExclusive     = "exclusive"      // fields that exclude each other
 	CodeNotHere       = "not-here"       // a field that has no meaning at this place
 	CodeFixed         = "fixed"          // of a built-in tier (S1)
+	CodeBadTrial      = "bad-trial"      // what is to be enforced again can't be (warning)
 )

@@ -81,7 +81,10 @@ type Node struct {
 	// PodCIDRs are the networks that the cluster has set aside for the node's
 	// pods; whether its CNI keeps to them is another matter.
 	PodCIDRs []netip.Prefix
-	Origin   Origin
+	// Created is since when it has been in the cluster, Unix nanoseconds; 0 where
+	// nobody says.
+	Created int64
+	Origin  Origin
 }
 
 // Backend is an address that a Service leads to, with its ports there.

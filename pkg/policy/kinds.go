@@ -102,6 +102,9 @@ func (r *reading) resource() (Resource, bool) {
 		r.twiceAnywhere(r.root)
 	}
 	res.Value = rd.read(r)
+	if p, ok := res.Value.(*Policy); ok && p != nil && !p.Kind.Staged() {
+		p.Trial = r.trial(&rd, p)
+	}
 	res.Key = r.key
 	// Faults found before the key was whole get it too.
 	for i := range r.faults {

@@ -13,6 +13,7 @@ package policy
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
@@ -84,6 +85,15 @@ func (k Key) String() string {
 		return string(k.Kind) + " " + k.Name
 	}
 	return string(k.Kind) + " " + k.Namespace + "/" + k.Name
+}
+
+// Compare orders by kind, namespace and name, part by part: the order in which
+// snapshots hold what has a key.
+func (k Key) Compare(other Key) int {
+	if k.Kind != other.Kind {
+		return strings.Compare(string(k.Kind), string(other.Kind))
+	}
+	return compareNames(k.Namespace, k.Name, other.Namespace, other.Name)
 }
 
 // Origin is the place in a file that a resource or a part of it was read from.
@@ -182,7 +192,9 @@ type Policy struct {
 	ApplyOnForward, DoNotTrack, PreDNAT bool
 	// StagedAction is empty unless Kind.Staged().
 	StagedAction StagedAction
-	Origin       Origin
+	// Trial is nil unless the policy is enforced until somebody confirms it.
+	Trial  *Trial
+	Origin Origin
 }
 
 // Snapshot is every resource at one moment. It is never changed once it is

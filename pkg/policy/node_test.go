@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -74,7 +75,7 @@ func TestS34_NodesHaveAddresses(t *testing.T) {
 	s := dnsSnapshot(t, `
 apiVersion: v1
 kind: Node
-metadata: {name: one, labels: {zone: a}}
+metadata: {name: one, labels: {zone: a}, creationTimestamp: "2026-03-01T12:00:00Z"}
 spec: {podCIDR: 10.244.1.0/24, podCIDRs: [10.244.1.0/24, "fd00:10:1::/64"]}
 status: {addresses: [{type: Hostname, address: one}, {type: InternalIP, address: 192.0.2.1}, {type: ExternalIP, address: "2001:db8::1"}]}
 `, nil)
@@ -84,6 +85,9 @@ status: {addresses: [{type: Hostname, address: one}, {type: InternalIP, address:
 	}
 	if want := []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("fd00:10:1::/64")}; !slices.Equal(s.Nodes[0].PodCIDRs, want) {
 		t.Errorf("pods' networks %v, want %v", s.Nodes[0].PodCIDRs, want)
+	}
+	if want := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano(); s.Nodes[0].Created != want {
+		t.Errorf("created %d, want %d", s.Nodes[0].Created, want)
 	}
 }
 

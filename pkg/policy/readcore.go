@@ -77,7 +77,7 @@ func readPod(r *reading) any {
 		}
 		return idle
 	}
-	ep := &Endpoint{
+	return &Endpoint{
 		Namespace:   r.key.Namespace,
 		Name:        r.key.Name,
 		Workload:    w,
@@ -85,13 +85,20 @@ func readPod(r *reading) any {
 		Node:        r.dec.shared.str(textOf(spec.get("nodeName"))),
 		Addrs:       r.podAddrs(status),
 		Ports:       r.containerPorts(spec),
+		Created:     created(meta),
 		Terminating: meta.get("deletionTimestamp") != nil,
 		Origin:      r.origin(r.root.line, r.root.col),
 	}
-	if t, err := time.Parse(time.RFC3339, textOf(meta.get("creationTimestamp"))); err == nil {
-		ep.Created = t.UnixNano()
+}
+
+// created is when the API server made an object, Unix nanoseconds; 0 where the
+// metadata does not say.
+func created(meta *node) int64 {
+	t, err := time.Parse(time.RFC3339, textOf(meta.get("creationTimestamp")))
+	if err != nil {
+		return 0
 	}
-	return ep
+	return t.UnixNano()
 }
 
 func (r *reading) podAddrs(status *node) []netip.Addr {

@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// readNode reads a v1 Node: its name, labels, IP addresses and the networks of
-// its pods.
+// readNode reads a v1 Node: its name, labels, IP addresses, the networks of its
+// pods, and since when it is there.
 func readNode(r *reading) any {
-	n := &Node{Name: r.key.Name, Labels: r.dec.shared.set(r.labels(r.root.at("metadata", "labels"))), Origin: r.origin(r.root.line, r.root.col)}
+	n := &Node{Name: r.key.Name, Labels: r.dec.shared.set(r.labels(r.root.at("metadata", "labels"))),
+		Created: created(r.root.get("metadata")), Origin: r.origin(r.root.line, r.root.col)}
 	list := r.root.at("status", "addresses")
 	for i := range items(list) {
 		switch e := &list.kids[i].node; textOf(e.get("type")) {

@@ -139,7 +139,7 @@ var (
 		func(v *Tier) Origin { return v.Origin },
 	}
 	byPolicy = sortedBy[Policy]{
-		func(a, b *Policy) int { return compareKeys(a.Key, b.Key) },
+		func(a, b *Policy) int { return a.Key.Compare(b.Key) },
 		func(v *Policy) Origin { return v.Origin },
 	}
 	byNamespace = sortedBy[Namespace]{
@@ -155,7 +155,7 @@ var (
 		func(v *Service) Origin { return v.Origin },
 	}
 	bySet = sortedBy[NetworkSet]{
-		func(a, b *NetworkSet) int { return compareKeys(a.Key, b.Key) },
+		func(a, b *NetworkSet) int { return a.Key.Compare(b.Key) },
 		func(v *NetworkSet) Origin { return v.Origin },
 	}
 	byHost = sortedBy[HostEndpoint]{
@@ -171,19 +171,11 @@ var (
 		func(v *ServiceAccount) Origin { return v.Origin },
 	}
 	bySlice = sortedBy[Slice]{
-		func(a, b *Slice) int { return compareKeys(a.Key, b.Key) },
+		func(a, b *Slice) int { return a.Key.Compare(b.Key) },
 		func(v *Slice) Origin { return v.Origin },
 	}
 	byTemplate = sortedBy[Template]{
-		func(a, b *Template) int { return compareKeys(Key(a.Workload), Key(b.Workload)) },
+		func(a, b *Template) int { return Key(a.Workload).Compare(Key(b.Workload)) },
 		func(v *Template) Origin { return v.Origin },
 	}
 )
-
-// compareKeys orders by kind, namespace and name, part by part.
-func compareKeys(a, b Key) int {
-	if a.Kind != b.Kind {
-		return strings.Compare(string(a.Kind), string(b.Kind))
-	}
-	return compareNames(a.Namespace, a.Name, b.Namespace, b.Name)
-}

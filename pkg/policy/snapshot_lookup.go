@@ -13,7 +13,7 @@ func (s *Snapshot) Namespace(name string) *Namespace {
 
 // Policy is the policy with that key, nil if there is none.
 func (s *Snapshot) Policy(key Key) *Policy {
-	return find(s.Policies, key, func(p *Policy, key Key) int { return compareKeys(p.Key, key) })
+	return find(s.Policies, key, func(p *Policy, key Key) int { return p.Key.Compare(key) })
 }
 
 // Tier is the tier of that name as it is written down, or a built-in one (S1);
@@ -46,7 +46,7 @@ func (s *Snapshot) Service(namespace, name string) *Service {
 
 // NetworkSet is the set of either kind with that key, nil if there is none.
 func (s *Snapshot) NetworkSet(key Key) *NetworkSet {
-	return find(s.NetworkSets, key, func(v *NetworkSet, key Key) int { return compareKeys(v.Key, key) })
+	return find(s.NetworkSets, key, func(v *NetworkSet, key Key) int { return v.Key.Compare(key) })
 }
 
 // HostEndpoint is the host endpoint of that name, nil if there is none.
@@ -163,7 +163,7 @@ func find[T, K any](list []*T, key K, compare func(*T, K) int) *T {
 func (s *Snapshot) WithPolicies(policies []*Policy) *Snapshot {
 	out := *s
 	out.Policies, out.state = slices.Clone(policies), nil
-	slices.SortFunc(out.Policies, func(a, b *Policy) int { return compareKeys(a.Key, b.Key) })
+	slices.SortFunc(out.Policies, func(a, b *Policy) int { return a.Key.Compare(b.Key) })
 	return &out
 }
 

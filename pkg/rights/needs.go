@@ -27,7 +27,10 @@ func (a Action) parts() ([]part, error) {
 			staged = twin.Kind
 		}
 	}
+	write := []string{"get", "create", "patch"}
 	switch a.Verb {
+	case "rollback":
+		return []part{{enforced, write, []string{"create", "update"}}}, nil
 	case "get", "list", "watch":
 		return []part{{kind: a.Kind, own: []string{a.Verb}}}, nil
 	case "create":
@@ -45,12 +48,16 @@ func (a Action) parts() ([]part, error) {
 	if enforced == staged {
 		return nil, fmt.Errorf("%s can't be staged", Resource(a.Kind))
 	}
-	write := []string{"get", "create", "patch"}
 	switch a.Verb {
 	case "stage":
 		return []part{{staged, write, []string{"create", "update"}}}, nil
 	case "unstage":
 		return []part{{staged, []string{"get", "delete"}, []string{"delete"}}}, nil
+	case "unenforce":
+		return []part{
+			{enforced, []string{"get", "delete"}, []string{"delete"}},
+			{staged, write, []string{"create", "update"}},
+		}, nil
 	}
 	return []part{ // enforce
 		{enforced, write, []string{"create", "update"}},
@@ -96,6 +103,54 @@ func (a Action) Needs() ([]Need, error) {
 		}
 	}
 	return needs, nil
+}
+
+// Want is a right without which an action goes on, and something is missing.
+type Want struct {
+	Right
+	// Without says what is missing then.
+	Without string
+}
+
+// Where netpol history keeps what became of deleted policies.
+const historyNamespace, historyMap = "netpol-system", "netpol-history"
+
+// Wants are the rights that the action goes on without.
+func (a Action) Wants() []Want {
+	var out []Want
+	verbs := map[string][]string{"enforce": {"get", "patch"}, "unenforce": {"get", "patch"}, "delete": {"get", "patch"}, "rollback": {"get"}, "create": {"get"}}[a.Verb]
+	if a.Kind.Staged() && a.Verb != "enforce" && a.Verb != "unenforce" || !policyKind(a.Kind) {
+		verbs = nil
+	}
+	for _, verb := range verbs {
+		out = append(out, Want{Right{Verb: verb, Resource: "configmaps", Namespace: historyNamespace, Name: historyMap}, "netpol history does not know of deleted policies"})
+	}
+	if a.Verb != "enforce" {
+		return out
+	}
+	kind := a.Kind
+	if kind.Staged() {
+		kind = kind.Enforced()
+	}
+	if kind == policy.KindKubernetesNetworkPolicy {
+		kind = policy.KindNetworkPolicy // a bridge is of v3
+	}
+	bridge := Action{Verb: "delete", Kind: kind, Namespace: a.Namespace, Tier: a.Tier}
+	needs, err := bridge.Needs()
+	if err != nil {
+		return out
+	}
+	for _, n := range needs {
+		if n[0].Verb == "delete" {
+			out = append(out, Want{n[0], "a temporary policy that bridges several promotions can't be taken away again"})
+		}
+	}
+	return out
+}
+
+// policyKind says whether a kind is one of policies, which have a history.
+func policyKind(k policy.Kind) bool {
+	return k == policy.KindClusterNetworkPolicy || k == policy.KindKubernetesNetworkPolicy || Tiered(k) || k.Staged()
 }
 
 func defaultTier(name string) string {

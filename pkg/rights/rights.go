@@ -55,7 +55,7 @@ type Action struct {
 
 // Verbs are those that Action knows.
 func Verbs() []string {
-	return []string{"get", "list", "watch", "create", "update", "delete", "stage", "enforce", "unstage", "move"}
+	return []string{"get", "list", "watch", "create", "update", "delete", "stage", "enforce", "unenforce", "unstage", "rollback", "move"}
 }
 
 // API groups.

@@ -76,6 +76,24 @@ create networkpolicies.networking.k8s.io in namespace vote
 patch networkpolicies.networking.k8s.io in namespace vote
 get stagedkubernetesnetworkpolicies in namespace vote
 delete stagedkubernetesnetworkpolicies in namespace vote`},
+		{rights.Action{Verb: "unenforce", Kind: policy.KindNetworkPolicy, Namespace: "vote", Tier: "a"}, `get networkpolicies in namespace vote
+delete networkpolicies in namespace vote
+get stagednetworkpolicies in namespace vote
+create stagednetworkpolicies in namespace vote
+patch stagednetworkpolicies in namespace vote
+get tiers "a"
+delete tier.networkpolicies "a.*" in namespace vote
+create tier.stagednetworkpolicies "a.*" in namespace vote
+update tier.stagednetworkpolicies "a.*" in namespace vote`},
+		{rights.Action{Verb: "rollback", Kind: policy.KindGlobalNetworkPolicy, Tier: "a", Name: "deny"}, `get globalnetworkpolicies "deny"
+create globalnetworkpolicies
+patch globalnetworkpolicies "deny"
+get tiers "a"
+create tier.globalnetworkpolicies "a.deny" | create tier.globalnetworkpolicies "a.*"
+update tier.globalnetworkpolicies "a.deny" | update tier.globalnetworkpolicies "a.*"`},
+		{rights.Action{Verb: "rollback", Kind: policy.KindClusterNetworkPolicy}, `get clusternetworkpolicies.policy.networking.k8s.io
+create clusternetworkpolicies.policy.networking.k8s.io
+patch clusternetworkpolicies.policy.networking.k8s.io`},
 		{rights.Action{Verb: "delete", Kind: policy.KindTier, Name: "a"}, "get tiers \"a\"\ndelete tiers \"a\""},
 	} {
 		needs, err := c.action.Needs()
@@ -92,6 +110,36 @@ delete stagedkubernetesnetworkpolicies in namespace vote`},
 	} {
 		if needs, err := a.Needs(); err == nil {
 			t.Errorf("%+v: %v", a, needs)
+		}
+	}
+}
+
+// What an action goes on without: the history of deleted policies, and taking a
+// bridge away.
+func TestWants(t *testing.T) {
+	const read, write = `get configmaps "netpol-history" in namespace netpol-system`, `patch configmaps "netpol-history" in namespace netpol-system`
+	for _, c := range []struct {
+		action rights.Action
+		want   []string
+	}{
+		{rights.Action{Verb: "enforce", Kind: policy.KindStagedNetworkPolicy, Namespace: "vote", Tier: "a", Name: "db"},
+			[]string{read, write, "delete networkpolicies in namespace vote", `delete tier.networkpolicies "a.*" in namespace vote`}},
+		{rights.Action{Verb: "enforce", Kind: policy.KindKubernetesNetworkPolicy, Namespace: "vote"},
+			[]string{read, write, "delete networkpolicies in namespace vote", `delete tier.networkpolicies "default.*" in namespace vote`}},
+		{rights.Action{Verb: "unenforce", Kind: policy.KindNetworkPolicy}, []string{read, write}},
+		{rights.Action{Verb: "rollback", Kind: policy.KindGlobalNetworkPolicy}, []string{read}},
+		{rights.Action{Verb: "delete", Kind: policy.KindGlobalNetworkPolicy}, []string{read, write}},
+		{rights.Action{Verb: "delete", Kind: policy.KindStagedNetworkPolicy}, nil},
+		{rights.Action{Verb: "delete", Kind: policy.KindTier}, nil},
+		{rights.Action{Verb: "stage", Kind: policy.KindNetworkPolicy}, nil},
+		{rights.Action{Verb: "list", Kind: policy.KindNetworkPolicy}, nil},
+	} {
+		var got []string
+		for _, w := range c.action.Wants() {
+			got = append(got, w.String())
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%+v: (-want +got)\n%s", c.action, diff)
 		}
 	}
 }

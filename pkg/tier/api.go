@@ -8,6 +8,8 @@ package tier
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -16,6 +18,9 @@ import (
 type Scope struct {
 	mode scopeMode
 	only policy.Key
+	// some are the names of several, each between two newlines: a Scope is
+	// compared, so it can hold no slice.
+	some string
 }
 
 type scopeMode uint8
@@ -24,6 +29,7 @@ const (
 	scopeEnforced scopeMode = iota
 	scopePending
 	scopeOnly
+	scopeSome
 )
 
 // Enforced counts what is enforced now; staged policies are absent (S26).
@@ -35,6 +41,26 @@ func Pending() Scope { return Scope{mode: scopePending} }
 // Only counts what is enforced and, as if it were enforced too, the one staged
 // policy named (S28).
 func Only(staged policy.Key) Scope { return Scope{mode: scopeOnly, only: staged} }
+
+// Some counts what is enforced and, as if they were enforced too, the staged
+// policies named, all together. With none it is Enforced, with one Only.
+func Some(staged ...policy.Key) Scope {
+	switch len(staged) {
+	case 0:
+		return Enforced()
+	case 1:
+		return Only(staged[0])
+	}
+	names := make([]string, len(staged))
+	for i, k := range staged {
+		names[i] = scopeName(k)
+	}
+	slices.Sort(names)
+	return Scope{mode: scopeSome, some: "\n" + strings.Join(slices.Compact(names), "\n") + "\n"}
+}
+
+// scopeName is a key on one line; no part of a key has a space or an end of line.
+func scopeName(k policy.Key) string { return string(k.Kind) + " " + k.Namespace + " " + k.Name }
 
 // Peer is one end of a connection: a known endpoint (then Addr may be invalid,
 // and rules with nets look at the endpoint's addresses), or an address alone.

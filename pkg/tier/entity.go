@@ -86,6 +86,11 @@ func (e *entity) matchesPod(ep *policy.Endpoint, l *labels) bool {
 		svc := l.services[e.service]
 		return svc != nil && selects(svc, ep)
 	}
+	if ep.Namespace == "" {
+		// A host endpoint, which no snapshot has among its endpoints unless it is
+		// to be judged: it counts as a global network set (S14, S16).
+		return e.matchesSet("", ep.Labels, l) != e.external
+	}
 	if e.namespace != "" && e.namespace != ep.Namespace {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -119,6 +120,8 @@ func (s Scope) promotes(staged policy.Key) bool {
 		return true
 	case scopeOnly:
 		return s.only == staged
+	case scopeSome:
+		return strings.Contains(s.some, "\n"+scopeName(staged)+"\n")
 	}
 	return false
 }

@@ -50,3 +50,16 @@ func (n *node) requirement() (Requirement, bool) {
 	}
 	return Requirement{}, false
 }
+
+// Alternatives are the operands of a selector that joins others by ||; any other
+// selector is its only alternative.
+func (s *Selector) Alternatives() []*Selector {
+	if s == nil || s.root.op != opOr {
+		return []*Selector{s}
+	}
+	out := make([]*Selector, len(s.root.kids))
+	for i := range s.root.kids {
+		out[i] = finish(s.root.kids[i])
+	}
+	return out
+}
