@@ -22,6 +22,8 @@ const (
 	// For code review and CI systems: Printer.SARIF and Printer.JUnit.
 	SARIF Format = "sarif"
 	JUnit Format = "junit"
+	// Markdown is GitHub's, for a comment on a pull request.
+	Markdown Format = "markdown"
 )
 
 // Structured says whether f is for programs (JSON or YAML).

@@ -162,3 +162,60 @@ func TestOptionalColumns(t *testing.T) {
 		}
 	}
 }
+
+func TestSparkline(t *testing.T) {
+	for want, counts := range map[string][]int64{
+		"":         nil,
+		"▁▁":       {0, 0},
+		"█":        {1},
+		"▁▂▃▄▅▆▇█": {0, 1, 2, 3, 4, 5, 6, 7},
+		"▂▁█":      {1, 0, 1000}, // little is more than nothing
+	} {
+		if got := Sparkline(counts); got != want {
+			t.Errorf("%v: %s, want %s", counts, got, want)
+		}
+	}
+}
+
+// Spare columns go one after the other until cells are on one line, and those come
+// back for which the last of them made room.
+func TestSpareColumns(t *testing.T) {
+	for _, c := range []struct {
+		width      int
+		want, left string
+	}{
+		{100, "A BB CCCCCCCC DDDD LAST", ""},
+		{0, "A BB CCCCCCCC DDDD LAST", ""},
+		{37, "A BB DDDD LAST", "CCCCCCCC"},
+		{27, "A DDDD LAST", "BB,CCCCCCCC"},
+		{20, "BB CCCCCCCC LAST", "A,DDDD"},
+		{8, "LAST", "A,BB,CCCCCCCC,DDDD"},
+	} {
+		var out bytes.Buffer
+		table := (&Printer{W: &out, Width: c.width}).Table("A", "BB", "CCCCCCCC", "DDDD", "LAST")
+		table.Row("a", "b", "c", "dddddddddddddd", "last")
+		table.Spare("CCCCCCCC", "BB", "DDDD|A", "NOSUCH")
+		if err := table.Print(); err != nil {
+			t.Fatal(err)
+		}
+		header, _, _ := strings.Cut(out.String(), "\n")
+		if got := strings.Join(strings.Fields(header), " "); got != c.want || strings.Join(table.Left(), ",") != c.left {
+			t.Errorf("%d columns: %s without %v, want %s without %s", c.width, got, table.Left(), c.want, c.left)
+		}
+	}
+}
+
+// The end of a cell that may be cut goes before it takes several lines.
+func TestCutCells(t *testing.T) {
+	var out bytes.Buffer
+	table := (&Printer{W: &out, Width: 40}).Table("A", "COMMAND")
+	table.Row("a", Cell{Text: "a command with öther words and more of them", Cut: true})
+	table.Row("b", "a sentence of which every word has to be told")
+	if err := table.Print(); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	if !strings.Contains(text, "a command with öther words and more…") || !strings.Contains(text, "told") || strings.Count(text, "\n") != 4 {
+		t.Errorf("got:\n%s", text)
+	}
+}

@@ -15,7 +15,8 @@ type Finding struct {
 	Warning bool   // else it is an error
 	Message string // one line, with what to do
 	// File is a path, relative to where code review tools see the tree, or
-	// absolute; Line and Column count from 1, 0 is not known.
+	// absolute, or empty for what is in no file; Line and Column count from 1, 0
+	// is not known.
 	File         string
 	Line, Column int
 	// Resource and Field are what the finding is about, for tools that follow
@@ -36,6 +37,9 @@ type Tool struct {
 	Name, Version, URI string
 	// Rules has one for every Code of a finding, and may have more.
 	Rules []Rule
+	// Notes are what to know of the check itself, in no file: what it could not
+	// look at.
+	Notes []string
 }
 
 // The parts of SARIF 2.1.0 that tools read, GitHub's code scanning included.
@@ -46,9 +50,18 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool       sarifTool     `json:"tool"`
-		ColumnKind string        `json:"columnKind"`
-		Results    []sarifResult `json:"results"`
+		Tool        sarifTool         `json:"tool"`
+		Invocations []sarifInvocation `json:"invocations,omitempty"`
+		ColumnKind  string            `json:"columnKind"`
+		Results     []sarifResult     `json:"results"`
+	}
+	sarifInvocation struct {
+		Successful bool        `json:"executionSuccessful"`
+		Notes      []sarifNote `json:"toolExecutionNotifications"`
+	}
+	sarifNote struct {
+		Level   string    `json:"level"`
+		Message sarifText `json:"message"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -87,7 +100,7 @@ type (
 		Fingerprints map[string]string `json:"partialFingerprints"`
 	}
 	sarifLocation struct {
-		Physical sarifPhysical  `json:"physicalLocation"`
+		Physical *sarifPhysical `json:"physicalLocation,omitempty"`
 		Logical  []sarifLogical `json:"logicalLocations,omitempty"`
 	}
 	sarifPhysical struct {
@@ -115,6 +128,13 @@ func (p *Printer) SARIF(tool Tool, findings []Finding) error {
 		Tool:       sarifTool{sarifDriver{Name: tool.Name, Version: tool.Version, URI: tool.URI, Rules: []sarifRule{}}},
 		ColumnKind: "unicodeCodePoints",
 		Results:    make([]sarifResult, 0, len(findings)),
+	}
+	if len(tool.Notes) > 0 {
+		call := sarifInvocation{Successful: true}
+		for _, note := range tool.Notes {
+			call.Notes = append(call.Notes, sarifNote{levelOf(true), sarifText{note}})
+		}
+		run.Invocations = []sarifInvocation{call}
 	}
 	index := map[string]int{}
 	for i, r := range tool.Rules {
@@ -154,7 +174,10 @@ func newSARIFResult(f *Finding, index map[string]int, seen map[string]int) sarif
 	if i, ok := index[f.Code]; ok {
 		r.RuleIndex = i
 	}
-	at := sarifLocation{Physical: sarifPhysical{sarifURI(f.File), sarifRegion{max(f.Line, 1), f.Column}}}
+	var at sarifLocation
+	if f.File != "" || f.Resource == "" { // else the resource alone says where
+		at.Physical = &sarifPhysical{sarifURI(f.File), sarifRegion{max(f.Line, 1), f.Column}}
+	}
 	if f.Resource != "" {
 		at.Logical = []sarifLogical{{strings.TrimSpace(f.Resource + " " + f.Field), "resource"}}
 	}

@@ -167,3 +167,40 @@ func TestSARIFWithoutFindings(t *testing.T) {
 		t.Error("no findings are an empty list")
 	}
 }
+
+// What is in no file is found by its name alone.
+func TestSARIFOfWhatIsInNoFile(t *testing.T) {
+	var buf bytes.Buffer
+	if err := (&Printer{W: &buf}).SARIF(reviewTool, []Finding{{Code: reviewTool.Rules[0].Code, Message: "m", Resource: "NetworkPolicy a/b"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := buf.String(); strings.Contains(got, "physicalLocation") || !strings.Contains(got, `"fullyQualifiedName": "NetworkPolicy a/b"`) {
+		t.Error(got)
+	}
+}
+
+// TestSARIFNotes: what is in no file is a notification, and no finding.
+func TestSARIFNotes(t *testing.T) {
+	tool := reviewTool
+	tool.Notes = []string{"not all was seen"}
+	var buf bytes.Buffer
+	if err := (&Printer{W: &buf}).SARIF(tool, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := `"invocations": [
+        {
+          "executionSuccessful": true,
+          "toolExecutionNotifications": [
+            {
+              "level": "warning",
+              "message": {
+                "text": "not all was seen"
+              }
+            }
+          ]
+        }
+      ]`
+	if got := buf.String(); !strings.Contains(got, want) || !strings.Contains(got, `"results": []`) {
+		t.Errorf("got %s", got)
+	}
+}

@@ -17,6 +17,9 @@ type Cell struct {
 	Style Style
 	// Whole: its words stay on one line where the terminal has room for that.
 	Whole bool
+	// Cut: where the terminal has not the room, its end is left out (…) rather
+	// than that it takes several lines.
+	Cut bool
 }
 
 // Table collects rows and prints them at the end.
@@ -24,6 +27,8 @@ type Table struct {
 	p       *Printer
 	columns []string
 	rows    [][]Cell
+	spare   []string
+	left    []string
 }
 
 // Table starts a table. Columns are in capitals; put the one whose text may be
@@ -57,6 +62,10 @@ func (t *Table) Optional(column string) {
 	if i < 0 || slices.ContainsFunc(t.rows, func(r []Cell) bool { return r[i].Text != "-" }) {
 		return
 	}
+	t.remove(i)
+}
+
+func (t *Table) remove(i int) {
 	t.columns = slices.Delete(slices.Clone(t.columns), i, i+1)
 	for j := range t.rows {
 		t.rows[j] = slices.Delete(t.rows[j], i, i+1)
@@ -104,6 +113,7 @@ const (
 )
 
 func (t *Table) printTerminal() error {
+	t.shed()
 	widths, ok := t.fit()
 	if !ok {
 		return t.printPlain() // too much for it: let the terminal break lines
@@ -139,7 +149,7 @@ func (t *Table) fit() (widths []int, ok bool) {
 	natural, total := t.measure(cellWidth), t.p.Width-1-narrowGap*(len(t.columns)-1)
 	for _, longest := range longestWords {
 		minimum := t.measure(func(c Cell) int {
-			if c.Whole {
+			if c.Whole || c.Cut {
 				return min(cellWidth(c), longest)
 			}
 			return wordWidth(c.Text, longest)
@@ -188,6 +198,9 @@ func (t *Table) render(cells []Cell, widths []int) []string {
 	out := make([]string, len(cells))
 	for i, c := range cells {
 		lines := wrap(c.Text, widths[i])
+		if c.Cut && len(lines) > 1 {
+			lines = []string{string([]rune(c.Text)[:widths[i]-1]) + "…"}
+		}
 		for j := range lines {
 			lines[j] = t.p.paint(c.Style, lines[j])
 		}
