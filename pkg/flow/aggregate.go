@@ -7,37 +7,9 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// Limits bound what an Aggregator keeps.
-type Limits struct {
-	// Keys is how many different flows are kept, at least 1.
-	Keys int
-	// Keep is how long roll-ups are kept.
-	Keep time.Duration
-}
-
-// DefaultLimits keep 20 000 flows for 15 days. A flow that is seen once costs
-// about 1 KiB, one that is never silent for 15 days about 45 KiB.
-func DefaultLimits() Limits { return Limits{Keys: 20000, Keep: 15 * 24 * time.Hour} }
-
 // Ends are the pods at the two ends of a connection, for their labels; nil
 // where an end is not a pod.
 type Ends struct{ Source, Destination *policy.Endpoint }
-
-// Handle stands for a key to one Aggregator, which by it finds what it knows of
-// the key without looking the key up: that costs more than counting.
-type Handle struct {
-	key      Key
-	series   *series // nil: not looked up yet; only its Aggregator uses it
-	gathered gathered
-	inBatch  bool
-}
-
-// NewHandle makes a handle for use with one Aggregator only. It keeps nothing from being evicted: a flow that was
-// evicted begins anew by its handle as by its key.
-func NewHandle(k Key) *Handle { return &Handle{key: k} }
-
-// Key is the key that the handle stands for, not to be changed.
-func (h *Handle) Key() *Key { return &h.key }
 
 // Counters are what conntrack or nflog counted, from the reporter's view.
 type Counters struct{ PacketsIn, PacketsOut, BytesIn, BytesOut int64 }
@@ -45,8 +17,8 @@ type Counters struct{ PacketsIn, PacketsOut, BytesIn, BytesOut int64 }
 // Aggregator counts connections by Key and time: in buckets of 15 s for an
 // hour, then of an hour for as long as its limits say. Counts are exact; what
 // had to be dropped to stay within the limits is counted too. It is safe for
-// use by several goroutines. It keeps everything in memory only: what it knows
-// ends with the process.
+// use by several goroutines. It keeps everything in memory: a Journal tells what
+// changes of it, so that it can be kept elsewhere, and a Restorer makes it anew.
 //
 // It reads no clock. Observations may come out of order; the newest moment that
 // it has been told decides what is old.
@@ -56,32 +28,27 @@ type Aggregator struct {
 	start   time.Time
 	byKey   map[Key]*series
 	nextID  int64
-	change  uint64        // grows with every observation
-	wake    chan struct{} // closed at the next observation; nil if nobody waits
-	newest  int64         // newest moment seen, Unix nanoseconds
-	swept   int64         // when buckets were last rolled up
-	missing []missing     // by hour
-	outbox  *Outbox       // nil if nobody wants to be told
-}
+	change  uint64             // grows with every observation
+	wake    chan struct{}      // closed at the next observation; nil if nobody waits
+	newest  int64              // newest moment seen, Unix nanoseconds
+	swept   int64              // when buckets were last rolled up
+	missing []missing          // by hour
+	outbox  *Outbox            // nil if nobody wants to be told
+	journal *Journal           // nil if nobody keeps it
+	windows map[string]*window // by node
 
-// missing is what is known to be missing of one hour.
-type missing struct {
-	hour int64
-	lack
-	told lack // by the outbox
-}
-
-// lack says how much is missing.
-type lack struct {
-	lost    int64
-	unknown bool
-	evicted int64
+	staged       map[policy.Key]StagedSpec
+	stagedChange uint64
+	sawStaged    bool // what is not in staged is not staged
 }
 
 // NewAggregator starts to collect at the moment start.
 func NewAggregator(start time.Time, limits Limits) *Aggregator {
 	limits.Keys = max(limits.Keys, 1)
-	return &Aggregator{limits: limits, start: start, byKey: map[Key]*series{}, swept: start.UnixNano()}
+	return &Aggregator{
+		limits: limits, start: start, byKey: map[Key]*series{}, swept: start.UnixNano(),
+		windows: map[string]*window{}, staged: map[policy.Key]StagedSpec{},
+	}
 }
 
 // Started counts a connection that was allowed and began at t.
@@ -122,6 +89,9 @@ func (a *Aggregator) Denied(k Key, ends Ends, c Counters, t time.Time) {
 		counted := c.totals()
 		counted.started = 1
 		count(s, b, counted)
+		if ends.Source != nil {
+			s.refused = s.refused.add(ends.Source.Name, now)
+		}
 	})
 }
 
@@ -150,32 +120,25 @@ func (a *Aggregator) Rejudged(before, after Key, ends Ends, t time.Time) {
 	a.Existing(after, ends, t)
 }
 
-// Lost notes n connections that are known to be missing around t; more says
-// that others are missing too, and nobody knows how many.
-func (a *Aggregator) Lost(n int64, more bool, t time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	m := a.missingAt(t.UnixNano())
-	m.lost += n
-	m.unknown = m.unknown || more
-}
-
 // observe applies change to the handle's series and the bucket of t.
 func (a *Aggregator) observe(h *Handle, ends Ends, t time.Time, change func(*series, *bucket, int64)) {
 	now := t.UnixNano()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	// First, so that what is too old is gone before anything is added to it: the
+	// sum is the same whether the sweep was just now or is now.
+	a.passed(now)
 	s := a.find(h)
 	s.source.add(ends.Source)
 	s.destination.add(ends.Destination)
 	b := s.at(now)
 	before := b.totals
 	change(s, b, now)
+	a.journal.note(s, PlaneFine, b.start)
 	if a.outbox != nil {
 		a.outbox.note(s, b, before, now)
 	}
 	a.changed(s)
-	a.passed(now)
 }
 
 // changed tells followers of s.
@@ -213,6 +176,7 @@ func (a *Aggregator) find(h *Handle) *series {
 
 // drop forgets a series; handles find another one, or begin it.
 func (a *Aggregator) drop(s *series) {
+	a.journal.dropped(s)
 	if a.outbox != nil {
 		a.outbox.dropped(s)
 	}
@@ -227,6 +191,7 @@ func (a *Aggregator) insert(k Key) *series {
 	a.nextID++
 	s := &series{id: a.nextID, key: k}
 	a.byKey[k] = s
+	a.journal.head(s)
 	return s
 }
 

@@ -167,11 +167,11 @@ func TestCoverage(t *testing.T) {
 	a.Lost(0, true, t0.Add(5*time.Hour))
 	now := t0.Add(6 * time.Hour)
 	_, all := a.List(Filter{}, now)
-	if want := (Coverage{From: t0, To: now, Lost: 3, LostUnknown: true}); all != want {
+	if want := (Coverage{From: t0, To: now, Lost: 3, LostUnknown: true}); cmp.Diff(want, all) != "" {
 		t.Errorf("all: got %+v, want %+v", all, want)
 	}
 	_, part := a.List(Filter{Since: t0.Add(2 * time.Hour), Until: t0.Add(4 * time.Hour)}, now)
-	if want := (Coverage{From: t0.Add(2 * time.Hour), To: t0.Add(4 * time.Hour)}); part != want {
+	if want := (Coverage{From: t0.Add(2 * time.Hour), To: t0.Add(4 * time.Hour)}); cmp.Diff(want, part) != "" {
 		t.Errorf("part: got %+v, want %+v", part, want)
 	}
 }

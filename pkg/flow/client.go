@@ -145,6 +145,12 @@ func filterToWire(f Filter) *flowpb.Filter {
 	if f.Action == policy.Allow || f.Action == policy.Deny {
 		w.Actions = []flowpb.Action{actionToWire(f.Action)}
 	}
+	if f.FromNamespace != "" {
+		w.SourceNamespaces = []*flowpb.StringMatch{{Value: f.FromNamespace}}
+	}
+	if f.ToNamespace != "" {
+		w.DestNamespaces = []*flowpb.StringMatch{{Value: f.ToNamespace}}
+	}
 	return w
 }
 
@@ -152,11 +158,7 @@ func filterToWire(f Filter) *flowpb.Filter {
 // that was asked for, as far as it has flows of it.
 func coverageFromWire(w *flowpb.Coverage, f Filter, flows []Flow) Coverage {
 	if w != nil {
-		return Coverage{
-			From: time.Unix(0, w.GetFromNanos()).UTC(), To: time.Unix(0, w.GetToNanos()).UTC(),
-			Lost: w.GetLost(), LostUnknown: w.GetLostUnknown(), Evicted: w.GetEvicted(),
-			Restricted: w.GetRestricted(),
-		}
+		return CoverageFromWire(w)
 	}
 	c := Coverage{From: f.Since, To: f.Until}
 	for _, fl := range flows {

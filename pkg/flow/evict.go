@@ -10,7 +10,9 @@ import (
 func (a *Aggregator) sweep(now int64) {
 	a.swept = now
 	oldest := now - int64(a.limits.Keep)
+	a.journal.rolled(now-int64(coarse), oldest)
 	for _, s := range a.byKey {
+		a.journal.rolls(s, now-int64(coarse))
 		s.roll(now-int64(coarse), oldest)
 		if s.untold != nil {
 			s.untold.roll(now-int64(coarse), oldest)
@@ -19,6 +21,10 @@ func (a *Aggregator) sweep(now int64) {
 			a.drop(s)
 		}
 	}
+	for _, w := range a.windows {
+		w.forget(oldest)
+	}
+	a.forgetStaged(oldest)
 	a.missing = slices.DeleteFunc(a.missing, func(m missing) bool { return m.hour+int64(coarse) <= oldest })
 }
 
@@ -53,16 +59,4 @@ func keepRank(s *series) int {
 		rank += 2
 	}
 	return rank
-}
-
-// missingAt is the entry for the hour of moment t.
-func (a *Aggregator) missingAt(t int64) *missing {
-	hour := t - t%int64(coarse)
-	for i := range a.missing {
-		if a.missing[i].hour == hour {
-			return &a.missing[i]
-		}
-	}
-	a.missing = append(a.missing, missing{hour: hour})
-	return &a.missing[len(a.missing)-1]
 }

@@ -69,6 +69,9 @@ func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {
 	if !f.Until.IsZero() && f.Until.Before(c.To) {
 		c.To = f.Until.UTC()
 	}
+	if c.From.After(c.To) { // the clock was set back
+		c.From = c.To
+	}
 	from, to := nanos(f.Since), nanos(f.Until)
 	for _, m := range a.missing {
 		if (from == 0 || m.hour+int64(coarse) > from) && (to == 0 || m.hour < to) {
@@ -77,6 +80,8 @@ func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {
 			c.Evicted += m.evicted
 		}
 	}
+	a.nodes(&c)
+	c.Policies = a.policies()
 	return c
 }
 

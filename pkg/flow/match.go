@@ -19,6 +19,12 @@ func (f Filter) Match(k Key) bool {
 	if f.Action != 0 && f.Action != k.Enforced.Action {
 		return false
 	}
+	if f.Pending != 0 && f.Pending != k.Pending.Action {
+		return false
+	}
+	if f.FromNamespace != "" && !inNamespaces(k.Source, []string{f.FromNamespace}) || f.ToNamespace != "" && !inNamespaces(k.Destination, []string{f.ToNamespace}) {
+		return false
+	}
 	if len(f.Namespaces) > 0 && !inNamespaces(k.Source, f.Namespaces) && !inNamespaces(k.Destination, f.Namespaces) {
 		return false
 	}

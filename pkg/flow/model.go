@@ -68,9 +68,23 @@ type Flow struct {
 	PacketsIn, PacketsOut, BytesIn, BytesOut int64
 	// SourceLabels and DestinationLabels are the labels shared by all pods that took part.
 	SourceLabels, DestinationLabels map[string]string
+	// Refused are pods of the source that were refused, the latest first, at most
+	// MaxRefused, where the source of flows tells pods apart (agents do, as long as
+	// they run). There may be more.
+	Refused []RefusedPod
+	// Domains are the DNS names by which the source found an address outside, as
+	// Domains makes them, where the source of flows tells them (Cilium does). They
+	// are evidence for people: no verdict depends on them.
+	Domains []string
 	// EnforcedTrace and PendingTrace are every hit on the way to Enforced and
 	// Pending, in order, where the source of flows tells them (Calico does).
 	EnforcedTrace, PendingTrace []Step
+}
+
+// RefusedPod is a pod of a flow's source that was refused.
+type RefusedPod struct {
+	Name string // in the workload's namespace
+	Last time.Time
 }
 
 // Step is a hit of a trace, with the place that its policy has among those that

@@ -1,9 +1,6 @@
 package flow
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // Named is a source whose flows have the names of what there is now (Names).
 // Flows that are alike by then are one.
@@ -26,22 +23,29 @@ func (s *named) List(ctx context.Context, f Filter) ([]Flow, Coverage, error) {
 	if err != nil {
 		return nil, Coverage{}, err
 	}
-	at := make(map[Key]int, len(flows))
-	out := make([]Flow, 0, len(flows))
+	n := 0
 	for i := range flows {
-		fl := s.names.Flow(flows[i])
-		if !f.Match(fl.Key) {
-			continue
+		if fl := s.names.Flow(flows[i]); f.Match(fl.Key) {
+			flows[n] = fl
+			n++
 		}
-		if i, again := at[fl.Key]; again {
-			out[i].Add(fl)
-			continue
-		}
-		at[fl.Key] = len(out)
-		out = append(out, fl)
 	}
-	slices.SortFunc(out, func(x, y Flow) int { return Compare(x.Key, y.Key) })
-	return out, coverage, nil
+	return Joined(flows[:n]), coverage, nil
+}
+
+// Joined are flows sorted by key, of each key one. It uses their room.
+func Joined(flows []Flow) []Flow {
+	sortFlows(flows)
+	out := flows[:0]
+	for i := range flows {
+		if n := len(out); n > 0 && out[n-1].Key == flows[i].Key {
+			out[n-1].Add(flows[i])
+			continue
+		}
+		out = append(out, flows[i])
+	}
+	clear(flows[len(out):])
+	return out
 }
 
 // Follow implements Source.
@@ -52,30 +56,6 @@ func (s *named) Follow(ctx context.Context, f Filter, each func(Flow) error) err
 		}
 		return each(fl)
 	})
-}
-
-// Add counts another flow of the same key. Traces that differ are not told.
-func (f *Flow) Add(g Flow) {
-	if g.FirstSeen.Before(f.FirstSeen) {
-		f.FirstSeen = g.FirstSeen
-	}
-	if g.LastSeen.After(f.LastSeen) {
-		f.LastSeen = g.LastSeen
-	}
-	f.Connections += g.Connections
-	f.Completed += g.Completed
-	f.Live += g.Live
-	f.PacketsIn += g.PacketsIn
-	f.PacketsOut += g.PacketsOut
-	f.BytesIn += g.BytesIn
-	f.BytesOut += g.BytesOut
-	f.SourceLabels, f.DestinationLabels = intersect(f.SourceLabels, g.SourceLabels), intersect(f.DestinationLabels, g.DestinationLabels)
-	if !slices.Equal(f.EnforcedTrace, g.EnforcedTrace) {
-		f.EnforcedTrace = nil
-	}
-	if !slices.Equal(f.PendingTrace, g.PendingTrace) {
-		f.PendingTrace = nil
-	}
 }
 
 // FromCalico marks a source as Calico's: its flows have Calico's names, and its
@@ -89,3 +69,28 @@ func IsCalicos(source Source) bool {
 }
 
 type calicos struct{ Source }
+
+// FromHubble marks a source as Hubble's: its flows have Hubble's names, and no
+// pending verdicts of their own.
+func FromHubble(source Source) Source { return hubbles{source} }
+
+// IsForeign says whether FromCalico or FromHubble marked the source: its names
+// are not netpol's.
+func IsForeign(source Source) bool {
+	_, ok := source.(hubbles)
+	return ok || IsCalicos(source)
+}
+
+// NamedForeign is Named of a foreign source, marked as that is; of another it is
+// the source itself.
+func NamedForeign(source Source, names *Names) Source {
+	switch source.(type) {
+	case calicos:
+		return calicos{Named(source, names)}
+	case hubbles:
+		return hubbles{Named(source, names)}
+	}
+	return source
+}
+
+type hubbles struct{ Source }

@@ -16,6 +16,8 @@ type Gain struct {
 	// First and Last are the attempts of all time, Unix nanoseconds.
 	First, Last int64
 	Spans       []Span
+	// Refused are pods of the source that were refused, as Flow.Refused.
+	Refused []Refusal
 }
 
 // Span is what was counted in one bucket of time.
@@ -46,6 +48,10 @@ type Outbox struct {
 	a    *Aggregator
 	due  []*series // with something to tell, the oldest first
 	gone int       // of these are dropped
+
+	// restored are what was untold when the Aggregator was kept; nil once
+	// something is handed out.
+	restored map[*series]buckets
 }
 
 // Outbox begins to hand out all that the Aggregator has and will count. There
@@ -64,15 +70,21 @@ func (a *Aggregator) Outbox() *Outbox {
 func (o *Outbox) Restart() {
 	o.a.mu.Lock()
 	defer o.a.mu.Unlock()
-	o.due, o.gone = nil, 0
+	o.due, o.gone, o.restored = nil, 0, nil
 	for _, s := range o.a.byKey {
+		o.a.journal.took(s)
+		o.a.journal.head(s)
 		s.whole, s.due, s.untold, s.toldLive = true, true, nil, 0
 		o.due = append(o.due, s)
 	}
-	slices.SortFunc(o.due, func(x, y *series) int { return int(x.id - y.id) })
+	sortByID(o.due)
 	for i := range o.a.missing {
 		o.a.missing[i].told = lack{}
 	}
+}
+
+func sortByID(list []*series) {
+	slices.SortFunc(list, func(x, y *series) int { return int(x.id - y.id) })
 }
 
 // note mirrors what an observation changed in the bucket of t. It is called
@@ -88,6 +100,7 @@ func (o *Outbox) note(s *series, b *bucket, before totals, t int64) {
 	u := s.untold.at(t)
 	u.add(b.minus(before))
 	u.first, u.last = b.first, b.last
+	o.a.journal.note(s, PlaneUntoldFine, u.start)
 }
 
 func (o *Outbox) owe(s *series) {
@@ -123,6 +136,7 @@ const maxSpans = 4000
 func (o *Outbox) Take(flows int) ([]Gain, []Missing) {
 	o.a.mu.Lock()
 	defer o.a.mu.Unlock()
+	o.restored = nil
 	var gains []Gain
 	n, spans := 0, 0
 	for n < len(o.due) && len(gains) < flows && spans < maxSpans {
@@ -148,6 +162,7 @@ func (a *Aggregator) take(s *series) Gain {
 	g := Gain{
 		Key: s.key, Live: s.live - s.toldLive, First: s.first, Last: s.last,
 		SourceLabels: s.source.common, DestinationLabels: s.destination.common,
+		Refused: slices.Clone(s.refused),
 	}
 	if from != nil {
 		g.Spans = make([]Span, 0, len(from.coarse)+len(from.fine))
@@ -158,6 +173,7 @@ func (a *Aggregator) take(s *series) Gain {
 			g.Spans = append(g.Spans, from.fine[i].span(false))
 		}
 	}
+	a.journal.took(s)
 	s.due, s.whole, s.untold, s.toldLive = false, false, nil, s.live
 	return g
 }

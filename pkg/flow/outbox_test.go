@@ -25,7 +25,8 @@ func TestOutboxAddsUp(t *testing.T) {
 			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 20, 600, 3000}).Draw(t, "seconds")) * time.Second)
 			at := now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(t, "late")) * time.Second)
 			k := tcp(workload("vote", fmt.Sprint("w", rapid.IntRange(0, 5).Draw(t, "key"))), workload("vote", "redis"), 6379)
-			ends := Ends{Source: &policy.Endpoint{Labels: selector.Labels{"app": "vote", "pod": fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "pod"))}}}
+			pod := fmt.Sprint(rapid.IntRange(0, 12).Draw(t, "pod"))
+			ends := Ends{Source: &policy.Endpoint{Name: pod, Labels: selector.Labels{"app": "vote", "pod": pod}}}
 			switch rapid.SampledFrom([]string{"start", "end", "deny", "existing", "again", "take", "server", "lost"}).Draw(t, "what") {
 			case "start":
 				here.Started(k, ends, at)

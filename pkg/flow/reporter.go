@@ -8,11 +8,58 @@ import "time"
 type Reporter struct {
 	a    *Aggregator
 	live map[*series]int64
+	of   *window // nil: of no node
 }
 
 // Reporter is another process that counts.
 func (a *Aggregator) Reporter() *Reporter {
 	return &Reporter{a: a, live: map[*series]int64{}}
+}
+
+// ReporterOf is another process that counts, on a node.
+func (a *Aggregator) ReporterOf(node string) *Reporter {
+	r := a.Reporter()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r.of = a.windows[node]
+	return r
+}
+
+// Covered notes since when the reporter's node is counted on, where the gaps
+// were, and that it was heard of now.
+func (a *Aggregator) Covered(node string, from time.Time, gaps []Gap, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at := now.UnixNano()
+	begin := min(from.UnixNano(), at)
+	w := a.windows[node]
+	if w == nil {
+		w = &window{From: begin, To: begin, dirty: true}
+		a.windows[node] = w
+	}
+	list := make([]span, 0, len(gaps))
+	for _, g := range gaps {
+		list = append(list, span{g.From.UnixNano(), min(g.To.UnixNano(), at)})
+	}
+	w.covered(begin, list)
+	w.To = max(w.To, at)
+}
+
+// Heard notes that the node's agent counts at the moment now.
+func (r *Reporter) Heard(now time.Time) {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	if r.of != nil {
+		r.of.To = max(r.of.To, now.UnixNano())
+	}
+}
+
+// Forget drops what is known of a node's window.
+func (a *Aggregator) Forget(node string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.windows, node)
+	a.journal.forgotten(node)
 }
 
 // Add counts what the reporter gained; now is the present. What is older than
@@ -32,7 +79,11 @@ func (r *Reporter) Add(gains []Gain, missing []Missing, now time.Time) {
 		s.destination.share(g.DestinationLabels)
 		r.open(s, g.Live)
 		for j := range g.Spans {
-			s.addSpan(&g.Spans[j], now.UnixNano(), oldest)
+			at := s.addSpan(&g.Spans[j], now.UnixNano(), oldest)
+			a.journal.note(s, at.plane, at.start)
+		}
+		for _, r := range g.Refused {
+			s.refused = s.refused.add(r.Pod, min(r.Last, now.UnixNano()))
 		}
 		s.seen(g.First, g.Last, now.UnixNano())
 		a.changed(s)
@@ -45,6 +96,10 @@ func (r *Reporter) Add(gains []Gain, missing []Missing, now time.Time) {
 		at.lost += m.Lost
 		at.unknown = at.unknown || m.Unknown
 		at.evicted += m.Evicted
+		if r.of != nil {
+			m.Hour = at.hour
+			r.of.lacks(m)
+		}
 	}
 	a.passed(now.UnixNano())
 }
@@ -82,21 +137,26 @@ func (r *Reporter) End() {
 	clear(r.live)
 }
 
-// addSpan counts a span, a fine one in the hour before now, else a coarse one.
-func (s *series) addSpan(span *Span, now, oldest int64) {
+// addSpan counts a span, a fine one in the hour before now, else a coarse one,
+// and says where.
+func (s *series) addSpan(span *Span, now, oldest int64) (at cell) {
 	b := span.bucket()
-	if b.start > now { // a clock that is ahead
-		b.start, b.first, b.last = now, min(b.first, now), min(b.last, now)
-	}
+	// A clock that is ahead. What the buckets say of attempts is what the series
+	// says: it is what is known of them after a restart.
+	b.start, b.first, b.last = min(b.start, now), min(b.first, now), min(b.last, now)
 	if b.start+int64(coarse) <= oldest {
-		return
+		return cell{plane: noPlane}
 	}
 	if span.Coarse || b.start < now-int64(coarse) {
 		s.intoCoarse(b)
+		at = cell{PlaneCoarse, hourOf(b.start)}
 	} else {
-		s.at(b.start).merge(b)
+		into := s.at(b.start)
+		into.merge(b)
+		at = cell{PlaneFine, into.start}
 	}
 	s.sum.add(b.totals)
+	return at
 }
 
 // seen notes that there were attempts from first to last, which may be 0.

@@ -64,13 +64,9 @@ func (s *server) List(ctx context.Context, r *flowpb.FlowListRequest) (*flowpb.F
 	}
 	sortWire(flows, r.GetSortBy())
 	return &flowpb.FlowListResult{
-		Meta:  listMetadata(len(flows), r.GetPageSize()),
-		Flows: pageOf(flows, r.GetPage(), r.GetPageSize()),
-		Coverage: &flowpb.Coverage{
-			FromNanos: nanos(coverage.From), ToNanos: nanos(coverage.To),
-			Lost: coverage.Lost, LostUnknown: coverage.LostUnknown, Evicted: coverage.Evicted,
-			Restricted: coverage.Restricted,
-		},
+		Meta:     listMetadata(len(flows), r.GetPageSize()),
+		Flows:    pageOf(flows, r.GetPage(), r.GetPageSize()),
+		Coverage: CoverageToWire(coverage),
 	}, nil
 }
 

@@ -74,7 +74,7 @@ func TestClientListsWhatTheAggregatorHas(t *testing.T) {
 		if len(got) != len(want) || cmp.Diff(want, got, cmp.Comparer(sameAddr), cmp.Comparer(sameMap)) != "" {
 			t.Errorf("%+v: %s", f, cmp.Diff(want, got, cmp.Comparer(sameAddr), cmp.Comparer(sameMap)))
 		}
-		if coverage != wantCoverage {
+		if cmp.Diff(wantCoverage, coverage) != "" {
 			t.Errorf("%+v: coverage %+v, want %+v", f, coverage, wantCoverage)
 		}
 	}

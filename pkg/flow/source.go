@@ -18,10 +18,15 @@ type Filter struct {
 	// From and To: the source or destination is namespace/workload, a
 	// workload name, or an address; empty is any.
 	From, To string
-	Protocol policy.Protocol
-	Port     uint16
+	// FromNamespace and ToNamespace are what the source or destination is in;
+	// empty is any.
+	FromNamespace, ToNamespace string
+	Protocol                   policy.Protocol
+	Port                       uint16
 	// Action is what was enforced: Allow, Deny or 0 for any.
-	Action        policy.Action
+	Action policy.Action
+	// Pending is what would be enforced with all staged policies, likewise.
+	Pending       policy.Action
 	IncludeProbes bool
 }
 
@@ -36,7 +41,37 @@ type Coverage struct {
 	Evicted int64
 	// Restricted: flows are left out that the user may not see.
 	Restricted bool
+	// Namespaces are those whose flows a recording has; none: of all that there
+	// are. Of other namespaces it is no evidence.
+	Namespaces []string
+	// Nodes are the windows that each node's agent counted in, sorted by name;
+	// empty where the source of flows can't tell.
+	Nodes []NodeCoverage
+	// Policies says of staged policies since when each has been judged as it is
+	// now, sorted by key; empty where the source of flows can't tell.
+	Policies []PolicySince
 }
+
+// PolicySince says since when a staged policy has been as it is.
+type PolicySince struct {
+	Key policy.Key
+	// Since is when it was first seen with its present specification.
+	Since time.Time
+}
+
+// NodeCoverage says since when and until when a node's agent counted.
+type NodeCoverage struct {
+	Node     string
+	From, To time.Time
+	// Gaps between From and To in which nobody counted, sorted.
+	Gaps []Gap
+	// Lost connections of this node; LostUnknown: at least so many.
+	Lost        int64
+	LostUnknown bool
+}
+
+// Gap is a span of time in which nothing was counted.
+type Gap struct{ From, To time.Time }
 
 // Source is where flows come from. NewClient makes one.
 type Source interface {

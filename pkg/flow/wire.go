@@ -32,6 +32,7 @@ func ToWire(f Flow) *flowpb.Flow {
 		NumConnectionsLive:      f.Live,
 		FirstSeenNanos:          f.FirstSeen.UnixNano(),
 		LastSeenNanos:           f.LastSeen.UnixNano(),
+		Refused:                 RefusedToWire(f.Refused),
 	}
 }
 
@@ -53,6 +54,7 @@ func FromWire(w *flowpb.Flow) Flow {
 		BytesOut:          w.GetBytesOut(),
 		SourceLabels:      LabelsFromWire(w.GetSourceLabels()),
 		DestinationLabels: LabelsFromWire(w.GetDestLabels()),
+		Refused:           RefusedFromWire(w.GetRefused()),
 	}
 	if n := w.GetFirstSeenNanos(); n != 0 {
 		f.FirstSeen = time.Unix(0, n).UTC()

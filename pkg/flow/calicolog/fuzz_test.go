@@ -1,6 +1,8 @@
 package calicolog
 
 import (
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -54,5 +56,88 @@ func FuzzEach(f *testing.F) {
 			}
 		}
 		flow.Merge(all)
+	})
+}
+
+func fuzzLines(add func(string)) {
+	add(line(""))
+	add(line(`,"policies":{"all_policies":["0|default|vote/default.staged:db|deny|-1"],"enforced_policies":null,"pending_policies":["0|default|snp:vote/db|deny|0"]}`))
+	add(line(`,"dest_domains":["a.example"],"policies":null`))
+	add(line(`,"dest_port":70000`))
+	add(`{"_source":` + line("") + `}`)
+	add(`{"start_time":1772366400000,"end_time":"2026-03-01T12:00:00Z","num_flows":"3","dest_labels":{"labels":["a"]},"dest_service_port":80}`)
+	add(`{"start_time":0,"proto":null,"packets_in":-1}`)
+}
+
+// agree fails if the decoder of our own reads a line that encoding/json reads
+// otherwise.
+func agree(t *testing.T, d *decoder, data []byte) bool {
+	t.Helper()
+	got := &record{}
+	if !d.record(got, data) {
+		return false // encoding/json decides
+	}
+	want, err := parseRecord(data)
+	if err != nil {
+		t.Fatalf("%s\nencoding/json: %v", data, err)
+	}
+	mine, myErr := got.flow()
+	other, otherErr := want.flow()
+	if !reflect.DeepEqual(mine, other) || fmt.Sprint(myErr) != fmt.Sprint(otherErr) {
+		t.Fatalf("%s\n got %+v, %v\nwant %+v, %v", data, mine, myErr, other, otherErr)
+	}
+	got.SourceLabels.own, got.DestLabels.own = nil, nil
+	if got.Policies != nil {
+		p := *got.Policies
+		p.own, got.Policies = nil, &p
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("%s\n got %+v\nwant %+v", data, got, want)
+	}
+	return true
+}
+
+// FuzzRecord holds the decoder of our own against encoding/json.
+func FuzzRecord(f *testing.F) {
+	fuzzLines(func(s string) { f.Add([]byte(s)) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 0 {
+			agree(t, makeDecoder(), data)
+		}
+	})
+}
+
+func TestTheDecoderOfOurOwnReadsWhatCalicoWrites(t *testing.T) {
+	d := makeDecoder()
+	read := 0
+	fuzzLines(func(s string) {
+		if agree(t, d, []byte(s)) {
+			read++
+		}
+	})
+	// line ends with fields that come twice where they are given.
+	if read < 3 {
+		t.Errorf("%d lines are read", read)
+	}
+}
+
+func BenchmarkLine(b *testing.B) {
+	data := []byte(line(`,"policies":{"all_policies":["0|default|vote/default.db|allow|1"],"enforced_policies":["0|default|vote/default.db|allow|1"],"pending_policies":[]}`))
+	b.Run("own", func(b *testing.B) {
+		d := makeDecoder()
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			if !d.record(&record{}, data) {
+				b.Fatal("not read")
+			}
+		}
+	})
+	b.Run("encoding-json", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			if _, err := parseRecord(data); err != nil {
+				b.Fatal(err)
+			}
+		}
 	})
 }

@@ -16,17 +16,11 @@ func (r *record) judge(f *flow.Flow) error {
 		return fmt.Errorf("action %q: expected allow or deny", r.Action)
 	}
 	if r.Policies != nil {
-		if f.EnforcedTrace, err = parseTrace(r.Policies.Enforced); err != nil {
+		t, err := r.Policies.read()
+		if err != nil {
 			return err
 		}
-		if f.PendingTrace, err = parseTrace(r.Policies.Pending); err != nil {
-			return err
-		}
-		if len(f.EnforcedTrace)+len(f.PendingTrace) == 0 {
-			if err := r.judgeByAll(f); err != nil {
-				return err
-			}
-		}
+		f.EnforcedTrace, f.PendingTrace = t.enforced, t.pending
 	}
 	f.Enforced = decided(f.EnforcedTrace, action)
 	f.Pending = f.Enforced
@@ -36,25 +30,44 @@ func (r *record) judge(f *flow.Flow) error {
 	return nil
 }
 
-// judgeByAll reads the one list that Calico wrote before it told the two traces
+// traces are the hits on the way to what is enforced and what is pending.
+type traces struct{ enforced, pending []flow.Step }
+
+func (p *policies) read() (t traces, err error) {
+	if p.own != nil {
+		return *p.own, nil
+	}
+	if t.enforced, err = parseTrace(p.Enforced); err != nil {
+		return t, err
+	}
+	if t.pending, err = parseTrace(p.Pending); err != nil {
+		return t, err
+	}
+	if len(t.enforced)+len(t.pending) > 0 {
+		return t, nil
+	}
+	return tracesOfAll(p.All)
+}
+
+// tracesOfAll reads the one list that Calico wrote before it told the two traces
 // apart: all hits up to the first enforced policy that decided. What is pending
 // is decided by the first that decides, staged or not.
-func (r *record) judgeByAll(f *flow.Flow) error {
-	all, err := parseTrace(r.Policies.All)
+func tracesOfAll(hits []string) (t traces, err error) {
+	all, err := parseTrace(hits)
 	if err != nil {
-		return err
+		return t, err
 	}
 	pending := true
 	for _, s := range all {
 		if !s.Policy.Kind.Staged() {
-			f.EnforcedTrace = append(f.EnforcedTrace, s)
+			t.enforced = append(t.enforced, s)
 		}
 		if pending {
-			f.PendingTrace = append(f.PendingTrace, s)
+			t.pending = append(t.pending, s)
 		}
 		pending = pending && s.Action == policy.Pass
 	}
-	return nil
+	return t, nil
 }
 
 func parseTrace(hits []string) ([]flow.Step, error) {

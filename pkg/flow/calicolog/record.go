@@ -35,20 +35,19 @@ type record struct {
 	DestIP        string `json:"dest_ip"`
 	DestLabels    labels `json:"dest_labels"`
 
+	// DestDomains are the DNS names of an address outside, where Calico logs them.
+	DestDomains []string `json:"dest_domains"`
+
 	DestPort         number  `json:"dest_port"`
 	ServiceNamespace string  `json:"dest_service_namespace"`
 	ServiceName      string  `json:"dest_service_name"`
 	ServicePortName  string  `json:"dest_service_port_name"`
 	ServicePort      anyText `json:"dest_service_port"`
 
-	Protocol string `json:"proto"`
-	Action   string `json:"action"`
-	Reporter string `json:"reporter"`
-	Policies *struct {
-		All      []string `json:"all_policies"`
-		Enforced []string `json:"enforced_policies"`
-		Pending  []string `json:"pending_policies"`
-	} `json:"policies"`
+	Protocol string    `json:"proto"`
+	Action   string    `json:"action"`
+	Reporter string    `json:"reporter"`
+	Policies *policies `json:"policies"`
 
 	PacketsIn  number `json:"packets_in"`
 	PacketsOut number `json:"packets_out"`
@@ -61,7 +60,16 @@ type record struct {
 
 // labels are those of an end, as name=value.
 type labels struct {
-	Labels []string `json:"labels"`
+	Labels []string          `json:"labels"`
+	own    map[string]string // what they say, where it was read already
+}
+
+// policies are the hits on the way to a verdict.
+type policies struct {
+	All      []string `json:"all_policies"`
+	Enforced []string `json:"enforced_policies"`
+	Pending  []string `json:"pending_policies"`
+	own      *traces  // what they say, where it was read already
 }
 
 // end is one end of a flow.
@@ -78,14 +86,22 @@ func (m *moment) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n <= 0 || n > 1<<42 {
+	if err != nil || !m.set(n) {
 		return fmt.Errorf("%s: expected seconds since 1970 or a time such as 2026-03-01T12:00:00Z", data)
+	}
+	return nil
+}
+
+// set reads seconds since 1970; false if nobody can mean them.
+func (m *moment) set(n int64) bool {
+	if n <= 0 || n > 1<<42 {
+		return false
 	}
 	if n > 1<<36 { // milliseconds, as Elasticsearch gives dates
 		n /= 1000
 	}
 	m.Time = time.Unix(n, 0).UTC()
-	return nil
+	return true
 }
 
 // number is a count that may be null, and is never negative.
@@ -152,6 +168,9 @@ func (r *record) flow() (flow.Flow, error) {
 	if f.Destination, err = dest.peer("dest"); err != nil {
 		return f, err
 	}
+	if f.Destination.Kind == flow.PeerNetwork || f.Destination.Kind == flow.PeerNetworkSet {
+		f.Domains = flow.Domains(r.DestDomains)
+	}
 	var ok bool
 	if f.Protocol, ok = flow.ParseProtocol(r.Protocol); !ok {
 		return f, fmt.Errorf("proto %q: expected tcp, udp, … or a number from 1 to 255", r.Protocol)
@@ -175,8 +194,8 @@ func (r *record) flow() (flow.Flow, error) {
 }
 
 func (l labels) read() map[string]string {
-	if len(l.Labels) == 0 {
-		return nil
+	if len(l.Labels) == 0 || l.own != nil {
+		return l.own
 	}
 	out := make(map[string]string, len(l.Labels))
 	for _, l := range l.Labels {

@@ -85,6 +85,16 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// An address outside has the DNS names that Calico logs; a pod has none.
+func TestDomains(t *testing.T) {
+	const names = `,"dest_domains":["www.example.com","example.com"]`
+	for fields, want := range map[string]int{`,"dest_type":"net","dest_ip":"192.0.2.7"`: 2, ``: 0, `,"dest_type":"ns","dest_ip":"192.0.2.7"`: 2} {
+		if got, _ := read(t, flow.Filter{}, line(fields+names)); len(got[0].Domains) != want {
+			t.Errorf("%q: %v", fields, got[0].Domains)
+		}
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	for name, c := range map[string]struct{ fields, enforced, pending string }{
 		"no policies told":           {``, "no policy Allow", "no policy Allow"},
@@ -162,8 +172,8 @@ func TestErrorsNameTheLine(t *testing.T) {
 			t.Errorf("want %s\n got %v", says, err)
 		}
 	}
-	_, _, err := open(line(""), strings.Repeat("x", maxLine+1)).List(t.Context(), flow.Filter{})
-	if err == nil || !strings.Contains(err.Error(), "flows.log:2: the line is longer than 4 MB") {
+	_, _, err := open(line(""), strings.Repeat("x", 16<<20+1)).List(t.Context(), flow.Filter{})
+	if err == nil || !strings.Contains(err.Error(), "flows.log:2: the line is longer than 16 MB") {
 		t.Error(err)
 	}
 }

@@ -616,6 +616,8 @@ type Coverage struct {
 	LostUnknown   bool                   `protobuf:"varint,4,opt,name=lost_unknown,json=lostUnknown,proto3" json:"lost_unknown,omitempty"` // more are missing, how many is not known
 	Evicted       int64                  `protobuf:"varint,5,opt,name=evicted,proto3" json:"evicted,omitempty"`                            // flows dropped to stay within bounds
 	Restricted    bool                   `protobuf:"varint,6,opt,name=restricted,proto3" json:"restricted,omitempty"`                      // flows are left out that the caller may not see
+	Nodes         []*NodeCoverage        `protobuf:"bytes,7,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Policies      []*PolicySince         `protobuf:"bytes,8,rep,name=policies,proto3" json:"policies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -692,6 +694,228 @@ func (x *Coverage) GetRestricted() bool {
 	return false
 }
 
+func (x *Coverage) GetNodes() []*NodeCoverage {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Coverage) GetPolicies() []*PolicySince {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+// NodeCoverage tells when a node's agent counted. Without from_nanos it never did
+// in the span asked for.
+type NodeCoverage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	FromNanos     int64                  `protobuf:"varint,2,opt,name=from_nanos,json=fromNanos,proto3" json:"from_nanos,omitempty"`
+	ToNanos       int64                  `protobuf:"varint,3,opt,name=to_nanos,json=toNanos,proto3" json:"to_nanos,omitempty"`
+	Gaps          []*Gap                 `protobuf:"bytes,4,rep,name=gaps,proto3" json:"gaps,omitempty"`
+	Lost          int64                  `protobuf:"varint,5,opt,name=lost,proto3" json:"lost,omitempty"`
+	LostUnknown   bool                   `protobuf:"varint,6,opt,name=lost_unknown,json=lostUnknown,proto3" json:"lost_unknown,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeCoverage) Reset() {
+	*x = NodeCoverage{}
+	mi := &file_flows_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeCoverage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeCoverage) ProtoMessage() {}
+
+func (x *NodeCoverage) ProtoReflect() protoreflect.Message {
+	mi := &file_flows_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeCoverage.ProtoReflect.Descriptor instead.
+func (*NodeCoverage) Descriptor() ([]byte, []int) {
+	return file_flows_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NodeCoverage) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeCoverage) GetFromNanos() int64 {
+	if x != nil {
+		return x.FromNanos
+	}
+	return 0
+}
+
+func (x *NodeCoverage) GetToNanos() int64 {
+	if x != nil {
+		return x.ToNanos
+	}
+	return 0
+}
+
+func (x *NodeCoverage) GetGaps() []*Gap {
+	if x != nil {
+		return x.Gaps
+	}
+	return nil
+}
+
+func (x *NodeCoverage) GetLost() int64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *NodeCoverage) GetLostUnknown() bool {
+	if x != nil {
+		return x.LostUnknown
+	}
+	return false
+}
+
+// Gap is a span in which nobody counted.
+type Gap struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FromNanos     int64                  `protobuf:"varint,1,opt,name=from_nanos,json=fromNanos,proto3" json:"from_nanos,omitempty"`
+	ToNanos       int64                  `protobuf:"varint,2,opt,name=to_nanos,json=toNanos,proto3" json:"to_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gap) Reset() {
+	*x = Gap{}
+	mi := &file_flows_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gap) ProtoMessage() {}
+
+func (x *Gap) ProtoReflect() protoreflect.Message {
+	mi := &file_flows_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gap.ProtoReflect.Descriptor instead.
+func (*Gap) Descriptor() ([]byte, []int) {
+	return file_flows_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Gap) GetFromNanos() int64 {
+	if x != nil {
+		return x.FromNanos
+	}
+	return 0
+}
+
+func (x *Gap) GetToNanos() int64 {
+	if x != nil {
+		return x.ToNanos
+	}
+	return 0
+}
+
+// PolicySince tells since when a staged policy has been as it is.
+type PolicySince struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	SinceNanos    int64                  `protobuf:"varint,4,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicySince) Reset() {
+	*x = PolicySince{}
+	mi := &file_flows_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicySince) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicySince) ProtoMessage() {}
+
+func (x *PolicySince) ProtoReflect() protoreflect.Message {
+	mi := &file_flows_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicySince.ProtoReflect.Descriptor instead.
+func (*PolicySince) Descriptor() ([]byte, []int) {
+	return file_flows_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PolicySince) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PolicySince) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *PolicySince) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PolicySince) GetSinceNanos() int64 {
+	if x != nil {
+		return x.SinceNanos
+	}
+	return 0
+}
+
 type FlowStreamRequest struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	StartTimeGte        int64                  `protobuf:"varint,1,opt,name=start_time_gte,json=startTimeGte,proto3" json:"start_time_gte,omitempty"` // as in FlowListRequest, but 0: from now on
@@ -706,7 +930,7 @@ type FlowStreamRequest struct {
 
 func (x *FlowStreamRequest) Reset() {
 	*x = FlowStreamRequest{}
-	mi := &file_flows_proto_msgTypes[3]
+	mi := &file_flows_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +942,7 @@ func (x *FlowStreamRequest) String() string {
 func (*FlowStreamRequest) ProtoMessage() {}
 
 func (x *FlowStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[3]
+	mi := &file_flows_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +955,7 @@ func (x *FlowStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowStreamRequest.ProtoReflect.Descriptor instead.
 func (*FlowStreamRequest) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{3}
+	return file_flows_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FlowStreamRequest) GetStartTimeGte() int64 {
@@ -790,7 +1014,7 @@ type FilterHintsRequest struct {
 
 func (x *FilterHintsRequest) Reset() {
 	*x = FilterHintsRequest{}
-	mi := &file_flows_proto_msgTypes[4]
+	mi := &file_flows_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1026,7 @@ func (x *FilterHintsRequest) String() string {
 func (*FilterHintsRequest) ProtoMessage() {}
 
 func (x *FilterHintsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[4]
+	mi := &file_flows_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1039,7 @@ func (x *FilterHintsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterHintsRequest.ProtoReflect.Descriptor instead.
 func (*FilterHintsRequest) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{4}
+	return file_flows_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FilterHintsRequest) GetType() FilterType {
@@ -870,7 +1094,7 @@ type FilterHintsResult struct {
 
 func (x *FilterHintsResult) Reset() {
 	*x = FilterHintsResult{}
-	mi := &file_flows_proto_msgTypes[5]
+	mi := &file_flows_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +1106,7 @@ func (x *FilterHintsResult) String() string {
 func (*FilterHintsResult) ProtoMessage() {}
 
 func (x *FilterHintsResult) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[5]
+	mi := &file_flows_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1119,7 @@ func (x *FilterHintsResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterHintsResult.ProtoReflect.Descriptor instead.
 func (*FilterHintsResult) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{5}
+	return file_flows_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FilterHintsResult) GetMeta() *ListMetadata {
@@ -922,7 +1146,7 @@ type ListMetadata struct {
 
 func (x *ListMetadata) Reset() {
 	*x = ListMetadata{}
-	mi := &file_flows_proto_msgTypes[6]
+	mi := &file_flows_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1158,7 @@ func (x *ListMetadata) String() string {
 func (*ListMetadata) ProtoMessage() {}
 
 func (x *ListMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[6]
+	mi := &file_flows_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1171,7 @@ func (x *ListMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMetadata.ProtoReflect.Descriptor instead.
 func (*ListMetadata) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{6}
+	return file_flows_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListMetadata) GetTotalPages() int64 {
@@ -973,7 +1197,7 @@ type FilterHint struct {
 
 func (x *FilterHint) Reset() {
 	*x = FilterHint{}
-	mi := &file_flows_proto_msgTypes[7]
+	mi := &file_flows_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1209,7 @@ func (x *FilterHint) String() string {
 func (*FilterHint) ProtoMessage() {}
 
 func (x *FilterHint) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[7]
+	mi := &file_flows_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1222,7 @@ func (x *FilterHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterHint.ProtoReflect.Descriptor instead.
 func (*FilterHint) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{7}
+	return file_flows_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FilterHint) GetValue() string {
@@ -1018,7 +1242,7 @@ type FlowResult struct {
 
 func (x *FlowResult) Reset() {
 	*x = FlowResult{}
-	mi := &file_flows_proto_msgTypes[8]
+	mi := &file_flows_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1254,7 @@ func (x *FlowResult) String() string {
 func (*FlowResult) ProtoMessage() {}
 
 func (x *FlowResult) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[8]
+	mi := &file_flows_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1267,7 @@ func (x *FlowResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowResult.ProtoReflect.Descriptor instead.
 func (*FlowResult) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{8}
+	return file_flows_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FlowResult) GetId() int64 {
@@ -1077,7 +1301,7 @@ type Filter struct {
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_flows_proto_msgTypes[9]
+	mi := &file_flows_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1313,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[9]
+	mi := &file_flows_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1326,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{9}
+	return file_flows_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Filter) GetSourceNames() []*StringMatch {
@@ -1171,7 +1395,7 @@ type StringMatch struct {
 
 func (x *StringMatch) Reset() {
 	*x = StringMatch{}
-	mi := &file_flows_proto_msgTypes[10]
+	mi := &file_flows_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1407,7 @@ func (x *StringMatch) String() string {
 func (*StringMatch) ProtoMessage() {}
 
 func (x *StringMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[10]
+	mi := &file_flows_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1420,7 @@ func (x *StringMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StringMatch.ProtoReflect.Descriptor instead.
 func (*StringMatch) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{10}
+	return file_flows_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StringMatch) GetValue() string {
@@ -1222,7 +1446,7 @@ type PortMatch struct {
 
 func (x *PortMatch) Reset() {
 	*x = PortMatch{}
-	mi := &file_flows_proto_msgTypes[11]
+	mi := &file_flows_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1458,7 @@ func (x *PortMatch) String() string {
 func (*PortMatch) ProtoMessage() {}
 
 func (x *PortMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[11]
+	mi := &file_flows_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1471,7 @@ func (x *PortMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortMatch.ProtoReflect.Descriptor instead.
 func (*PortMatch) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{11}
+	return file_flows_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PortMatch) GetPort() int64 {
@@ -1266,7 +1490,7 @@ type SortOption struct {
 
 func (x *SortOption) Reset() {
 	*x = SortOption{}
-	mi := &file_flows_proto_msgTypes[12]
+	mi := &file_flows_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1502,7 @@ func (x *SortOption) String() string {
 func (*SortOption) ProtoMessage() {}
 
 func (x *SortOption) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[12]
+	mi := &file_flows_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1515,7 @@ func (x *SortOption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SortOption.ProtoReflect.Descriptor instead.
 func (*SortOption) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{12}
+	return file_flows_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SortOption) GetSortBy() SortBy {
@@ -1315,7 +1539,7 @@ type PolicyMatch struct {
 
 func (x *PolicyMatch) Reset() {
 	*x = PolicyMatch{}
-	mi := &file_flows_proto_msgTypes[13]
+	mi := &file_flows_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1551,7 @@ func (x *PolicyMatch) String() string {
 func (*PolicyMatch) ProtoMessage() {}
 
 func (x *PolicyMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[13]
+	mi := &file_flows_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1564,7 @@ func (x *PolicyMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyMatch.ProtoReflect.Descriptor instead.
 func (*PolicyMatch) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{13}
+	return file_flows_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PolicyMatch) GetKind() PolicyKind {
@@ -1406,7 +1630,7 @@ type FlowKey struct {
 
 func (x *FlowKey) Reset() {
 	*x = FlowKey{}
-	mi := &file_flows_proto_msgTypes[14]
+	mi := &file_flows_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1642,7 @@ func (x *FlowKey) String() string {
 func (*FlowKey) ProtoMessage() {}
 
 func (x *FlowKey) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[14]
+	mi := &file_flows_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1655,7 @@ func (x *FlowKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FlowKey.ProtoReflect.Descriptor instead.
 func (*FlowKey) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{14}
+	return file_flows_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FlowKey) GetSourceName() string {
@@ -1590,13 +1814,14 @@ type Flow struct {
 	NumConnectionsLive      int64                  `protobuf:"varint,12,opt,name=num_connections_live,json=numConnectionsLive,proto3" json:"num_connections_live,omitempty"`
 	FirstSeenNanos          int64                  `protobuf:"varint,1000,opt,name=first_seen_nanos,json=firstSeenNanos,proto3" json:"first_seen_nanos,omitempty"` // Unix nanoseconds
 	LastSeenNanos           int64                  `protobuf:"varint,1001,opt,name=last_seen_nanos,json=lastSeenNanos,proto3" json:"last_seen_nanos,omitempty"`
+	Refused                 []*RefusedPod          `protobuf:"bytes,1002,rep,name=refused,proto3" json:"refused,omitempty"` // pods of the source, the latest first
 	unknownFields           protoimpl.UnknownFields
 	sizeCache               protoimpl.SizeCache
 }
 
 func (x *Flow) Reset() {
 	*x = Flow{}
-	mi := &file_flows_proto_msgTypes[15]
+	mi := &file_flows_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1833,7 @@ func (x *Flow) String() string {
 func (*Flow) ProtoMessage() {}
 
 func (x *Flow) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[15]
+	mi := &file_flows_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1846,7 @@ func (x *Flow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Flow.ProtoReflect.Descriptor instead.
 func (*Flow) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{15}
+	return file_flows_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Flow) GetKey() *FlowKey {
@@ -1722,6 +1947,66 @@ func (x *Flow) GetLastSeenNanos() int64 {
 	return 0
 }
 
+func (x *Flow) GetRefused() []*RefusedPod {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// RefusedPod is a pod of a flow's source that was refused.
+type RefusedPod struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	LastNanos     int64                  `protobuf:"varint,2,opt,name=last_nanos,json=lastNanos,proto3" json:"last_nanos,omitempty"` // Unix nanoseconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedPod) Reset() {
+	*x = RefusedPod{}
+	mi := &file_flows_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedPod) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedPod) ProtoMessage() {}
+
+func (x *RefusedPod) ProtoReflect() protoreflect.Message {
+	mi := &file_flows_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedPod.ProtoReflect.Descriptor instead.
+func (*RefusedPod) Descriptor() ([]byte, []int) {
+	return file_flows_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RefusedPod) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RefusedPod) GetLastNanos() int64 {
+	if x != nil {
+		return x.LastNanos
+	}
+	return 0
+}
+
 type PolicyTrace struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	EnforcedPolicies []*PolicyHit           `protobuf:"bytes,1,rep,name=enforced_policies,json=enforcedPolicies,proto3" json:"enforced_policies,omitempty"`
@@ -1732,7 +2017,7 @@ type PolicyTrace struct {
 
 func (x *PolicyTrace) Reset() {
 	*x = PolicyTrace{}
-	mi := &file_flows_proto_msgTypes[16]
+	mi := &file_flows_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +2029,7 @@ func (x *PolicyTrace) String() string {
 func (*PolicyTrace) ProtoMessage() {}
 
 func (x *PolicyTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[16]
+	mi := &file_flows_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +2042,7 @@ func (x *PolicyTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyTrace.ProtoReflect.Descriptor instead.
 func (*PolicyTrace) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{16}
+	return file_flows_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PolicyTrace) GetEnforcedPolicies() []*PolicyHit {
@@ -1790,7 +2075,7 @@ type PolicyHit struct {
 
 func (x *PolicyHit) Reset() {
 	*x = PolicyHit{}
-	mi := &file_flows_proto_msgTypes[17]
+	mi := &file_flows_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +2087,7 @@ func (x *PolicyHit) String() string {
 func (*PolicyHit) ProtoMessage() {}
 
 func (x *PolicyHit) ProtoReflect() protoreflect.Message {
-	mi := &file_flows_proto_msgTypes[17]
+	mi := &file_flows_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +2100,7 @@ func (x *PolicyHit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyHit.ProtoReflect.Descriptor instead.
 func (*PolicyHit) Descriptor() ([]byte, []int) {
-	return file_flows_proto_rawDescGZIP(), []int{17}
+	return file_flows_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PolicyHit) GetKind() PolicyKind {
@@ -1898,7 +2183,7 @@ const file_flows_proto_rawDesc = "" +
 	"\x0eFlowListResult\x12*\n" +
 	"\x04meta\x18\x01 \x01(\v2\x16.goldmane.ListMetadataR\x04meta\x12*\n" +
 	"\x05flows\x18\x02 \x03(\v2\x14.goldmane.FlowResultR\x05flows\x12/\n" +
-	"\bcoverage\x18\xe8\a \x01(\v2\x12.goldmane.CoverageR\bcoverage\"\xb5\x01\n" +
+	"\bcoverage\x18\xe8\a \x01(\v2\x12.goldmane.CoverageR\bcoverage\"\x96\x02\n" +
 	"\bCoverage\x12\x1d\n" +
 	"\n" +
 	"from_nanos\x18\x01 \x01(\x03R\tfromNanos\x12\x19\n" +
@@ -1908,7 +2193,27 @@ const file_flows_proto_rawDesc = "" +
 	"\aevicted\x18\x05 \x01(\x03R\aevicted\x12\x1e\n" +
 	"\n" +
 	"restricted\x18\x06 \x01(\bR\n" +
-	"restricted\"\x81\x02\n" +
+	"restricted\x12,\n" +
+	"\x05nodes\x18\a \x03(\v2\x16.goldmane.NodeCoverageR\x05nodes\x121\n" +
+	"\bpolicies\x18\b \x03(\v2\x15.goldmane.PolicySinceR\bpolicies\"\xb6\x01\n" +
+	"\fNodeCoverage\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1d\n" +
+	"\n" +
+	"from_nanos\x18\x02 \x01(\x03R\tfromNanos\x12\x19\n" +
+	"\bto_nanos\x18\x03 \x01(\x03R\atoNanos\x12!\n" +
+	"\x04gaps\x18\x04 \x03(\v2\r.goldmane.GapR\x04gaps\x12\x12\n" +
+	"\x04lost\x18\x05 \x01(\x03R\x04lost\x12!\n" +
+	"\flost_unknown\x18\x06 \x01(\bR\vlostUnknown\"?\n" +
+	"\x03Gap\x12\x1d\n" +
+	"\n" +
+	"from_nanos\x18\x01 \x01(\x03R\tfromNanos\x12\x19\n" +
+	"\bto_nanos\x18\x02 \x01(\x03R\atoNanos\"t\n" +
+	"\vPolicySince\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1f\n" +
+	"\vsince_nanos\x18\x04 \x01(\x03R\n" +
+	"sinceNanos\"\x81\x02\n" +
 	"\x11FlowStreamRequest\x12$\n" +
 	"\x0estart_time_gte\x18\x01 \x01(\x03R\fstartTimeGte\x12(\n" +
 	"\x06filter\x18\x02 \x01(\v2\x10.goldmane.FilterR\x06filter\x121\n" +
@@ -1989,7 +2294,7 @@ const file_flows_proto_rawDesc = "" +
 	"\x0esource_address\x18\xe9\a \x01(\tR\rsourceAddress\x12-\n" +
 	"\x12dest_workload_kind\x18\xea\a \x01(\tR\x10destWorkloadKind\x12\"\n" +
 	"\fdest_address\x18\xeb\a \x01(\tR\vdestAddress\x12\x15\n" +
-	"\x05probe\x18\xec\a \x01(\bR\x05probe\"\x9d\x04\n" +
+	"\x05probe\x18\xec\a \x01(\bR\x05probe\"\xce\x04\n" +
 	"\x04Flow\x12#\n" +
 	"\x03Key\x18\x01 \x01(\v2\x11.goldmane.FlowKeyR\x03Key\x12\x1d\n" +
 	"\n" +
@@ -2009,7 +2314,13 @@ const file_flows_proto_rawDesc = "" +
 	"\x19num_connections_completed\x18\v \x01(\x03R\x17numConnectionsCompleted\x120\n" +
 	"\x14num_connections_live\x18\f \x01(\x03R\x12numConnectionsLive\x12)\n" +
 	"\x10first_seen_nanos\x18\xe8\a \x01(\x03R\x0efirstSeenNanos\x12'\n" +
-	"\x0flast_seen_nanos\x18\xe9\a \x01(\x03R\rlastSeenNanos\"\x8f\x01\n" +
+	"\x0flast_seen_nanos\x18\xe9\a \x01(\x03R\rlastSeenNanos\x12/\n" +
+	"\arefused\x18\xea\a \x03(\v2\x14.goldmane.RefusedPodR\arefused\"?\n" +
+	"\n" +
+	"RefusedPod\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"last_nanos\x18\x02 \x01(\x03R\tlastNanos\"\x8f\x01\n" +
 	"\vPolicyTrace\x12@\n" +
 	"\x11enforced_policies\x18\x01 \x03(\v2\x13.goldmane.PolicyHitR\x10enforcedPolicies\x12>\n" +
 	"\x10pending_policies\x18\x02 \x03(\v2\x13.goldmane.PolicyHitR\x0fpendingPolicies\"\x96\x02\n" +
@@ -2093,7 +2404,7 @@ func file_flows_proto_rawDescGZIP() []byte {
 }
 
 var file_flows_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_flows_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_flows_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_flows_proto_goTypes = []any{
 	(FilterType)(0),            // 0: goldmane.FilterType
 	(Action)(0),                // 1: goldmane.Action
@@ -2105,68 +2416,76 @@ var file_flows_proto_goTypes = []any{
 	(*FlowListRequest)(nil),    // 7: goldmane.FlowListRequest
 	(*FlowListResult)(nil),     // 8: goldmane.FlowListResult
 	(*Coverage)(nil),           // 9: goldmane.Coverage
-	(*FlowStreamRequest)(nil),  // 10: goldmane.FlowStreamRequest
-	(*FilterHintsRequest)(nil), // 11: goldmane.FilterHintsRequest
-	(*FilterHintsResult)(nil),  // 12: goldmane.FilterHintsResult
-	(*ListMetadata)(nil),       // 13: goldmane.ListMetadata
-	(*FilterHint)(nil),         // 14: goldmane.FilterHint
-	(*FlowResult)(nil),         // 15: goldmane.FlowResult
-	(*Filter)(nil),             // 16: goldmane.Filter
-	(*StringMatch)(nil),        // 17: goldmane.StringMatch
-	(*PortMatch)(nil),          // 18: goldmane.PortMatch
-	(*SortOption)(nil),         // 19: goldmane.SortOption
-	(*PolicyMatch)(nil),        // 20: goldmane.PolicyMatch
-	(*FlowKey)(nil),            // 21: goldmane.FlowKey
-	(*Flow)(nil),               // 22: goldmane.Flow
-	(*PolicyTrace)(nil),        // 23: goldmane.PolicyTrace
-	(*PolicyHit)(nil),          // 24: goldmane.PolicyHit
+	(*NodeCoverage)(nil),       // 10: goldmane.NodeCoverage
+	(*Gap)(nil),                // 11: goldmane.Gap
+	(*PolicySince)(nil),        // 12: goldmane.PolicySince
+	(*FlowStreamRequest)(nil),  // 13: goldmane.FlowStreamRequest
+	(*FilterHintsRequest)(nil), // 14: goldmane.FilterHintsRequest
+	(*FilterHintsResult)(nil),  // 15: goldmane.FilterHintsResult
+	(*ListMetadata)(nil),       // 16: goldmane.ListMetadata
+	(*FilterHint)(nil),         // 17: goldmane.FilterHint
+	(*FlowResult)(nil),         // 18: goldmane.FlowResult
+	(*Filter)(nil),             // 19: goldmane.Filter
+	(*StringMatch)(nil),        // 20: goldmane.StringMatch
+	(*PortMatch)(nil),          // 21: goldmane.PortMatch
+	(*SortOption)(nil),         // 22: goldmane.SortOption
+	(*PolicyMatch)(nil),        // 23: goldmane.PolicyMatch
+	(*FlowKey)(nil),            // 24: goldmane.FlowKey
+	(*Flow)(nil),               // 25: goldmane.Flow
+	(*RefusedPod)(nil),         // 26: goldmane.RefusedPod
+	(*PolicyTrace)(nil),        // 27: goldmane.PolicyTrace
+	(*PolicyHit)(nil),          // 28: goldmane.PolicyHit
 }
 var file_flows_proto_depIdxs = []int32{
-	19, // 0: goldmane.FlowListRequest.sort_by:type_name -> goldmane.SortOption
-	16, // 1: goldmane.FlowListRequest.filter:type_name -> goldmane.Filter
-	13, // 2: goldmane.FlowListResult.meta:type_name -> goldmane.ListMetadata
-	15, // 3: goldmane.FlowListResult.flows:type_name -> goldmane.FlowResult
+	22, // 0: goldmane.FlowListRequest.sort_by:type_name -> goldmane.SortOption
+	19, // 1: goldmane.FlowListRequest.filter:type_name -> goldmane.Filter
+	16, // 2: goldmane.FlowListResult.meta:type_name -> goldmane.ListMetadata
+	18, // 3: goldmane.FlowListResult.flows:type_name -> goldmane.FlowResult
 	9,  // 4: goldmane.FlowListResult.coverage:type_name -> goldmane.Coverage
-	16, // 5: goldmane.FlowStreamRequest.filter:type_name -> goldmane.Filter
-	0,  // 6: goldmane.FilterHintsRequest.type:type_name -> goldmane.FilterType
-	16, // 7: goldmane.FilterHintsRequest.filter:type_name -> goldmane.Filter
-	13, // 8: goldmane.FilterHintsResult.meta:type_name -> goldmane.ListMetadata
-	14, // 9: goldmane.FilterHintsResult.hints:type_name -> goldmane.FilterHint
-	22, // 10: goldmane.FlowResult.flow:type_name -> goldmane.Flow
-	17, // 11: goldmane.Filter.source_names:type_name -> goldmane.StringMatch
-	17, // 12: goldmane.Filter.source_namespaces:type_name -> goldmane.StringMatch
-	17, // 13: goldmane.Filter.dest_names:type_name -> goldmane.StringMatch
-	17, // 14: goldmane.Filter.dest_namespaces:type_name -> goldmane.StringMatch
-	17, // 15: goldmane.Filter.protocols:type_name -> goldmane.StringMatch
-	18, // 16: goldmane.Filter.dest_ports:type_name -> goldmane.PortMatch
-	1,  // 17: goldmane.Filter.actions:type_name -> goldmane.Action
-	20, // 18: goldmane.Filter.policies:type_name -> goldmane.PolicyMatch
-	2,  // 19: goldmane.StringMatch.type:type_name -> goldmane.MatchType
-	3,  // 20: goldmane.SortOption.sort_by:type_name -> goldmane.SortBy
-	4,  // 21: goldmane.PolicyMatch.kind:type_name -> goldmane.PolicyKind
-	1,  // 22: goldmane.PolicyMatch.action:type_name -> goldmane.Action
-	5,  // 23: goldmane.FlowKey.source_type:type_name -> goldmane.EndpointType
-	5,  // 24: goldmane.FlowKey.dest_type:type_name -> goldmane.EndpointType
-	6,  // 25: goldmane.FlowKey.reporter:type_name -> goldmane.Reporter
-	1,  // 26: goldmane.FlowKey.action:type_name -> goldmane.Action
-	23, // 27: goldmane.FlowKey.policies:type_name -> goldmane.PolicyTrace
-	21, // 28: goldmane.Flow.Key:type_name -> goldmane.FlowKey
-	24, // 29: goldmane.PolicyTrace.enforced_policies:type_name -> goldmane.PolicyHit
-	24, // 30: goldmane.PolicyTrace.pending_policies:type_name -> goldmane.PolicyHit
-	4,  // 31: goldmane.PolicyHit.kind:type_name -> goldmane.PolicyKind
-	1,  // 32: goldmane.PolicyHit.action:type_name -> goldmane.Action
-	24, // 33: goldmane.PolicyHit.trigger:type_name -> goldmane.PolicyHit
-	7,  // 34: goldmane.Flows.List:input_type -> goldmane.FlowListRequest
-	10, // 35: goldmane.Flows.Stream:input_type -> goldmane.FlowStreamRequest
-	11, // 36: goldmane.Flows.FilterHints:input_type -> goldmane.FilterHintsRequest
-	8,  // 37: goldmane.Flows.List:output_type -> goldmane.FlowListResult
-	15, // 38: goldmane.Flows.Stream:output_type -> goldmane.FlowResult
-	12, // 39: goldmane.Flows.FilterHints:output_type -> goldmane.FilterHintsResult
-	37, // [37:40] is the sub-list for method output_type
-	34, // [34:37] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	10, // 5: goldmane.Coverage.nodes:type_name -> goldmane.NodeCoverage
+	12, // 6: goldmane.Coverage.policies:type_name -> goldmane.PolicySince
+	11, // 7: goldmane.NodeCoverage.gaps:type_name -> goldmane.Gap
+	19, // 8: goldmane.FlowStreamRequest.filter:type_name -> goldmane.Filter
+	0,  // 9: goldmane.FilterHintsRequest.type:type_name -> goldmane.FilterType
+	19, // 10: goldmane.FilterHintsRequest.filter:type_name -> goldmane.Filter
+	16, // 11: goldmane.FilterHintsResult.meta:type_name -> goldmane.ListMetadata
+	17, // 12: goldmane.FilterHintsResult.hints:type_name -> goldmane.FilterHint
+	25, // 13: goldmane.FlowResult.flow:type_name -> goldmane.Flow
+	20, // 14: goldmane.Filter.source_names:type_name -> goldmane.StringMatch
+	20, // 15: goldmane.Filter.source_namespaces:type_name -> goldmane.StringMatch
+	20, // 16: goldmane.Filter.dest_names:type_name -> goldmane.StringMatch
+	20, // 17: goldmane.Filter.dest_namespaces:type_name -> goldmane.StringMatch
+	20, // 18: goldmane.Filter.protocols:type_name -> goldmane.StringMatch
+	21, // 19: goldmane.Filter.dest_ports:type_name -> goldmane.PortMatch
+	1,  // 20: goldmane.Filter.actions:type_name -> goldmane.Action
+	23, // 21: goldmane.Filter.policies:type_name -> goldmane.PolicyMatch
+	2,  // 22: goldmane.StringMatch.type:type_name -> goldmane.MatchType
+	3,  // 23: goldmane.SortOption.sort_by:type_name -> goldmane.SortBy
+	4,  // 24: goldmane.PolicyMatch.kind:type_name -> goldmane.PolicyKind
+	1,  // 25: goldmane.PolicyMatch.action:type_name -> goldmane.Action
+	5,  // 26: goldmane.FlowKey.source_type:type_name -> goldmane.EndpointType
+	5,  // 27: goldmane.FlowKey.dest_type:type_name -> goldmane.EndpointType
+	6,  // 28: goldmane.FlowKey.reporter:type_name -> goldmane.Reporter
+	1,  // 29: goldmane.FlowKey.action:type_name -> goldmane.Action
+	27, // 30: goldmane.FlowKey.policies:type_name -> goldmane.PolicyTrace
+	24, // 31: goldmane.Flow.Key:type_name -> goldmane.FlowKey
+	26, // 32: goldmane.Flow.refused:type_name -> goldmane.RefusedPod
+	28, // 33: goldmane.PolicyTrace.enforced_policies:type_name -> goldmane.PolicyHit
+	28, // 34: goldmane.PolicyTrace.pending_policies:type_name -> goldmane.PolicyHit
+	4,  // 35: goldmane.PolicyHit.kind:type_name -> goldmane.PolicyKind
+	1,  // 36: goldmane.PolicyHit.action:type_name -> goldmane.Action
+	28, // 37: goldmane.PolicyHit.trigger:type_name -> goldmane.PolicyHit
+	7,  // 38: goldmane.Flows.List:input_type -> goldmane.FlowListRequest
+	13, // 39: goldmane.Flows.Stream:input_type -> goldmane.FlowStreamRequest
+	14, // 40: goldmane.Flows.FilterHints:input_type -> goldmane.FilterHintsRequest
+	8,  // 41: goldmane.Flows.List:output_type -> goldmane.FlowListResult
+	18, // 42: goldmane.Flows.Stream:output_type -> goldmane.FlowResult
+	15, // 43: goldmane.Flows.FilterHints:output_type -> goldmane.FilterHintsResult
+	41, // [41:44] is the sub-list for method output_type
+	38, // [38:41] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_flows_proto_init() }
@@ -2180,7 +2499,7 @@ func file_flows_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_flows_proto_rawDesc), len(file_flows_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   18,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
