@@ -69,10 +69,8 @@ func wantedFlows(req *Request, rp *replay.Replay, targets []*target, res *Result
 
 // skip is why no rule is written for a flow, empty if one is.
 func skip(req *Request, rp *replay.Replay, o *flow.Observed) string {
-	for _, p := range []flow.Peer{o.Source, o.Destination} {
-		if rp.Gone(p) {
-			return p.String() + " has no pods any more, so no selector picks it"
-		}
+	if why := rp.Gone(o); why != "" {
+		return why + ", so no selector picks it"
 	}
 	if o.Source.Kind == flow.PeerHost && !rp.FromOwnHost(o) {
 		return "node " + o.Source.Workload.Name + " forwards it for somebody else (a NodePort or load balancer), so who may come that way is for you to say"

@@ -17,9 +17,13 @@ type Report struct {
 	// WouldAllow are the flows that would be allowed: refused now. Their
 	// blockedBy is what refuses them now.
 	WouldAllow []Item `json:"wouldAllow"`
-	// Gone are flows of workloads that have no pods any more, so that nothing
-	// can be said of them.
+	// Gone are flows of workloads that have no pods any more, and of addresses
+	// that another pod has since, so that nothing can be said of them.
 	Gone []Item `json:"gone"`
+	// Undecided are flows that can't be judged: the address of one end is not
+	// known, and they would be blocked, or allowed, with some addresses and not
+	// with others.
+	Undecided []Item `json:"undecided"`
 }
 
 // Summary counts flows and their connections.
@@ -34,6 +38,27 @@ type Counts struct {
 	WouldBlock int64 `json:"wouldBlock"`
 	WouldAllow int64 `json:"wouldAllow"`
 	Gone       int64 `json:"gone"`
+	Undecided  int64 `json:"undecided"`
+}
+
+// MayBlock are the undecided flows that would be blocked with some addresses.
+func (r *Report) MayBlock() []Item {
+	var out []Item
+	for i := range r.Undecided {
+		if r.Undecided[i].MayBeBlockedBy != nil {
+			out = append(out, r.Undecided[i])
+		}
+	}
+	return out
+}
+
+// AddUndecided adds flows that can't be judged.
+func (r *Report) AddUndecided(items ...Item) {
+	for i := range items {
+		r.Undecided = append(r.Undecided, items[i])
+		r.Summary.Flows.Undecided++
+		r.Summary.Connections.Undecided += items[i].Connections
+	}
 }
 
 // Item is one flow.
@@ -46,16 +71,24 @@ type Item struct {
 	Service string `json:"service"`
 	// Direction is that of the policy in BlockedBy: Egress at the source,
 	// Ingress at the destination.
-	Direction   string    `json:"direction"`
-	Connections int64     `json:"connections"`
-	FirstSeen   time.Time `json:"firstSeen"`
-	LastSeen    time.Time `json:"lastSeen"`
-	BlockedBy   *By       `json:"blockedBy,omitempty"`
+	Direction   string `json:"direction"`
+	Connections int64  `json:"connections"`
+	// Live is how many of them are open, as the end that knows of more counts.
+	Live      int64     `json:"live"`
+	FirstSeen time.Time `json:"firstSeen"`
+	LastSeen  time.Time `json:"lastSeen"`
+	BlockedBy *By       `json:"blockedBy,omitempty"`
 	// AlsoBlockedBy is what refuses it at the other end as well.
 	AlsoBlockedBy *ByDirection `json:"alsoBlockedBy,omitempty"`
+	// MayBeBlockedBy is what would refuse an undecided flow, with some addresses;
+	// absent if it would be blocked with none.
+	MayBeBlockedBy *By `json:"mayBeBlockedBy,omitempty"`
 	// PodPairs is set where the verdict is not the same for all pods.
 	PodPairs *PodPairs `json:"podPairs,omitempty"`
 	Reason   string    `json:"reason"`
+	// Trend is how many of its connections began in each of the windows of the
+	// report's trend.
+	Trend []int64 `json:"trend,omitempty"`
 }
 
 // Peer is one end: a workload, a host (its name is in Workload), a network set
@@ -81,9 +114,14 @@ func (p Peer) String() string {
 		return p.Namespace + "/" + p.Workload
 	case p.Workload != "":
 		return p.Workload
+	case p.Address == "" && p.Kind == string(flow.PeerNetwork):
+		return unknownAddress
 	}
 	return p.Address
 }
+
+// unknownAddress stands for an end outside whose address is not known.
+const unknownAddress = "network"
 
 // By is what decides: Rule is the index of a policy's rule, or -1 at the end of
 // the tier, where the policy is the last one that selects the pod.
@@ -112,7 +150,7 @@ func newItem(o *flow.Observed) Item {
 	return Item{
 		Source: NewPeer(o.Source), Destination: NewPeer(o.Destination),
 		Port: flow.NewPort(o.Protocol, o.Port), Service: o.Service(),
-		Connections: o.Connections, FirstSeen: o.FirstSeen.UTC().Truncate(time.Second), LastSeen: o.LastSeen.UTC().Truncate(time.Second),
+		Connections: o.Connections, Live: o.Live, FirstSeen: o.FirstSeen.UTC().Truncate(time.Second), LastSeen: o.LastSeen.UTC().Truncate(time.Second),
 	}
 }
 

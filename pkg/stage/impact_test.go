@@ -119,7 +119,7 @@ func TestS28_ImpactOfADefaultDeny(t *testing.T) {
 			Direction: "Ingress", Connections: 5, FirstSeen: seen, LastSeen: seen.Add(time.Minute),
 			BlockedBy: &by, Reason: reason,
 		}},
-		WouldAllow: []Item{}, Gone: []Item{},
+		WouldAllow: []Item{}, Undecided: []Item{}, Gone: []Item{},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -130,6 +130,17 @@ func Enforce(staged, enforced *unstructured.Unstructured) ([]Edit, error) {
 	return []Edit{{Object: out}, gone}, nil
 }
 
+// Unenforce is what turning an enforced policy back into a staged one changes.
+// The staged one is written first, so that a stop in between leaves both, which
+// stages what is enforced and so changes nothing.
+func Unenforce(enforced *unstructured.Unstructured) ([]Edit, error) {
+	staged, err := Stage(enforced, policy.StagedSet)
+	if err != nil {
+		return nil, err
+	}
+	return []Edit{{Object: staged}, {Delete: policy.Key{Kind: kindOf(enforced), Namespace: enforced.GetNamespace(), Name: enforced.GetName()}}}, nil
+}
+
 // Unstage is what taking a staged policy back changes.
 func Unstage(staged *unstructured.Unstructured) []Edit {
 	return []Edit{{Delete: keyOf(staged)}}
@@ -166,9 +177,12 @@ func bare(u *unstructured.Unstructured, kind policy.Kind) *unstructured.Unstruct
 	if labels := u.GetLabels(); len(labels) > 0 {
 		out.SetLabels(labels)
 	}
-	notes := u.GetAnnotations()
-	// kubectl's copy of what was applied would be of the other kind.
-	delete(notes, "kubectl.kubernetes.io/last-applied-configuration")
+	notes := withoutTrial(u.GetAnnotations())
+	// kubectl's copy of what was applied would be of the other kind, and the past
+	// is that of one policy alone.
+	for _, name := range [...]string{"kubectl.kubernetes.io/last-applied-configuration", noteOfRevision, NoteHistory} {
+		delete(notes, name)
+	}
 	if len(notes) > 0 {
 		out.SetAnnotations(notes)
 	}

@@ -9,30 +9,54 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/netpol-project/netpol/pkg/connectivity"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// Replay judges flows by one model. It does not change once it is made.
+// Replay judges flows by one model. It is not for several goroutines.
 type Replay struct {
 	model     *tier.Model
-	workloads map[string][]*policy.Endpoint // by namespace/name
+	workloads map[policy.Workload][]*policy.Endpoint // by namespace and name, of any kind
 	names     *flow.SetNames
-	nets      bool // some policy judges by addresses
+	hosts     map[string]netip.Addr // the first address of each node
+	nets      bool                  // some policy judges by addresses
+	families  [2]bool               // of addresses that pods have, IPv4 first
+
+	// asked are the models whose answers are compared, atoms the addresses that
+	// these tell apart, and unowned those of them outside, by network set: made
+	// when an address is not known.
+	asked   []*tier.Model
+	atoms   *connectivity.Atoms
+	unowned map[policy.Key]*addresses
 }
 
-// New prepares to judge by m.
-func New(m *tier.Model) *Replay {
+// New prepares to judge by m. Others are models that are asked about the same
+// cases (Cases), to compare what they say.
+func New(m *tier.Model, others ...*tier.Model) *Replay {
 	snap := m.Snapshot()
-	r := &Replay{model: m, workloads: map[string][]*policy.Endpoint{}, names: flow.NewSetNames(snap.NetworkSets, nil)}
-	for _, ep := range snap.Endpoints {
-		r.workloads[ep.Workload.String()] = append(r.workloads[ep.Workload.String()], ep)
+	r := &Replay{
+		model: m, workloads: map[policy.Workload][]*policy.Endpoint{}, names: flow.NewSetNames(snap.NetworkSets, nil),
+		hosts: map[string]netip.Addr{}, asked: append([]*tier.Model{m}, others...),
 	}
+	for _, ep := range snap.Endpoints {
+		w := ofAnyKind(ep.Workload)
+		r.workloads[w] = append(r.workloads[w], ep)
+		for _, addr := range ep.Addrs {
+			r.families[family(addr.Is4())] = true
+		}
+	}
+	for _, n := range snap.Nodes {
+		if len(n.Addrs) > 0 {
+			r.hosts[n.Name] = n.Addrs[0]
+		}
+	}
+	pods := podAddrs(snap.Endpoints)
 	for _, p := range snap.Policies {
 		for _, rules := range p.Rules {
 			for i := range rules {
-				r.nets = r.nets || usesAddresses(&rules[i])
+				r.nets = r.nets || usesAddresses(&rules[i], pods)
 			}
 		}
 	}
@@ -44,12 +68,25 @@ func New(m *tier.Model) *Replay {
 	return r
 }
 
+// podAddrs are the addresses of pods, sorted.
+func podAddrs(eps []*policy.Endpoint) []netip.Addr {
+	var out []netip.Addr
+	for _, ep := range eps {
+		out = append(out, ep.Addrs...)
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
 // usesAddresses says whether r can tell two addresses of pods with the same
-// labels and named ports apart. Network sets can too, but only those that hold
-// some of them: pairs looks at them itself.
-func usesAddresses(r *policy.Rule) bool {
+// labels and named ports apart. Nets that hold no pod can't. Network sets can too,
+// but only those that hold some of them: pairs looks at them itself.
+func usesAddresses(r *policy.Rule, pods []netip.Addr) bool {
 	for _, e := range []*policy.Entity{&r.Source, &r.Destination} {
-		if len(e.Nets)+len(e.NotNets) > 0 || e.Service != nil {
+		if len(e.NotNets) > 0 || e.Service != nil || slices.ContainsFunc(e.Nets, func(n netip.Prefix) bool {
+			i, _ := slices.BinarySearchFunc(pods, n.Masked().Addr(), netip.Addr.Compare)
+			return i < len(pods) && n.Contains(pods[i])
+		}) {
 			return true
 		}
 	}
@@ -59,11 +96,17 @@ func usesAddresses(r *policy.Rule) bool {
 // Observed puts flows together (flow.Merge), with what is outside named by the
 // network sets of the present.
 func (r *Replay) Observed(flows []flow.Flow) []flow.Observed {
-	named := slices.Clone(flows)
-	for i := range named {
-		named[i].Source, named[i].Destination = r.names.Rename(named[i].Source), r.names.Rename(named[i].Destination)
+	return flow.MergeNamed(flows, r.Named)
+}
+
+// Named is an end of a flow, with what is outside named by the network sets of
+// the present, and with the first address of a node where the flow does not tell
+// it.
+func (r *Replay) Named(p flow.Peer) flow.Peer {
+	if p.Kind == flow.PeerHost && !p.Addr.IsValid() {
+		p.Addr = r.hosts[p.Workload.Name]
 	}
-	return flow.Merge(named)
+	return r.names.Rename(p)
 }
 
 // Port is what an observed flow is judged by. A source of flows that does not
@@ -75,43 +118,40 @@ func Port(o *flow.Observed) uint16 {
 	return o.Port
 }
 
-// Endpoints are the pods that w has now. A workload without a kind (from a
-// source that does not tell it) is found by its name.
+// Endpoints are the pods that w has now, not to be changed. A workload without a
+// kind (from a source that does not tell it) is found by its name.
 func (r *Replay) Endpoints(w policy.Workload) []*policy.Endpoint {
-	var out []*policy.Endpoint
-	for _, ep := range r.workloads[w.String()] {
-		if w.Kind == "" || ep.Workload.Kind == w.Kind {
-			out = append(out, ep)
-		}
+	all := r.workloads[ofAnyKind(w)]
+	other := func(ep *policy.Endpoint) bool { return w.Kind != "" && ep.Workload.Kind != w.Kind }
+	if !slices.ContainsFunc(all, other) {
+		return all
 	}
-	return out
+	return slices.DeleteFunc(slices.Clone(all), other)
 }
 
-// Gone says whether p is a workload that has no pods any more.
-func (r *Replay) Gone(p flow.Peer) bool {
-	return p.Kind == flow.PeerWorkload && len(r.Endpoints(p.Workload)) == 0
-}
-
-// Verdict is what a model says of one pair of ends: why it refuses, by
-// policy.Direction; nil where that end allows or is not a pod.
-type Verdict struct{ Denied [2]*policy.Hit }
-
-// Allowed says whether both ends allow (S10).
-func (v Verdict) Allowed() bool {
-	return v.Denied[policy.Egress] == nil && v.Denied[policy.Ingress] == nil
+// ofAnyKind is a workload's name alone.
+func ofAnyKind(w policy.Workload) policy.Workload {
+	w.Kind = ""
+	return w
 }
 
 // Pairs are all pairs of ends that an observed flow stands for now, those left
 // out that no policy can tell from one that is there. Empty if an end is gone.
 func (r *Replay) Pairs(o *flow.Observed) []tier.Conn {
+	if r.Gone(o) != "" {
+		return nil
+	}
 	var out []tier.Conn
 	// Replicas that talk to each other are a pair, even if they are alike.
 	replicas := 1
 	if o.Source == o.Destination {
 		replicas = 2
 	}
-	for _, src := range r.peers(o.Source, replicas) {
-		for _, dst := range r.peers(o.Destination, replicas) {
+	// Which node a pod is on matters for what comes from a node (S12).
+	byNode := o.Source.Kind == flow.PeerHost
+	destinations := r.peers(o.Destination, replicas, byNode)
+	for _, src := range r.peers(o.Source, replicas, false) {
+		for _, dst := range destinations {
 			out = r.pair(out, src, dst, o)
 		}
 	}
@@ -168,8 +208,8 @@ func ofFamily(p tier.Peer, is4 bool) (netip.Addr, bool) {
 }
 
 // peers are the ends that p may be now, at most so many of each kind that the
-// policies can tell apart.
-func (r *Replay) peers(p flow.Peer, ofEach int) []tier.Peer {
+// policies can tell apart, and nodes where they matter.
+func (r *Replay) peers(p flow.Peer, ofEach int, byNode bool) []tier.Peer {
 	if p.Kind != flow.PeerWorkload {
 		if p.Kind == flow.PeerHost {
 			return []tier.Peer{{Addr: p.Addr}}
@@ -185,7 +225,10 @@ func (r *Replay) peers(p flow.Peer, ofEach int) []tier.Peer {
 	seen := map[alike]int{}
 	var out []tier.Peer
 	for _, ep := range r.Endpoints(p.Workload) {
-		k := alike{identity: r.model.Identity(ep), node: ep.Node}
+		k := alike{identity: r.model.Identity(ep)}
+		if byNode {
+			k.node = ep.Node
+		}
 		v4, _ := ofFamily(tier.Peer{Endpoint: ep}, true)
 		v6, _ := ofFamily(tier.Peer{Endpoint: ep}, false)
 		k.net4, k.net6 = r.names.Net(v4), r.names.Net(v6)
@@ -197,32 +240,4 @@ func (r *Replay) peers(p flow.Peer, ofEach int) []tier.Peer {
 		}
 	}
 	return out
-}
-
-// Judge is the verdict on one of the pairs of o. What comes from a pod's own
-// host is always allowed (S12).
-func (r *Replay) Judge(scope tier.Scope, o *flow.Observed, c tier.Conn) Verdict {
-	var v Verdict
-	if src := c.Source.Endpoint; src != nil {
-		if j := r.model.Judge(scope, policy.Egress, c.Source, c.Destination, c.Protocol, c.Port); j.Action != policy.Allow {
-			v.Denied[policy.Egress] = &j.By
-		}
-	}
-	if dst := c.Destination.Endpoint; dst != nil && !ownHost(o.Source, dst) {
-		if j := r.model.Judge(scope, policy.Ingress, c.Destination, c.Source, c.Protocol, c.Port); j.Action != policy.Allow {
-			v.Denied[policy.Ingress] = &j.By
-		}
-	}
-	return v
-}
-
-// FromOwnHost says whether o comes from a host that runs pods which it goes to.
-func (r *Replay) FromOwnHost(o *flow.Observed) bool {
-	return slices.ContainsFunc(r.Endpoints(o.Destination.Workload), func(ep *policy.Endpoint) bool { return ownHost(o.Source, ep) })
-}
-
-// ownHost says whether p is the host that ep runs on. A host whose name is not
-// known is taken for it, since only a pod's own host reports as one.
-func ownHost(p flow.Peer, ep *policy.Endpoint) bool {
-	return p.Kind == flow.PeerHost && (p.Workload.Name == "" || ep.Node == "" || p.Workload.Name == ep.Node)
 }

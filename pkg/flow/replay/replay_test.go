@@ -2,7 +2,9 @@ package replay
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -106,8 +108,149 @@ func TestEndpointsByNameAloneWhereTheKindIsUnknown(t *testing.T) {
 		if got := len(r.Endpoints(w)); got != c.want {
 			t.Errorf("kind %q: %d pods, want %d", c.kind, got, c.want)
 		}
-		if got := r.Gone(flow.Peer{Kind: flow.PeerWorkload, Workload: w}); got != (c.want == 0) {
-			t.Errorf("kind %q: gone %v", c.kind, got)
+		o := &flow.Observed{Source: flow.Peer{Kind: flow.PeerWorkload, Workload: w}, Destination: workload("a")}
+		if got := r.Gone(o); (got != "") != (c.want == 0) {
+			t.Errorf("kind %q: gone %q", c.kind, got)
 		}
+	}
+}
+
+// Addresses of pods are used again (S35): what was seen of one before its pod
+// was made is not what that pod did.
+func TestS35_WhatAnAddressDidBeforeItsPodIsNotThePods(t *testing.T) {
+	made := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	young := pod("b-1", "b", "n1", "10.0.0.3")
+	young.Created = made.UnixNano()
+	old := pod("c-1", "c", "n1", "10.0.0.4") // of a directory, which tells no times
+	r := New(model([]*policy.Policy{closed()}, pod("a-1", "a", "n1", "10.0.0.1"), young, old))
+	at := func(addr string) flow.Peer {
+		return r.Named(flow.Peer{Kind: flow.PeerNetwork, Addr: netip.MustParseAddr(addr)})
+	}
+	for _, c := range []struct {
+		name     string
+		from, to flow.Peer
+		seen     time.Time
+		gone     string
+	}{
+		{"before", workload("a"), at("10.0.0.3"), made.Add(-time.Second), "10.0.0.3 was not yet the address of ns/b-1, which is younger"},
+		{"before, as a source", at("10.0.0.3"), workload("a"), made.Add(-time.Hour), "10.0.0.3 was not yet the address of ns/b-1, which is younger"},
+		{"between two addresses", at("192.0.2.1"), at("10.0.0.3"), made.Add(-time.Hour), "10.0.0.3 was not yet the address of ns/b-1, which is younger"},
+		{"since", workload("a"), at("10.0.0.3"), made.Add(time.Second), ""},
+		{"of a workload, whose pods come and go", workload("a"), workload("b"), made.Add(-time.Hour), ""},
+		{"a pod whose age is not known", workload("a"), at("10.0.0.4"), made.Add(-time.Hour), ""},
+		{"a flow whose time is not known", workload("a"), at("10.0.0.3"), time.Time{}, ""},
+		{"an address outside", workload("a"), at("192.0.2.1"), made.Add(-time.Hour), ""},
+	} {
+		o := &flow.Observed{Source: c.from, Destination: c.to, Protocol: policy.TCP, Port: 80, LastSeen: c.seen}
+		if got := r.Gone(o); got != c.gone {
+			t.Errorf("%s: gone %q, want %q", c.name, got, c.gone)
+		}
+		if pairs := r.Pairs(o); (len(pairs) == 0) != (c.gone != "") {
+			t.Errorf("%s: %d pairs", c.name, len(pairs))
+		}
+	}
+}
+
+func TestCasesOfAnUnknownAddress(t *testing.T) {
+	outside := flow.Peer{Kind: flow.PeerNetwork}
+	nets := policy.Rule{Action: policy.Allow, Source: policy.Entity{Nets: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}}
+	closedTo := model([]*policy.Policy{closed(nets)}, pod("b-1", "b", "n1", "10.0.0.1"), pod("d-1", "d", "n1", "10.0.0.2", "fd00::2"), pod("e-1", "e", "n1"))
+	none := model([]*policy.Policy{closed(nets)}, pod("b-1", "b", "n1"))
+	for _, c := range []struct {
+		name     string
+		m        *tier.Model
+		to       string
+		protocol policy.Protocol
+		want     []string
+	}{
+		{"S23: the family that the pod has", closedTo, "b", policy.TCP, []string{"any other address", "203.0.113.0/24"}},
+		{"no policy of the pod looks at addresses", closedTo, "d", policy.TCP, []string{"any other address", "any other IPv6 address"}},
+		{"a pod without an address has those of other pods", closedTo, "e", policy.TCP, []string{"any other address", "any other IPv6 address"}},
+		{"where no pod has one, it may be either", none, "b", policy.TCP, []string{"any other address", "any other IPv6 address", "203.0.113.0/24"}},
+		{"S22: ICMPv6 is of IPv6", none, "b", policy.ICMPv6, []string{"any other IPv6 address"}},
+		{"S22: ICMP is of IPv4", none, "b", policy.ICMP, []string{"any other address", "203.0.113.0/24"}},
+	} {
+		var got []string
+		for _, one := range New(c.m).Cases(&flow.Observed{Source: outside, Destination: workload(c.to), Protocol: c.protocol, Port: 80}) {
+			got = append(got, one.Where)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	known := &flow.Observed{Source: flow.Peer{Kind: flow.PeerNetwork, Addr: netip.MustParseAddr("192.0.2.1")}, Destination: workload("b"), Protocol: policy.TCP, Port: 80}
+	if got := New(closedTo).Cases(known); len(got) != 1 || got[0].Where != "" || len(got[0].Pairs) != 1 {
+		t.Errorf("a known address: %+v", got)
+	}
+}
+
+// What would decide at the end that reported a flow, if all that is staged were
+// enforced.
+func TestPendingOfOneEnd(t *testing.T) {
+	staged := closed()
+	staged.Kind = policy.KindStagedNetworkPolicy
+	staged.StagedAction = policy.StagedSet
+	onlyA := closed(policy.Rule{Action: policy.Allow, Source: policy.Entity{Nets: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}})
+	onlyA.Kind, onlyA.StagedAction = staged.Kind, staged.StagedAction
+	eps := []*policy.Endpoint{pod("a-1", "a", "n1", "10.0.0.1"), pod("a-2", "a", "n1", "10.0.0.2"), pod("b-1", "b", "n1", "10.0.0.3")}
+	for _, c := range []struct {
+		name     string
+		by       *policy.Policy
+		from, to flow.Peer
+		dir      policy.Direction
+		seen     int
+		want     policy.Action
+		ok       bool
+	}{
+		{"it is refused at the end that it is closed at", staged, workload("a"), workload("b"), policy.Ingress, policy.NoPolicy, policy.Deny, true},
+		{"the other end lets it go", staged, workload("a"), workload("b"), policy.Egress, policy.NoPolicy, policy.Allow, true},
+		{"one of the pods is refused", onlyA, workload("a"), workload("b"), policy.Ingress, policy.NoPolicy, policy.Deny, true},
+		{"its own host is not (S12)", staged, host("n1"), workload("b"), policy.Ingress, policy.NoPolicy, policy.Allow, true},
+		{"another host is", staged, host("n2"), workload("b"), policy.Ingress, policy.NoPolicy, policy.Deny, true},
+		{"no policy was asked (S31)", staged, workload("a"), workload("b"), policy.Ingress, policy.Closed, 0, false},
+		{"an end is gone", staged, workload("gone"), workload("b"), policy.Ingress, policy.NoPolicy, 0, false},
+		{"a pod reaches itself (S32)", staged, workload("b"), workload("b"), policy.Ingress, policy.NoPolicy, 0, false},
+	} {
+		f := &flow.Flow{Key: flow.Key{
+			Source: c.from, Destination: c.to, Protocol: policy.TCP, Port: 80, Direction: c.dir,
+			Enforced: policy.Hit{Rule: c.seen, Action: policy.Allow},
+		}}
+		by, ok := New(model([]*policy.Policy{c.by}, eps...)).Pending(f)
+		if ok != c.ok || by.Action != c.want {
+			t.Errorf("%s: %+v, %v", c.name, by, ok)
+		}
+	}
+}
+
+// A node that is told by its name alone has the address that the cluster says,
+// and nets hold it (Nets).
+func TestANodesAddressIsKnownByItsName(t *testing.T) {
+	nets := policy.Rule{Action: policy.Allow, Source: policy.Entity{Nets: []netip.Prefix{netip.MustParsePrefix("172.18.0.0/24")}}}
+	m := tier.New(&policy.Snapshot{
+		Namespaces: []*policy.Namespace{{Name: "ns"}}, Policies: []*policy.Policy{closed(nets)}, Endpoints: []*policy.Endpoint{pod("b-1", "b", "n1", "10.0.0.3")},
+		Nodes: []*policy.Node{{Name: "n2", Addrs: []netip.Addr{netip.MustParseAddr("172.18.0.2")}}, {Name: "n3", Addrs: []netip.Addr{netip.MustParseAddr("172.18.1.3")}}},
+	}, nil)
+	r := New(m)
+	for name, want := range map[string]bool{"n2": true, "n3": false, "n4": false} {
+		o := &flow.Observed{Source: r.Named(host(name)), Destination: workload("b"), Protocol: policy.TCP, Port: 80}
+		pairs := r.Pairs(o)
+		if len(pairs) != 1 || r.Judge(tier.Enforced(), o, pairs[0]).Allowed() != want {
+			t.Errorf("from node %s: %d pairs, want allowed %v", name, len(pairs), want)
+		}
+	}
+}
+
+// Where an address decides that is not known, no verdict is made up.
+func TestPendingOfAnUnknownAddress(t *testing.T) {
+	staged := closed(policy.Rule{Action: policy.Allow, Source: policy.Entity{Nets: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}})
+	staged.Kind, staged.StagedAction = policy.KindStagedNetworkPolicy, policy.StagedSet
+	r := New(model([]*policy.Policy{staged}, pod("b-1", "b", "n1", "10.0.0.3")))
+	f := &flow.Flow{Key: flow.Key{Source: flow.Peer{Kind: flow.PeerNetwork}, Destination: workload("b"), Protocol: policy.TCP, Port: 80, Direction: policy.Ingress}}
+	if by, ok := r.Pending(f); ok {
+		t.Errorf("it is said to be %+v", by)
+	}
+	f.Source.Addr = netip.MustParseAddr("203.0.113.7")
+	if by, ok := r.Pending(f); !ok || by.Action != policy.Allow {
+		t.Errorf("a known address: %+v, %v", by, ok)
 	}
 }
