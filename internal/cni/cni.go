@@ -8,7 +8,6 @@ package cni
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,10 +15,6 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 )
@@ -27,18 +22,26 @@ import (
 // What a network configuration leaves out.
 const (
 	defaultSocket  = "/run/netpol/agent.sock"
+	defaultHealth  = "127.0.0.1:9469"
 	defaultTimeout = 20 * time.Second
-	longestTimeout = 2 * time.Minute
+	// LongestTimeout is the longest time that a pod may wait.
+	LongestTimeout = 2 * time.Minute
 )
 
 // The error codes of STATUS: no ADD can succeed now.
 const errNotAvailable uint = 50
+
+// remedy is what to do about an agent that does not answer. One that was removed
+// while this node was away has left the plugin here.
+const remedy = "kubectl -n netpol-system get pods -o wide; if netpol was uninstalled: netpol uninstall --clean-nodes"
 
 // config is the plugin's part of a network configuration.
 type config struct {
 	types.PluginConf
 	// Socket is the agent's.
 	Socket string `json:"socket"`
+	// Health is where an agent that has no socket here says that it is ready.
+	Health string `json:"health"`
 	// Timeout is how long a pod may wait, such as 20s.
 	Timeout string `json:"timeout"`
 
@@ -97,7 +100,7 @@ func (p Plugin) del(args *skel.CmdArgs) error {
 		return nil
 	}
 	c.timeout = min(c.timeout, time.Second)
-	_ = c.ask(func(ctx context.Context, agent agentpb.AgentClient) error {
+	_ = c.ask(context.Background(), func(ctx context.Context, agent agentpb.AgentClient) error {
 		_, err := agent.ForgetPod(ctx, &agentpb.ForgetPodRequest{Container: args.ContainerID})
 		return err
 	})
@@ -110,31 +113,26 @@ func (p Plugin) status(args *skel.CmdArgs) error {
 		return err
 	}
 	c.timeout = min(c.timeout, 2*time.Second)
-	var reply *agentpb.StatusReply
-	err = c.ask(func(ctx context.Context, agent agentpb.AgentClient) (err error) {
-		reply, err = agent.Status(ctx, &agentpb.StatusRequest{})
-		return err
-	})
-	if err == nil && !reply.GetReady() {
-		err = errors.New("the agent is not ready")
+	if err = c.ready(context.Background(), false); err != nil && c.elsewhere(context.Background()) {
+		err = nil
 	}
 	if err != nil {
-		return types.NewError(errNotAvailable, "netpol: no pod can start: "+err.Error(), "kubectl -n netpol-system get pods -o wide")
+		return types.NewError(errNotAvailable, "netpol: no pod can start: "+err.Error(), remedy)
 	}
 	return nil
 }
 
 // load reads a network configuration.
 func load(data []byte) (*config, error) {
-	c := &config{Socket: defaultSocket, timeout: defaultTimeout}
+	c := &config{Socket: defaultSocket, Health: defaultHealth, timeout: defaultTimeout}
 	if err := json.Unmarshal(data, c); err != nil {
 		return nil, types.NewError(types.ErrDecodingFailure, "netpol: network configuration: "+err.Error(), "")
 	}
 	if c.Timeout != "" {
 		d, err := time.ParseDuration(c.Timeout)
-		if err != nil || d <= 0 || d > longestTimeout {
+		if err != nil || d <= 0 || d > LongestTimeout {
 			return nil, types.NewError(types.ErrInvalidNetworkConfig,
-				fmt.Sprintf("netpol: timeout %q: expected a time such as 20s, at most %s", c.Timeout, longestTimeout), "")
+				fmt.Sprintf("netpol: timeout %q: expected a time such as 20s, at most %s", c.Timeout, LongestTimeout), "")
 		}
 		c.timeout = d
 	}
@@ -169,44 +167,15 @@ func (c *config) await(args *skel.CmdArgs) error {
 	if len(request.Addresses) == 0 {
 		return types.NewError(types.ErrInvalidNetworkConfig, "netpol: the plugin before gave the pod no address", "")
 	}
-	err = c.ask(func(ctx context.Context, agent agentpb.AgentClient) error {
-		_, err := agent.AwaitPod(ctx, request)
-		return err
+	err = c.unlessElsewhere(func(ctx context.Context) error {
+		return c.ask(ctx, func(ctx context.Context, agent agentpb.AgentClient) error {
+			_, err := agent.AwaitPod(ctx, request)
+			return err
+		})
 	})
 	if err != nil {
 		return types.NewError(types.ErrTryAgainLater,
-			fmt.Sprintf("netpol: the policies of pod %s/%s were not in force after %s: %v", request.Namespace, request.Name, c.timeout, err),
-			"kubectl -n netpol-system get pods -o wide")
+			fmt.Sprintf("netpol: the policies of pod %s/%s were not in force after %s: %v", request.Namespace, request.Name, c.timeout, err), remedy)
 	}
 	return nil
-}
-
-// quickly is how an agent that is just starting is found.
-var quickly = grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
-	MinConnectTimeout: time.Second,
-}
-
-// answerTime is how long an answer may take beyond what was waited for.
-const answerTime = 500 * time.Millisecond
-
-// ask asks the agent, and waits for it if it does not answer.
-func (c *config) ask(question func(context.Context, agentpb.AgentClient) error) error {
-	conn, err := grpc.NewClient("unix:"+c.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(quickly), grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	// The agent itself says what is missing when the time is over.
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout+answerTime)
-	defer cancel()
-	err = question(ctx, agentpb.NewAgentClient(conn))
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("no answer from the node's agent on %s", c.Socket)
-	}
-	return errors.New(status.Convert(err).Message())
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +52,37 @@ func (a *agent) ForgetPod(_ context.Context, r *agentpb.ForgetPodRequest) (*agen
 	return &agentpb.ForgetPodReply{}, nil
 }
 
+func (a *agent) TellPlugin(_ context.Context, r *agentpb.PluginStatus) (*agentpb.TellPluginReply, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, fmt.Sprintf("plugin %v %q %q", r.GetInForce(), r.GetFile(), r.GetReason()))
+	return &agentpb.TellPluginReply{}, nil
+}
+
+// The agent is told of its plugin; one that does not know the question is content.
+func TestTellAgent(t *testing.T) {
+	a := &agent{}
+	socket := a.serve(t)
+	if err := errors.Join(TellAgent(t.Context(), socket, "10-a.conflist", nil), TellAgent(t.Context(), socket, "", errors.New("no network"))); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{`plugin true "10-a.conflist" ""`, `plugin false "" "no network"`}; !slices.Equal(a.asked, want) {
+		t.Errorf("told %q", a.asked)
+	}
+	old := filepath.Join(t.TempDir(), "agent.sock")
+	l, err := net.Listen("unix", old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	agentpb.RegisterAgentServer(s, agentpb.UnimplementedAgentServer{})
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(s.Stop)
+	if err := TellAgent(t.Context(), old, "10-a.conflist", nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func (a *agent) Status(context.Context, *agentpb.StatusRequest) (*agentpb.StatusReply, error) {
 	return &agentpb.StatusReply{Ready: a.ready}, nil
 }
@@ -73,6 +107,9 @@ const previous = `{"cniVersion":"1.1.0","interfaces":[{"name":"veth1"},{"name":"
 // call is a command of a container runtime for a pod.
 func call(socket, pod, prev, more string) *skel.CmdArgs {
 	text := `{"cniVersion":"1.1.0","name":"pods","type":"netpol","socket":"` + socket + `"` + more
+	if !strings.Contains(more, "health") {
+		text += `,"health":"127.0.0.1:1"` // nobody
+	}
 	if prev != "" {
 		text += `,"prevResult":` + prev
 	}
@@ -179,5 +216,46 @@ func TestSTATUS(t *testing.T) {
 	a.ready = true
 	if err := (Plugin{}).status(call(socket, "", "", "")); err != nil {
 		t.Errorf("ready: %v", err)
+	}
+}
+
+// An agent without the plugin must not hold up pods because a former one's
+// plugin is still there: it has no socket on the node.
+func TestAnAgentWithoutThePluginHoldsUpNobody(t *testing.T) {
+	nowhere := filepath.Join(t.TempDir(), "agent.sock")
+	code := http.StatusOK
+	var mu sync.Mutex
+	health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.URL.Path != "/readyz" {
+			code = http.StatusNotFound
+		}
+		w.WriteHeader(code)
+	}))
+	defer health.Close()
+	more := `,"timeout":"30s","health":"` + strings.TrimPrefix(health.URL, "http://") + `"`
+	start := time.Now()
+	out, err := printed(t, func() error { return Plugin{}.add(call(nowhere, "web-0", previous, more)) })
+	if err != nil || !strings.Contains(out, "10.244.1.7/24") || time.Since(start) > 20*time.Second {
+		t.Errorf("%v after %s, printed %q", err, time.Since(start), out)
+	}
+	if err := (Plugin{}).status(call(nowhere, "", "", more)); err != nil {
+		t.Errorf("STATUS: %v", err)
+	}
+	mu.Lock()
+	code = http.StatusServiceUnavailable
+	mu.Unlock()
+	more = strings.Replace(more, "30s", "100ms", 1)
+	if _, err := printed(t, func() error { return Plugin{}.add(call(nowhere, "web-0", previous, more)) }); err == nil {
+		t.Error("an agent that is not ready lets a pod start")
+	}
+	// With a socket there it is the socket that counts.
+	mu.Lock()
+	code = http.StatusOK
+	mu.Unlock()
+	a := &agent{}
+	if _, err := printed(t, func() error { return Plugin{}.add(call(a.serve(t), "late", previous, more)) }); err == nil {
+		t.Error("an agent with a socket was not asked")
 	}
 }

@@ -9,6 +9,7 @@
 package agentpb
 
 import (
+	flowpb "github.com/netpol-project/netpol/pkg/flow/flowpb"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -61,8 +62,9 @@ func (*NodesRequest) Descriptor() ([]byte, []int) {
 
 type NodesReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Nodes         []*NodeReply           `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`     // sorted by name
-	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"` // of the flows server
+	Nodes         []*NodeReply           `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`       // sorted by name
+	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`   // of the flows server
+	Warnings      []string               `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"` // what is wrong with the flows server itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -109,6 +111,13 @@ func (x *NodesReply) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *NodesReply) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 type NodeReply struct {
@@ -423,6 +432,7 @@ type StatusReply struct {
 	Resyncs            uint64                 `protobuf:"varint,13,opt,name=resyncs,proto3" json:"resyncs,omitempty"`
 	Repairs            uint64                 `protobuf:"varint,14,opt,name=repairs,proto3" json:"repairs,omitempty"` // removals by somebody else that were repaired
 	CutConnections     uint64                 `protobuf:"varint,15,opt,name=cut_connections,json=cutConnections,proto3" json:"cut_connections,omitempty"`
+	Plugin             *PluginStatus          `protobuf:"bytes,16,opt,name=plugin,proto3" json:"plugin,omitempty"` // none: this node is not to have the CNI plugin
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -562,6 +572,110 @@ func (x *StatusReply) GetCutConnections() uint64 {
 	return 0
 }
 
+func (x *StatusReply) GetPlugin() *PluginStatus {
+	if x != nil {
+		return x.Plugin
+	}
+	return nil
+}
+
+// PluginStatus says whether the CNI plugin is in force on a node.
+type PluginStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InForce       bool                   `protobuf:"varint,1,opt,name=in_force,json=inForce,proto3" json:"in_force,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`     // the configuration that names it
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // why it is not in force
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginStatus) Reset() {
+	*x = PluginStatus{}
+	mi := &file_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginStatus) ProtoMessage() {}
+
+func (x *PluginStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginStatus.ProtoReflect.Descriptor instead.
+func (*PluginStatus) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PluginStatus) GetInForce() bool {
+	if x != nil {
+		return x.InForce
+	}
+	return false
+}
+
+func (x *PluginStatus) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *PluginStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type TellPluginReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TellPluginReply) Reset() {
+	*x = TellPluginReply{}
+	mi := &file_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TellPluginReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TellPluginReply) ProtoMessage() {}
+
+func (x *TellPluginReply) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TellPluginReply.ProtoReflect.Descriptor instead.
+func (*TellPluginReply) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{9}
+}
+
 type RegisterProbeRequest struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Protocol          uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
@@ -576,7 +690,7 @@ type RegisterProbeRequest struct {
 
 func (x *RegisterProbeRequest) Reset() {
 	*x = RegisterProbeRequest{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +702,7 @@ func (x *RegisterProbeRequest) String() string {
 func (*RegisterProbeRequest) ProtoMessage() {}
 
 func (x *RegisterProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +715,7 @@ func (x *RegisterProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterProbeRequest.ProtoReflect.Descriptor instead.
 func (*RegisterProbeRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RegisterProbeRequest) GetProtocol() uint32 {
@@ -654,7 +768,7 @@ type RegisterProbeReply struct {
 
 func (x *RegisterProbeReply) Reset() {
 	*x = RegisterProbeReply{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +780,7 @@ func (x *RegisterProbeReply) String() string {
 func (*RegisterProbeReply) ProtoMessage() {}
 
 func (x *RegisterProbeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +793,7 @@ func (x *RegisterProbeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterProbeReply.ProtoReflect.Descriptor instead.
 func (*RegisterProbeReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 // Tuple is a connection as its first packet showed it; the destination may be
@@ -699,7 +813,7 @@ type Tuple struct {
 
 func (x *Tuple) Reset() {
 	*x = Tuple{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +825,7 @@ func (x *Tuple) String() string {
 func (*Tuple) ProtoMessage() {}
 
 func (x *Tuple) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +838,7 @@ func (x *Tuple) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tuple.ProtoReflect.Descriptor instead.
 func (*Tuple) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Tuple) GetProtocol() uint32 {
@@ -789,7 +903,7 @@ type AwaitPodRequest struct {
 
 func (x *AwaitPodRequest) Reset() {
 	*x = AwaitPodRequest{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +915,7 @@ func (x *AwaitPodRequest) String() string {
 func (*AwaitPodRequest) ProtoMessage() {}
 
 func (x *AwaitPodRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +928,7 @@ func (x *AwaitPodRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitPodRequest.ProtoReflect.Descriptor instead.
 func (*AwaitPodRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AwaitPodRequest) GetNamespace() string {
@@ -860,7 +974,7 @@ type AwaitPodReply struct {
 
 func (x *AwaitPodReply) Reset() {
 	*x = AwaitPodReply{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +986,7 @@ func (x *AwaitPodReply) String() string {
 func (*AwaitPodReply) ProtoMessage() {}
 
 func (x *AwaitPodReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +999,7 @@ func (x *AwaitPodReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitPodReply.ProtoReflect.Descriptor instead.
 func (*AwaitPodReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 type ForgetPodRequest struct {
@@ -897,7 +1011,7 @@ type ForgetPodRequest struct {
 
 func (x *ForgetPodRequest) Reset() {
 	*x = ForgetPodRequest{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1023,7 @@ func (x *ForgetPodRequest) String() string {
 func (*ForgetPodRequest) ProtoMessage() {}
 
 func (x *ForgetPodRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1036,7 @@ func (x *ForgetPodRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetPodRequest.ProtoReflect.Descriptor instead.
 func (*ForgetPodRequest) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ForgetPodRequest) GetContainer() string {
@@ -940,7 +1054,7 @@ type ForgetPodReply struct {
 
 func (x *ForgetPodReply) Reset() {
 	*x = ForgetPodReply{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1066,7 @@ func (x *ForgetPodReply) String() string {
 func (*ForgetPodReply) ProtoMessage() {}
 
 func (x *ForgetPodReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1079,7 @@ func (x *ForgetPodReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetPodReply.ProtoReflect.Descriptor instead.
 func (*ForgetPodReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{16}
 }
 
 type DeniedReply struct {
@@ -983,7 +1097,7 @@ type DeniedReply struct {
 
 func (x *DeniedReply) Reset() {
 	*x = DeniedReply{}
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1109,7 @@ func (x *DeniedReply) String() string {
 func (*DeniedReply) ProtoMessage() {}
 
 func (x *DeniedReply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[15]
+	mi := &file_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1122,7 @@ func (x *DeniedReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeniedReply.ProtoReflect.Descriptor instead.
 func (*DeniedReply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeniedReply) GetDenied() bool {
@@ -1060,16 +1174,248 @@ func (x *DeniedReply) GetRule() int32 {
 	return 0
 }
 
+// WouldCutRequest says which staged policies are taken for enforced: one, or all
+// where it names none.
+type WouldCutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // as policy.Kind has it
+	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Namespaces    []string               `protobuf:"bytes,4,rep,name=namespaces,proto3" json:"namespaces,omitempty"` // either end is in one of them; none: any
+	Limit         int32                  `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`          // how many to list; 0, or more than 1 000: 1 000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WouldCutRequest) Reset() {
+	*x = WouldCutRequest{}
+	mi := &file_agent_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WouldCutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WouldCutRequest) ProtoMessage() {}
+
+func (x *WouldCutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WouldCutRequest.ProtoReflect.Descriptor instead.
+func (*WouldCutRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WouldCutRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *WouldCutRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *WouldCutRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WouldCutRequest) GetNamespaces() []string {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+func (x *WouldCutRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type WouldCutReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Connections   []*OpenConnection      `protobuf:"bytes,1,rep,name=connections,proto3" json:"connections,omitempty"` // the oldest first
+	More          int64                  `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`              // that would be cut as well, beyond the limit
+	Open          int64                  `protobuf:"varint,3,opt,name=open,proto3" json:"open,omitempty"`              // all open connections of the nodes asked, as each counts
+	Unanswered    []string               `protobuf:"bytes,4,rep,name=unanswered,proto3" json:"unanswered,omitempty"`   // nodes that did not answer; a flows server's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WouldCutReply) Reset() {
+	*x = WouldCutReply{}
+	mi := &file_agent_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WouldCutReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WouldCutReply) ProtoMessage() {}
+
+func (x *WouldCutReply) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WouldCutReply.ProtoReflect.Descriptor instead.
+func (*WouldCutReply) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WouldCutReply) GetConnections() []*OpenConnection {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+func (x *WouldCutReply) GetMore() int64 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *WouldCutReply) GetOpen() int64 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *WouldCutReply) GetUnanswered() []string {
+	if x != nil {
+		return x.Unanswered
+	}
+	return nil
+}
+
+type OpenConnection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who connects to whom, as flows have it; the verdicts are left out.
+	Key                *flowpb.FlowKey `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	SourceAddress      string          `protobuf:"bytes,2,opt,name=source_address,json=sourceAddress,proto3" json:"source_address,omitempty"`
+	SourcePort         uint32          `protobuf:"varint,3,opt,name=source_port,json=sourcePort,proto3" json:"source_port,omitempty"`                        // of ICMP the identifier
+	DestinationAddress string          `protobuf:"bytes,4,opt,name=destination_address,json=destinationAddress,proto3" json:"destination_address,omitempty"` // after translation
+	SinceNanos         int64           `protobuf:"varint,5,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"`                        // Unix nanoseconds
+	AtLeast            bool            `protobuf:"varint,6,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`                                 // it was open before the agent looked: since then at least
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *OpenConnection) Reset() {
+	*x = OpenConnection{}
+	mi := &file_agent_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenConnection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenConnection) ProtoMessage() {}
+
+func (x *OpenConnection) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenConnection.ProtoReflect.Descriptor instead.
+func (*OpenConnection) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *OpenConnection) GetKey() *flowpb.FlowKey {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *OpenConnection) GetSourceAddress() string {
+	if x != nil {
+		return x.SourceAddress
+	}
+	return ""
+}
+
+func (x *OpenConnection) GetSourcePort() uint32 {
+	if x != nil {
+		return x.SourcePort
+	}
+	return 0
+}
+
+func (x *OpenConnection) GetDestinationAddress() string {
+	if x != nil {
+		return x.DestinationAddress
+	}
+	return ""
+}
+
+func (x *OpenConnection) GetSinceNanos() int64 {
+	if x != nil {
+		return x.SinceNanos
+	}
+	return 0
+}
+
+func (x *OpenConnection) GetAtLeast() bool {
+	if x != nil {
+		return x.AtLeast
+	}
+	return false
+}
+
 var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x0fnetpol.agent.v1\"\x0e\n" +
-	"\fNodesRequest\"X\n" +
+	"\vagent.proto\x12\x0fnetpol.agent.v1\x1a\vflows.proto\"\x0e\n" +
+	"\fNodesRequest\"t\n" +
 	"\n" +
 	"NodesReply\x120\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x1a.netpol.agent.v1.NodeReplyR\x05nodes\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion\"\xd0\x01\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\xd0\x01\n" +
 	"\tNodeReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x124\n" +
@@ -1089,7 +1435,7 @@ const file_agent_proto_rawDesc = "" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\x18\n" +
 	"\adeleted\x18\x05 \x01(\bR\adeleted\"\x0f\n" +
 	"\rStatusRequest\"\r\n" +
-	"\vSyncRequest\"\xda\x03\n" +
+	"\vSyncRequest\"\x91\x04\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
@@ -1107,7 +1453,13 @@ const file_agent_proto_rawDesc = "" +
 	"\x14last_program_seconds\x18\f \x01(\x01R\x12lastProgramSeconds\x12\x18\n" +
 	"\aresyncs\x18\r \x01(\x04R\aresyncs\x12\x18\n" +
 	"\arepairs\x18\x0e \x01(\x04R\arepairs\x12'\n" +
-	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\"\xdd\x01\n" +
+	"\x0fcut_connections\x18\x0f \x01(\x04R\x0ecutConnections\x125\n" +
+	"\x06plugin\x18\x10 \x01(\v2\x1d.netpol.agent.v1.PluginStatusR\x06plugin\"U\n" +
+	"\fPluginStatus\x12\x19\n" +
+	"\bin_force\x18\x01 \x01(\bR\ainForce\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x11\n" +
+	"\x0fTellPluginReply\"\xdd\x01\n" +
 	"\x14RegisterProbeRequest\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12%\n" +
 	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
@@ -1143,7 +1495,31 @@ const file_agent_proto_rawDesc = "" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x05 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x12\n" +
-	"\x04rule\x18\a \x01(\x05R\x04rule2\x95\x04\n" +
+	"\x04rule\x18\a \x01(\x05R\x04rule\"\x8d\x01\n" +
+	"\x0fWouldCutRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1e\n" +
+	"\n" +
+	"namespaces\x18\x04 \x03(\tR\n" +
+	"namespaces\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\"\x9a\x01\n" +
+	"\rWouldCutReply\x12A\n" +
+	"\vconnections\x18\x01 \x03(\v2\x1f.netpol.agent.v1.OpenConnectionR\vconnections\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\x03R\x04more\x12\x12\n" +
+	"\x04open\x18\x03 \x01(\x03R\x04open\x12\x1e\n" +
+	"\n" +
+	"unanswered\x18\x04 \x03(\tR\n" +
+	"unanswered\"\xea\x01\n" +
+	"\x0eOpenConnection\x12#\n" +
+	"\x03key\x18\x01 \x01(\v2\x11.goldmane.FlowKeyR\x03key\x12%\n" +
+	"\x0esource_address\x18\x02 \x01(\tR\rsourceAddress\x12\x1f\n" +
+	"\vsource_port\x18\x03 \x01(\rR\n" +
+	"sourcePort\x12/\n" +
+	"\x13destination_address\x18\x04 \x01(\tR\x12destinationAddress\x12\x1f\n" +
+	"\vsince_nanos\x18\x05 \x01(\x03R\n" +
+	"sinceNanos\x12\x19\n" +
+	"\bat_least\x18\x06 \x01(\bR\aatLeast2\xb2\x05\n" +
 	"\x05Agent\x12F\n" +
 	"\x06Status\x12\x1e.netpol.agent.v1.StatusRequest\x1a\x1c.netpol.agent.v1.StatusReply\x12B\n" +
 	"\x04Sync\x12\x1c.netpol.agent.v1.SyncRequest\x1a\x1c.netpol.agent.v1.StatusReply\x12[\n" +
@@ -1151,7 +1527,10 @@ const file_agent_proto_rawDesc = "" +
 	"\x06Denied\x12\x16.netpol.agent.v1.Tuple\x1a\x1c.netpol.agent.v1.DeniedReply\x12L\n" +
 	"\bAwaitPod\x12 .netpol.agent.v1.AwaitPodRequest\x1a\x1e.netpol.agent.v1.AwaitPodReply\x12O\n" +
 	"\tForgetPod\x12!.netpol.agent.v1.ForgetPodRequest\x1a\x1f.netpol.agent.v1.ForgetPodReply\x12D\n" +
-	"\x05Await\x12\x1d.netpol.agent.v1.AwaitRequest\x1a\x1c.netpol.agent.v1.StatusReply2\x91\x01\n" +
+	"\x05Await\x12\x1d.netpol.agent.v1.AwaitRequest\x1a\x1c.netpol.agent.v1.StatusReply\x12L\n" +
+	"\bWouldCut\x12 .netpol.agent.v1.WouldCutRequest\x1a\x1e.netpol.agent.v1.WouldCutReply\x12M\n" +
+	"\n" +
+	"TellPlugin\x12\x1d.netpol.agent.v1.PluginStatus\x1a .netpol.agent.v1.TellPluginReply2\x91\x01\n" +
 	"\x05Nodes\x12B\n" +
 	"\x04List\x12\x1d.netpol.agent.v1.NodesRequest\x1a\x1b.netpol.agent.v1.NodesReply\x12D\n" +
 	"\x05Await\x12\x1d.netpol.agent.v1.AwaitRequest\x1a\x1a.netpol.agent.v1.NodeReply0\x01B6Z4github.com/netpol-project/netpol/pkg/enforce/agentpbb\x06proto3"
@@ -1168,7 +1547,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_agent_proto_goTypes = []any{
 	(*NodesRequest)(nil),         // 0: netpol.agent.v1.NodesRequest
 	(*NodesReply)(nil),           // 1: netpol.agent.v1.NodesReply
@@ -1178,42 +1557,55 @@ var file_agent_proto_goTypes = []any{
 	(*StatusRequest)(nil),        // 5: netpol.agent.v1.StatusRequest
 	(*SyncRequest)(nil),          // 6: netpol.agent.v1.SyncRequest
 	(*StatusReply)(nil),          // 7: netpol.agent.v1.StatusReply
-	(*RegisterProbeRequest)(nil), // 8: netpol.agent.v1.RegisterProbeRequest
-	(*RegisterProbeReply)(nil),   // 9: netpol.agent.v1.RegisterProbeReply
-	(*Tuple)(nil),                // 10: netpol.agent.v1.Tuple
-	(*AwaitPodRequest)(nil),      // 11: netpol.agent.v1.AwaitPodRequest
-	(*AwaitPodReply)(nil),        // 12: netpol.agent.v1.AwaitPodReply
-	(*ForgetPodRequest)(nil),     // 13: netpol.agent.v1.ForgetPodRequest
-	(*ForgetPodReply)(nil),       // 14: netpol.agent.v1.ForgetPodReply
-	(*DeniedReply)(nil),          // 15: netpol.agent.v1.DeniedReply
+	(*PluginStatus)(nil),         // 8: netpol.agent.v1.PluginStatus
+	(*TellPluginReply)(nil),      // 9: netpol.agent.v1.TellPluginReply
+	(*RegisterProbeRequest)(nil), // 10: netpol.agent.v1.RegisterProbeRequest
+	(*RegisterProbeReply)(nil),   // 11: netpol.agent.v1.RegisterProbeReply
+	(*Tuple)(nil),                // 12: netpol.agent.v1.Tuple
+	(*AwaitPodRequest)(nil),      // 13: netpol.agent.v1.AwaitPodRequest
+	(*AwaitPodReply)(nil),        // 14: netpol.agent.v1.AwaitPodReply
+	(*ForgetPodRequest)(nil),     // 15: netpol.agent.v1.ForgetPodRequest
+	(*ForgetPodReply)(nil),       // 16: netpol.agent.v1.ForgetPodReply
+	(*DeniedReply)(nil),          // 17: netpol.agent.v1.DeniedReply
+	(*WouldCutRequest)(nil),      // 18: netpol.agent.v1.WouldCutRequest
+	(*WouldCutReply)(nil),        // 19: netpol.agent.v1.WouldCutReply
+	(*OpenConnection)(nil),       // 20: netpol.agent.v1.OpenConnection
+	(*flowpb.FlowKey)(nil),       // 21: goldmane.FlowKey
 }
 var file_agent_proto_depIdxs = []int32{
 	2,  // 0: netpol.agent.v1.NodesReply.nodes:type_name -> netpol.agent.v1.NodeReply
 	7,  // 1: netpol.agent.v1.NodeReply.status:type_name -> netpol.agent.v1.StatusReply
 	4,  // 2: netpol.agent.v1.AwaitRequest.changes:type_name -> netpol.agent.v1.Written
-	5,  // 3: netpol.agent.v1.Agent.Status:input_type -> netpol.agent.v1.StatusRequest
-	6,  // 4: netpol.agent.v1.Agent.Sync:input_type -> netpol.agent.v1.SyncRequest
-	8,  // 5: netpol.agent.v1.Agent.RegisterProbe:input_type -> netpol.agent.v1.RegisterProbeRequest
-	10, // 6: netpol.agent.v1.Agent.Denied:input_type -> netpol.agent.v1.Tuple
-	11, // 7: netpol.agent.v1.Agent.AwaitPod:input_type -> netpol.agent.v1.AwaitPodRequest
-	13, // 8: netpol.agent.v1.Agent.ForgetPod:input_type -> netpol.agent.v1.ForgetPodRequest
-	3,  // 9: netpol.agent.v1.Agent.Await:input_type -> netpol.agent.v1.AwaitRequest
-	0,  // 10: netpol.agent.v1.Nodes.List:input_type -> netpol.agent.v1.NodesRequest
-	3,  // 11: netpol.agent.v1.Nodes.Await:input_type -> netpol.agent.v1.AwaitRequest
-	7,  // 12: netpol.agent.v1.Agent.Status:output_type -> netpol.agent.v1.StatusReply
-	7,  // 13: netpol.agent.v1.Agent.Sync:output_type -> netpol.agent.v1.StatusReply
-	9,  // 14: netpol.agent.v1.Agent.RegisterProbe:output_type -> netpol.agent.v1.RegisterProbeReply
-	15, // 15: netpol.agent.v1.Agent.Denied:output_type -> netpol.agent.v1.DeniedReply
-	12, // 16: netpol.agent.v1.Agent.AwaitPod:output_type -> netpol.agent.v1.AwaitPodReply
-	14, // 17: netpol.agent.v1.Agent.ForgetPod:output_type -> netpol.agent.v1.ForgetPodReply
-	7,  // 18: netpol.agent.v1.Agent.Await:output_type -> netpol.agent.v1.StatusReply
-	1,  // 19: netpol.agent.v1.Nodes.List:output_type -> netpol.agent.v1.NodesReply
-	2,  // 20: netpol.agent.v1.Nodes.Await:output_type -> netpol.agent.v1.NodeReply
-	12, // [12:21] is the sub-list for method output_type
-	3,  // [3:12] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	8,  // 3: netpol.agent.v1.StatusReply.plugin:type_name -> netpol.agent.v1.PluginStatus
+	20, // 4: netpol.agent.v1.WouldCutReply.connections:type_name -> netpol.agent.v1.OpenConnection
+	21, // 5: netpol.agent.v1.OpenConnection.key:type_name -> goldmane.FlowKey
+	5,  // 6: netpol.agent.v1.Agent.Status:input_type -> netpol.agent.v1.StatusRequest
+	6,  // 7: netpol.agent.v1.Agent.Sync:input_type -> netpol.agent.v1.SyncRequest
+	10, // 8: netpol.agent.v1.Agent.RegisterProbe:input_type -> netpol.agent.v1.RegisterProbeRequest
+	12, // 9: netpol.agent.v1.Agent.Denied:input_type -> netpol.agent.v1.Tuple
+	13, // 10: netpol.agent.v1.Agent.AwaitPod:input_type -> netpol.agent.v1.AwaitPodRequest
+	15, // 11: netpol.agent.v1.Agent.ForgetPod:input_type -> netpol.agent.v1.ForgetPodRequest
+	3,  // 12: netpol.agent.v1.Agent.Await:input_type -> netpol.agent.v1.AwaitRequest
+	18, // 13: netpol.agent.v1.Agent.WouldCut:input_type -> netpol.agent.v1.WouldCutRequest
+	8,  // 14: netpol.agent.v1.Agent.TellPlugin:input_type -> netpol.agent.v1.PluginStatus
+	0,  // 15: netpol.agent.v1.Nodes.List:input_type -> netpol.agent.v1.NodesRequest
+	3,  // 16: netpol.agent.v1.Nodes.Await:input_type -> netpol.agent.v1.AwaitRequest
+	7,  // 17: netpol.agent.v1.Agent.Status:output_type -> netpol.agent.v1.StatusReply
+	7,  // 18: netpol.agent.v1.Agent.Sync:output_type -> netpol.agent.v1.StatusReply
+	11, // 19: netpol.agent.v1.Agent.RegisterProbe:output_type -> netpol.agent.v1.RegisterProbeReply
+	17, // 20: netpol.agent.v1.Agent.Denied:output_type -> netpol.agent.v1.DeniedReply
+	14, // 21: netpol.agent.v1.Agent.AwaitPod:output_type -> netpol.agent.v1.AwaitPodReply
+	16, // 22: netpol.agent.v1.Agent.ForgetPod:output_type -> netpol.agent.v1.ForgetPodReply
+	7,  // 23: netpol.agent.v1.Agent.Await:output_type -> netpol.agent.v1.StatusReply
+	19, // 24: netpol.agent.v1.Agent.WouldCut:output_type -> netpol.agent.v1.WouldCutReply
+	9,  // 25: netpol.agent.v1.Agent.TellPlugin:output_type -> netpol.agent.v1.TellPluginReply
+	1,  // 26: netpol.agent.v1.Nodes.List:output_type -> netpol.agent.v1.NodesReply
+	2,  // 27: netpol.agent.v1.Nodes.Await:output_type -> netpol.agent.v1.NodeReply
+	17, // [17:28] is the sub-list for method output_type
+	6,  // [6:17] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1227,7 +1619,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

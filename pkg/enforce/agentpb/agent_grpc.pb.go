@@ -28,6 +28,8 @@ const (
 	Agent_AwaitPod_FullMethodName      = "/netpol.agent.v1.Agent/AwaitPod"
 	Agent_ForgetPod_FullMethodName     = "/netpol.agent.v1.Agent/ForgetPod"
 	Agent_Await_FullMethodName         = "/netpol.agent.v1.Agent/Await"
+	Agent_WouldCut_FullMethodName      = "/netpol.agent.v1.Agent/WouldCut"
+	Agent_TellPlugin_FullMethodName    = "/netpol.agent.v1.Agent/TellPlugin"
 )
 
 // AgentClient is the client API for Agent service.
@@ -54,6 +56,13 @@ type AgentClient interface {
 	// Await returns when the changes named, or later ones of the same resources,
 	// are in the kernel.
 	Await(ctx context.Context, in *AwaitRequest, opts ...grpc.CallOption) (*StatusReply, error)
+	// WouldCut lists the open connections that staged policies would cut: TCP that
+	// neither side has closed for good, and of other protocols what is more than a
+	// question and its answer. A flows server asks all nodes.
+	WouldCut(ctx context.Context, in *WouldCutRequest, opts ...grpc.CallOption) (*WouldCutReply, error)
+	// TellPlugin tells the agent of the CNI plugin on its node, again and again:
+	// who keeps it there does, for the agent may not look.
+	TellPlugin(ctx context.Context, in *PluginStatus, opts ...grpc.CallOption) (*TellPluginReply, error)
 }
 
 type agentClient struct {
@@ -134,6 +143,26 @@ func (c *agentClient) Await(ctx context.Context, in *AwaitRequest, opts ...grpc.
 	return out, nil
 }
 
+func (c *agentClient) WouldCut(ctx context.Context, in *WouldCutRequest, opts ...grpc.CallOption) (*WouldCutReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WouldCutReply)
+	err := c.cc.Invoke(ctx, Agent_WouldCut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *agentClient) TellPlugin(ctx context.Context, in *PluginStatus, opts ...grpc.CallOption) (*TellPluginReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TellPluginReply)
+	err := c.cc.Invoke(ctx, Agent_TellPlugin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -158,6 +187,13 @@ type AgentServer interface {
 	// Await returns when the changes named, or later ones of the same resources,
 	// are in the kernel.
 	Await(context.Context, *AwaitRequest) (*StatusReply, error)
+	// WouldCut lists the open connections that staged policies would cut: TCP that
+	// neither side has closed for good, and of other protocols what is more than a
+	// question and its answer. A flows server asks all nodes.
+	WouldCut(context.Context, *WouldCutRequest) (*WouldCutReply, error)
+	// TellPlugin tells the agent of the CNI plugin on its node, again and again:
+	// who keeps it there does, for the agent may not look.
+	TellPlugin(context.Context, *PluginStatus) (*TellPluginReply, error)
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -188,6 +224,12 @@ func (UnimplementedAgentServer) ForgetPod(context.Context, *ForgetPodRequest) (*
 }
 func (UnimplementedAgentServer) Await(context.Context, *AwaitRequest) (*StatusReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Await not implemented")
+}
+func (UnimplementedAgentServer) WouldCut(context.Context, *WouldCutRequest) (*WouldCutReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method WouldCut not implemented")
+}
+func (UnimplementedAgentServer) TellPlugin(context.Context, *PluginStatus) (*TellPluginReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method TellPlugin not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -336,6 +378,42 @@ func _Agent_Await_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Agent_WouldCut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WouldCutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).WouldCut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_WouldCut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).WouldCut(ctx, req.(*WouldCutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Agent_TellPlugin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PluginStatus)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).TellPlugin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_TellPlugin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).TellPlugin(ctx, req.(*PluginStatus))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -371,6 +449,14 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Await",
 			Handler:    _Agent_Await_Handler,
 		},
+		{
+			MethodName: "WouldCut",
+			Handler:    _Agent_WouldCut_Handler,
+		},
+		{
+			MethodName: "TellPlugin",
+			Handler:    _Agent_TellPlugin_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "agent.proto",
@@ -387,7 +473,7 @@ const (
 //
 // Nodes is what a cluster's flows server answers for all nodes together. It
 // serves Agent and Flows beside it: there RegisterProbe and Denied are passed on
-// to the nodes that they name.
+// to the nodes that they name, and WouldCut to all.
 type NodesClient interface {
 	// List tells of every node that an agent should run on.
 	List(ctx context.Context, in *NodesRequest, opts ...grpc.CallOption) (*NodesReply, error)
@@ -441,7 +527,7 @@ type Nodes_AwaitClient = grpc.ServerStreamingClient[NodeReply]
 //
 // Nodes is what a cluster's flows server answers for all nodes together. It
 // serves Agent and Flows beside it: there RegisterProbe and Denied are passed on
-// to the nodes that they name.
+// to the nodes that they name, and WouldCut to all.
 type NodesServer interface {
 	// List tells of every node that an agent should run on.
 	List(context.Context, *NodesRequest) (*NodesReply, error)

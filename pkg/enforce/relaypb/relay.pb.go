@@ -130,6 +130,7 @@ type Up struct {
 	//	*Up_Batch
 	//	*Up_Reply
 	//	*Up_Goodbye
+	//	*Up_Staged
 	Is            isUp_Is `protobuf_oneof:"is"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -217,6 +218,15 @@ func (x *Up) GetGoodbye() *Goodbye {
 	return nil
 }
 
+func (x *Up) GetStaged() *Staged {
+	if x != nil {
+		if x, ok := x.Is.(*Up_Staged); ok {
+			return x.Staged
+		}
+	}
+	return nil
+}
+
 type isUp_Is interface {
 	isUp_Is()
 }
@@ -241,6 +251,10 @@ type Up_Goodbye struct {
 	Goodbye *Goodbye `protobuf:"bytes,5,opt,name=goodbye,proto3,oneof"`
 }
 
+type Up_Staged struct {
+	Staged *Staged `protobuf:"bytes,6,opt,name=staged,proto3,oneof"`
+}
+
 func (*Up_Hello) isUp_Is() {}
 
 func (*Up_Status) isUp_Is() {}
@@ -250,6 +264,8 @@ func (*Up_Batch) isUp_Is() {}
 func (*Up_Reply) isUp_Is() {}
 
 func (*Up_Goodbye) isUp_Is() {}
+
+func (*Up_Staged) isUp_Is() {}
 
 type Down struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -349,13 +365,17 @@ func (*Down_Acknowledged) isDown_Is() {}
 
 func (*Down_Command) isDown_Is() {}
 
-// Hello names the agent. Its session is the life of its process: counts of two
-// sessions add up.
+// Hello names the agent. Its session is the life of what it has counted: of its
+// process, or of the file that it keeps that in. Counts of two sessions add up.
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	Session       string                 `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
-	StartedNanos  int64                  `protobuf:"varint,3,opt,name=started_nanos,json=startedNanos,proto3" json:"started_nanos,omitempty"` // since when the session has counted, Unix nanoseconds
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Node         string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Session      string                 `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	StartedNanos int64                  `protobuf:"varint,3,opt,name=started_nanos,json=startedNanos,proto3" json:"started_nanos,omitempty"` // since when the session has counted, Unix nanoseconds
+	ProcessNanos int64                  `protobuf:"varint,4,opt,name=process_nanos,json=processNanos,proto3" json:"process_nanos,omitempty"` // since when the process has run; 0: as long
+	Gaps         []*flowpb.Gap          `protobuf:"bytes,5,rep,name=gaps,proto3" json:"gaps,omitempty"`                                      // in which the session has not counted
+	// The agent tells from the beginning what is open: nothing is at present.
+	LiveAnew      bool `protobuf:"varint,6,opt,name=live_anew,json=liveAnew,proto3" json:"live_anew,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,19 +431,168 @@ func (x *Hello) GetStartedNanos() int64 {
 	return 0
 }
 
-// Welcome tells what the server has of the session. If it does not know the
-// session, the agent sends all that it has, in batches from 1 on.
-type Welcome struct {
+func (x *Hello) GetProcessNanos() int64 {
+	if x != nil {
+		return x.ProcessNanos
+	}
+	return 0
+}
+
+func (x *Hello) GetGaps() []*flowpb.Gap {
+	if x != nil {
+		return x.Gaps
+	}
+	return nil
+}
+
+func (x *Hello) GetLiveAnew() bool {
+	if x != nil {
+		return x.LiveAnew
+	}
+	return false
+}
+
+// Staged tells since when the agent has seen policies staged as they are, or
+// taken back (without spec). It is sent once for each line and after each change.
+type Staged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Known         bool                   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
-	Acknowledged  uint64                 `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	Policies      []*StagedPolicy        `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *Staged) Reset() {
+	*x = Staged{}
+	mi := &file_relay_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Staged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Staged) ProtoMessage() {}
+
+func (x *Staged) ProtoReflect() protoreflect.Message {
+	mi := &file_relay_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Staged.ProtoReflect.Descriptor instead.
+func (*Staged) Descriptor() ([]byte, []int) {
+	return file_relay_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Staged) GetPolicies() []*StagedPolicy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+type StagedPolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Spec          string                 `protobuf:"bytes,4,opt,name=spec,proto3" json:"spec,omitempty"` // stands for what it says
+	SinceNanos    int64                  `protobuf:"varint,5,opt,name=since_nanos,json=sinceNanos,proto3" json:"since_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StagedPolicy) Reset() {
+	*x = StagedPolicy{}
+	mi := &file_relay_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StagedPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StagedPolicy) ProtoMessage() {}
+
+func (x *StagedPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_relay_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StagedPolicy.ProtoReflect.Descriptor instead.
+func (*StagedPolicy) Descriptor() ([]byte, []int) {
+	return file_relay_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StagedPolicy) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *StagedPolicy) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *StagedPolicy) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StagedPolicy) GetSpec() string {
+	if x != nil {
+		return x.Spec
+	}
+	return ""
+}
+
+func (x *StagedPolicy) GetSinceNanos() int64 {
+	if x != nil {
+		return x.SinceNanos
+	}
+	return 0
+}
+
+// Welcome tells what the server has of the session. If it does not know the
+// session, the agent sends all that it has, in batches from 1 on.
+type Welcome struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Known        bool                   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	Acknowledged uint64                 `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// The server does not know what is open: the agent tells all of that again, and
+	// of what it was about to tell only the rest.
+	LiveForgotten bool `protobuf:"varint,3,opt,name=live_forgotten,json=liveForgotten,proto3" json:"live_forgotten,omitempty"`
+	// When a server before this one wrote last, Unix nanoseconds: batches that it
+	// acknowledged and does not know any more were counted after that. 0: not known.
+	KeptUntilNanos int64 `protobuf:"varint,4,opt,name=kept_until_nanos,json=keptUntilNanos,proto3" json:"kept_until_nanos,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_relay_proto_msgTypes[5]
+	mi := &file_relay_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +604,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[5]
+	mi := &file_relay_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +617,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{5}
+	return file_relay_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Welcome) GetKnown() bool {
@@ -465,6 +634,20 @@ func (x *Welcome) GetAcknowledged() uint64 {
 	return 0
 }
 
+func (x *Welcome) GetLiveForgotten() bool {
+	if x != nil {
+		return x.LiveForgotten
+	}
+	return false
+}
+
+func (x *Welcome) GetKeptUntilNanos() int64 {
+	if x != nil {
+		return x.KeptUntilNanos
+	}
+	return 0
+}
+
 // Goodbye: everything that the agent counted has been sent.
 type Goodbye struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -474,7 +657,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_relay_proto_msgTypes[6]
+	mi := &file_relay_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +669,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[6]
+	mi := &file_relay_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +682,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{6}
+	return file_relay_proto_rawDescGZIP(), []int{8}
 }
 
 // Batch is what an agent has counted and not told yet. Batches of a session are
@@ -515,7 +698,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_relay_proto_msgTypes[7]
+	mi := &file_relay_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +710,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[7]
+	mi := &file_relay_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +723,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{7}
+	return file_relay_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Batch) GetSequence() uint64 {
@@ -574,13 +757,14 @@ type Gain struct {
 	Spans         []*Span                `protobuf:"bytes,5,rep,name=spans,proto3" json:"spans,omitempty"`
 	FirstNanos    int64                  `protobuf:"varint,6,opt,name=first_nanos,json=firstNanos,proto3" json:"first_nanos,omitempty"` // attempts of all time, Unix nanoseconds
 	LastNanos     int64                  `protobuf:"varint,7,opt,name=last_nanos,json=lastNanos,proto3" json:"last_nanos,omitempty"`
+	Refused       []*flowpb.RefusedPod   `protobuf:"bytes,8,rep,name=refused,proto3" json:"refused,omitempty"` // pods of the source, of all time
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Gain) Reset() {
 	*x = Gain{}
-	mi := &file_relay_proto_msgTypes[8]
+	mi := &file_relay_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +776,7 @@ func (x *Gain) String() string {
 func (*Gain) ProtoMessage() {}
 
 func (x *Gain) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[8]
+	mi := &file_relay_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +789,7 @@ func (x *Gain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gain.ProtoReflect.Descriptor instead.
 func (*Gain) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{8}
+	return file_relay_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Gain) GetKey() *flowpb.FlowKey {
@@ -657,6 +841,13 @@ func (x *Gain) GetLastNanos() int64 {
 	return 0
 }
 
+func (x *Gain) GetRefused() []*flowpb.RefusedPod {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
 // Span is what was counted in one bucket of time.
 type Span struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -676,7 +867,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_relay_proto_msgTypes[9]
+	mi := &file_relay_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +879,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[9]
+	mi := &file_relay_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +892,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{9}
+	return file_relay_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Span) GetStartNanos() int64 {
@@ -787,7 +978,7 @@ type Missing struct {
 
 func (x *Missing) Reset() {
 	*x = Missing{}
-	mi := &file_relay_proto_msgTypes[10]
+	mi := &file_relay_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +990,7 @@ func (x *Missing) String() string {
 func (*Missing) ProtoMessage() {}
 
 func (x *Missing) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[10]
+	mi := &file_relay_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +1003,7 @@ func (x *Missing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missing.ProtoReflect.Descriptor instead.
 func (*Missing) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{10}
+	return file_relay_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Missing) GetHourNanos() int64 {
@@ -856,6 +1047,7 @@ type Command struct {
 	//	*Command_Await
 	//	*Command_Sync
 	//	*Command_Cancel
+	//	*Command_WouldCut
 	Is            isCommand_Is `protobuf_oneof:"is"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -863,7 +1055,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_relay_proto_msgTypes[11]
+	mi := &file_relay_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1067,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[11]
+	mi := &file_relay_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1080,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{11}
+	return file_relay_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Command) GetId() uint64 {
@@ -957,6 +1149,15 @@ func (x *Command) GetCancel() *Cancel {
 	return nil
 }
 
+func (x *Command) GetWouldCut() *agentpb.WouldCutRequest {
+	if x != nil {
+		if x, ok := x.Is.(*Command_WouldCut); ok {
+			return x.WouldCut
+		}
+	}
+	return nil
+}
+
 type isCommand_Is interface {
 	isCommand_Is()
 }
@@ -981,6 +1182,10 @@ type Command_Cancel struct {
 	Cancel *Cancel `protobuf:"bytes,7,opt,name=cancel,proto3,oneof"`
 }
 
+type Command_WouldCut struct {
+	WouldCut *agentpb.WouldCutRequest `protobuf:"bytes,8,opt,name=would_cut,json=wouldCut,proto3,oneof"`
+}
+
 func (*Command_RegisterProbe) isCommand_Is() {}
 
 func (*Command_Denied) isCommand_Is() {}
@@ -991,6 +1196,8 @@ func (*Command_Sync) isCommand_Is() {}
 
 func (*Command_Cancel) isCommand_Is() {}
 
+func (*Command_WouldCut) isCommand_Is() {}
+
 type Cancel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -999,7 +1206,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_relay_proto_msgTypes[12]
+	mi := &file_relay_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1218,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[12]
+	mi := &file_relay_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1231,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{12}
+	return file_relay_proto_rawDescGZIP(), []int{14}
 }
 
 type Reply struct {
@@ -1037,6 +1244,7 @@ type Reply struct {
 	//	*Reply_RegisterProbe
 	//	*Reply_Denied
 	//	*Reply_Status
+	//	*Reply_WouldCut
 	Is            isReply_Is `protobuf_oneof:"is"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1044,7 +1252,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_relay_proto_msgTypes[13]
+	mi := &file_relay_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1264,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_relay_proto_msgTypes[13]
+	mi := &file_relay_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1277,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_relay_proto_rawDescGZIP(), []int{13}
+	return file_relay_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Reply) GetId() uint64 {
@@ -1127,6 +1335,15 @@ func (x *Reply) GetStatus() *agentpb.StatusReply {
 	return nil
 }
 
+func (x *Reply) GetWouldCut() *agentpb.WouldCutReply {
+	if x != nil {
+		if x, ok := x.Is.(*Reply_WouldCut); ok {
+			return x.WouldCut
+		}
+	}
+	return nil
+}
+
 type isReply_Is interface {
 	isReply_Is()
 }
@@ -1143,11 +1360,17 @@ type Reply_Status struct {
 	Status *agentpb.StatusReply `protobuf:"bytes,6,opt,name=status,proto3,oneof"`
 }
 
+type Reply_WouldCut struct {
+	WouldCut *agentpb.WouldCutReply `protobuf:"bytes,7,opt,name=would_cut,json=wouldCut,proto3,oneof"`
+}
+
 func (*Reply_RegisterProbe) isReply_Is() {}
 
 func (*Reply_Denied) isReply_Is() {}
 
 func (*Reply_Status) isReply_Is() {}
+
+func (*Reply_WouldCut) isReply_Is() {}
 
 var File_relay_proto protoreflect.FileDescriptor
 
@@ -1158,31 +1381,46 @@ const file_relay_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x18\n" +
 	"\arequest\x18\x02 \x01(\fR\arequest\"#\n" +
 	"\vEnrollReply\x12\x14\n" +
-	"\x05chain\x18\x01 \x03(\fR\x05chain\"\x88\x02\n" +
+	"\x05chain\x18\x01 \x03(\fR\x05chain\"\xbb\x02\n" +
 	"\x02Up\x12.\n" +
 	"\x05hello\x18\x01 \x01(\v2\x16.netpol.relay.v1.HelloH\x00R\x05hello\x126\n" +
 	"\x06status\x18\x02 \x01(\v2\x1c.netpol.agent.v1.StatusReplyH\x00R\x06status\x12.\n" +
 	"\x05batch\x18\x03 \x01(\v2\x16.netpol.relay.v1.BatchH\x00R\x05batch\x12.\n" +
 	"\x05reply\x18\x04 \x01(\v2\x16.netpol.relay.v1.ReplyH\x00R\x05reply\x124\n" +
-	"\agoodbye\x18\x05 \x01(\v2\x18.netpol.relay.v1.GoodbyeH\x00R\agoodbyeB\x04\n" +
+	"\agoodbye\x18\x05 \x01(\v2\x18.netpol.relay.v1.GoodbyeH\x00R\agoodbye\x121\n" +
+	"\x06staged\x18\x06 \x01(\v2\x17.netpol.relay.v1.StagedH\x00R\x06stagedB\x04\n" +
 	"\x02is\"\x9e\x01\n" +
 	"\x04Down\x124\n" +
 	"\awelcome\x18\x01 \x01(\v2\x18.netpol.relay.v1.WelcomeH\x00R\awelcome\x12$\n" +
 	"\facknowledged\x18\x02 \x01(\x04H\x00R\facknowledged\x124\n" +
 	"\acommand\x18\x03 \x01(\v2\x18.netpol.relay.v1.CommandH\x00R\acommandB\x04\n" +
-	"\x02is\"Z\n" +
+	"\x02is\"\xbf\x01\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\asession\x18\x02 \x01(\tR\asession\x12#\n" +
-	"\rstarted_nanos\x18\x03 \x01(\x03R\fstartedNanos\"C\n" +
+	"\rstarted_nanos\x18\x03 \x01(\x03R\fstartedNanos\x12#\n" +
+	"\rprocess_nanos\x18\x04 \x01(\x03R\fprocessNanos\x12!\n" +
+	"\x04gaps\x18\x05 \x03(\v2\r.goldmane.GapR\x04gaps\x12\x1b\n" +
+	"\tlive_anew\x18\x06 \x01(\bR\bliveAnew\"C\n" +
+	"\x06Staged\x129\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x1d.netpol.relay.v1.StagedPolicyR\bpolicies\"\x89\x01\n" +
+	"\fStagedPolicy\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n" +
+	"\x04spec\x18\x04 \x01(\tR\x04spec\x12\x1f\n" +
+	"\vsince_nanos\x18\x05 \x01(\x03R\n" +
+	"sinceNanos\"\x94\x01\n" +
 	"\aWelcome\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\"\n" +
-	"\facknowledged\x18\x02 \x01(\x04R\facknowledged\"\t\n" +
+	"\facknowledged\x18\x02 \x01(\x04R\facknowledged\x12%\n" +
+	"\x0elive_forgotten\x18\x03 \x01(\bR\rliveForgotten\x12(\n" +
+	"\x10kept_until_nanos\x18\x04 \x01(\x03R\x0ekeptUntilNanos\"\t\n" +
 	"\aGoodbye\"\x84\x01\n" +
 	"\x05Batch\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12+\n" +
 	"\x05gains\x18\x02 \x03(\v2\x15.netpol.relay.v1.GainR\x05gains\x122\n" +
-	"\amissing\x18\x03 \x03(\v2\x18.netpol.relay.v1.MissingR\amissing\"\xf2\x01\n" +
+	"\amissing\x18\x03 \x03(\v2\x18.netpol.relay.v1.MissingR\amissing\"\xa2\x02\n" +
 	"\x04Gain\x12#\n" +
 	"\x03key\x18\x01 \x01(\v2\x11.goldmane.FlowKeyR\x03key\x12\x12\n" +
 	"\x04live\x18\x02 \x01(\x12R\x04live\x12#\n" +
@@ -1193,7 +1431,8 @@ const file_relay_proto_rawDesc = "" +
 	"\vfirst_nanos\x18\x06 \x01(\x03R\n" +
 	"firstNanos\x12\x1d\n" +
 	"\n" +
-	"last_nanos\x18\a \x01(\x03R\tlastNanos\"\xaf\x02\n" +
+	"last_nanos\x18\a \x01(\x03R\tlastNanos\x12.\n" +
+	"\arefused\x18\b \x03(\v2\x14.goldmane.RefusedPodR\arefused\"\xaf\x02\n" +
 	"\x04Span\x12\x1f\n" +
 	"\vstart_nanos\x18\x01 \x01(\x03R\n" +
 	"startNanos\x12\x16\n" +
@@ -1216,7 +1455,7 @@ const file_relay_proto_rawDesc = "" +
 	"hour_nanos\x18\x01 \x01(\x03R\thourNanos\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\x03R\x04lost\x12\x18\n" +
 	"\aunknown\x18\x03 \x01(\bR\aunknown\x12\x18\n" +
-	"\aevicted\x18\x04 \x01(\x03R\aevicted\"\xe4\x02\n" +
+	"\aevicted\x18\x04 \x01(\x03R\aevicted\"\xa5\x03\n" +
 	"\aCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
 	"\rtimeout_nanos\x18\x02 \x01(\x03R\ftimeoutNanos\x12N\n" +
@@ -1224,16 +1463,18 @@ const file_relay_proto_rawDesc = "" +
 	"\x06denied\x18\x04 \x01(\v2\x16.netpol.agent.v1.TupleH\x00R\x06denied\x125\n" +
 	"\x05await\x18\x05 \x01(\v2\x1d.netpol.agent.v1.AwaitRequestH\x00R\x05await\x122\n" +
 	"\x04sync\x18\x06 \x01(\v2\x1c.netpol.agent.v1.SyncRequestH\x00R\x04sync\x121\n" +
-	"\x06cancel\x18\a \x01(\v2\x17.netpol.relay.v1.CancelH\x00R\x06cancelB\x04\n" +
+	"\x06cancel\x18\a \x01(\v2\x17.netpol.relay.v1.CancelH\x00R\x06cancel\x12?\n" +
+	"\twould_cut\x18\b \x01(\v2 .netpol.agent.v1.WouldCutRequestH\x00R\bwouldCutB\x04\n" +
 	"\x02is\"\b\n" +
-	"\x06Cancel\"\x89\x02\n" +
+	"\x06Cancel\"\xc8\x02\n" +
 	"\x05Reply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12L\n" +
 	"\x0eregister_probe\x18\x04 \x01(\v2#.netpol.agent.v1.RegisterProbeReplyH\x00R\rregisterProbe\x126\n" +
 	"\x06denied\x18\x05 \x01(\v2\x1c.netpol.agent.v1.DeniedReplyH\x00R\x06denied\x126\n" +
-	"\x06status\x18\x06 \x01(\v2\x1c.netpol.agent.v1.StatusReplyH\x00R\x06statusB\x04\n" +
+	"\x06status\x18\x06 \x01(\v2\x1c.netpol.agent.v1.StatusReplyH\x00R\x06status\x12=\n" +
+	"\twould_cut\x18\a \x01(\v2\x1e.netpol.agent.v1.WouldCutReplyH\x00R\bwouldCutB\x04\n" +
 	"\x02is2\x8a\x01\n" +
 	"\x05Relay\x12F\n" +
 	"\x06Enroll\x12\x1e.netpol.relay.v1.EnrollRequest\x1a\x1c.netpol.relay.v1.EnrollReply\x129\n" +
@@ -1251,60 +1492,72 @@ func file_relay_proto_rawDescGZIP() []byte {
 	return file_relay_proto_rawDescData
 }
 
-var file_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_relay_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_relay_proto_goTypes = []any{
 	(*EnrollRequest)(nil),                // 0: netpol.relay.v1.EnrollRequest
 	(*EnrollReply)(nil),                  // 1: netpol.relay.v1.EnrollReply
 	(*Up)(nil),                           // 2: netpol.relay.v1.Up
 	(*Down)(nil),                         // 3: netpol.relay.v1.Down
 	(*Hello)(nil),                        // 4: netpol.relay.v1.Hello
-	(*Welcome)(nil),                      // 5: netpol.relay.v1.Welcome
-	(*Goodbye)(nil),                      // 6: netpol.relay.v1.Goodbye
-	(*Batch)(nil),                        // 7: netpol.relay.v1.Batch
-	(*Gain)(nil),                         // 8: netpol.relay.v1.Gain
-	(*Span)(nil),                         // 9: netpol.relay.v1.Span
-	(*Missing)(nil),                      // 10: netpol.relay.v1.Missing
-	(*Command)(nil),                      // 11: netpol.relay.v1.Command
-	(*Cancel)(nil),                       // 12: netpol.relay.v1.Cancel
-	(*Reply)(nil),                        // 13: netpol.relay.v1.Reply
-	(*agentpb.StatusReply)(nil),          // 14: netpol.agent.v1.StatusReply
-	(*flowpb.FlowKey)(nil),               // 15: goldmane.FlowKey
-	(*agentpb.RegisterProbeRequest)(nil), // 16: netpol.agent.v1.RegisterProbeRequest
-	(*agentpb.Tuple)(nil),                // 17: netpol.agent.v1.Tuple
-	(*agentpb.AwaitRequest)(nil),         // 18: netpol.agent.v1.AwaitRequest
-	(*agentpb.SyncRequest)(nil),          // 19: netpol.agent.v1.SyncRequest
-	(*agentpb.RegisterProbeReply)(nil),   // 20: netpol.agent.v1.RegisterProbeReply
-	(*agentpb.DeniedReply)(nil),          // 21: netpol.agent.v1.DeniedReply
+	(*Staged)(nil),                       // 5: netpol.relay.v1.Staged
+	(*StagedPolicy)(nil),                 // 6: netpol.relay.v1.StagedPolicy
+	(*Welcome)(nil),                      // 7: netpol.relay.v1.Welcome
+	(*Goodbye)(nil),                      // 8: netpol.relay.v1.Goodbye
+	(*Batch)(nil),                        // 9: netpol.relay.v1.Batch
+	(*Gain)(nil),                         // 10: netpol.relay.v1.Gain
+	(*Span)(nil),                         // 11: netpol.relay.v1.Span
+	(*Missing)(nil),                      // 12: netpol.relay.v1.Missing
+	(*Command)(nil),                      // 13: netpol.relay.v1.Command
+	(*Cancel)(nil),                       // 14: netpol.relay.v1.Cancel
+	(*Reply)(nil),                        // 15: netpol.relay.v1.Reply
+	(*agentpb.StatusReply)(nil),          // 16: netpol.agent.v1.StatusReply
+	(*flowpb.Gap)(nil),                   // 17: goldmane.Gap
+	(*flowpb.FlowKey)(nil),               // 18: goldmane.FlowKey
+	(*flowpb.RefusedPod)(nil),            // 19: goldmane.RefusedPod
+	(*agentpb.RegisterProbeRequest)(nil), // 20: netpol.agent.v1.RegisterProbeRequest
+	(*agentpb.Tuple)(nil),                // 21: netpol.agent.v1.Tuple
+	(*agentpb.AwaitRequest)(nil),         // 22: netpol.agent.v1.AwaitRequest
+	(*agentpb.SyncRequest)(nil),          // 23: netpol.agent.v1.SyncRequest
+	(*agentpb.WouldCutRequest)(nil),      // 24: netpol.agent.v1.WouldCutRequest
+	(*agentpb.RegisterProbeReply)(nil),   // 25: netpol.agent.v1.RegisterProbeReply
+	(*agentpb.DeniedReply)(nil),          // 26: netpol.agent.v1.DeniedReply
+	(*agentpb.WouldCutReply)(nil),        // 27: netpol.agent.v1.WouldCutReply
 }
 var file_relay_proto_depIdxs = []int32{
 	4,  // 0: netpol.relay.v1.Up.hello:type_name -> netpol.relay.v1.Hello
-	14, // 1: netpol.relay.v1.Up.status:type_name -> netpol.agent.v1.StatusReply
-	7,  // 2: netpol.relay.v1.Up.batch:type_name -> netpol.relay.v1.Batch
-	13, // 3: netpol.relay.v1.Up.reply:type_name -> netpol.relay.v1.Reply
-	6,  // 4: netpol.relay.v1.Up.goodbye:type_name -> netpol.relay.v1.Goodbye
-	5,  // 5: netpol.relay.v1.Down.welcome:type_name -> netpol.relay.v1.Welcome
-	11, // 6: netpol.relay.v1.Down.command:type_name -> netpol.relay.v1.Command
-	8,  // 7: netpol.relay.v1.Batch.gains:type_name -> netpol.relay.v1.Gain
-	10, // 8: netpol.relay.v1.Batch.missing:type_name -> netpol.relay.v1.Missing
-	15, // 9: netpol.relay.v1.Gain.key:type_name -> goldmane.FlowKey
-	9,  // 10: netpol.relay.v1.Gain.spans:type_name -> netpol.relay.v1.Span
-	16, // 11: netpol.relay.v1.Command.register_probe:type_name -> netpol.agent.v1.RegisterProbeRequest
-	17, // 12: netpol.relay.v1.Command.denied:type_name -> netpol.agent.v1.Tuple
-	18, // 13: netpol.relay.v1.Command.await:type_name -> netpol.agent.v1.AwaitRequest
-	19, // 14: netpol.relay.v1.Command.sync:type_name -> netpol.agent.v1.SyncRequest
-	12, // 15: netpol.relay.v1.Command.cancel:type_name -> netpol.relay.v1.Cancel
-	20, // 16: netpol.relay.v1.Reply.register_probe:type_name -> netpol.agent.v1.RegisterProbeReply
-	21, // 17: netpol.relay.v1.Reply.denied:type_name -> netpol.agent.v1.DeniedReply
-	14, // 18: netpol.relay.v1.Reply.status:type_name -> netpol.agent.v1.StatusReply
-	0,  // 19: netpol.relay.v1.Relay.Enroll:input_type -> netpol.relay.v1.EnrollRequest
-	2,  // 20: netpol.relay.v1.Relay.Connect:input_type -> netpol.relay.v1.Up
-	1,  // 21: netpol.relay.v1.Relay.Enroll:output_type -> netpol.relay.v1.EnrollReply
-	3,  // 22: netpol.relay.v1.Relay.Connect:output_type -> netpol.relay.v1.Down
-	21, // [21:23] is the sub-list for method output_type
-	19, // [19:21] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	16, // 1: netpol.relay.v1.Up.status:type_name -> netpol.agent.v1.StatusReply
+	9,  // 2: netpol.relay.v1.Up.batch:type_name -> netpol.relay.v1.Batch
+	15, // 3: netpol.relay.v1.Up.reply:type_name -> netpol.relay.v1.Reply
+	8,  // 4: netpol.relay.v1.Up.goodbye:type_name -> netpol.relay.v1.Goodbye
+	5,  // 5: netpol.relay.v1.Up.staged:type_name -> netpol.relay.v1.Staged
+	7,  // 6: netpol.relay.v1.Down.welcome:type_name -> netpol.relay.v1.Welcome
+	13, // 7: netpol.relay.v1.Down.command:type_name -> netpol.relay.v1.Command
+	17, // 8: netpol.relay.v1.Hello.gaps:type_name -> goldmane.Gap
+	6,  // 9: netpol.relay.v1.Staged.policies:type_name -> netpol.relay.v1.StagedPolicy
+	10, // 10: netpol.relay.v1.Batch.gains:type_name -> netpol.relay.v1.Gain
+	12, // 11: netpol.relay.v1.Batch.missing:type_name -> netpol.relay.v1.Missing
+	18, // 12: netpol.relay.v1.Gain.key:type_name -> goldmane.FlowKey
+	11, // 13: netpol.relay.v1.Gain.spans:type_name -> netpol.relay.v1.Span
+	19, // 14: netpol.relay.v1.Gain.refused:type_name -> goldmane.RefusedPod
+	20, // 15: netpol.relay.v1.Command.register_probe:type_name -> netpol.agent.v1.RegisterProbeRequest
+	21, // 16: netpol.relay.v1.Command.denied:type_name -> netpol.agent.v1.Tuple
+	22, // 17: netpol.relay.v1.Command.await:type_name -> netpol.agent.v1.AwaitRequest
+	23, // 18: netpol.relay.v1.Command.sync:type_name -> netpol.agent.v1.SyncRequest
+	14, // 19: netpol.relay.v1.Command.cancel:type_name -> netpol.relay.v1.Cancel
+	24, // 20: netpol.relay.v1.Command.would_cut:type_name -> netpol.agent.v1.WouldCutRequest
+	25, // 21: netpol.relay.v1.Reply.register_probe:type_name -> netpol.agent.v1.RegisterProbeReply
+	26, // 22: netpol.relay.v1.Reply.denied:type_name -> netpol.agent.v1.DeniedReply
+	16, // 23: netpol.relay.v1.Reply.status:type_name -> netpol.agent.v1.StatusReply
+	27, // 24: netpol.relay.v1.Reply.would_cut:type_name -> netpol.agent.v1.WouldCutReply
+	0,  // 25: netpol.relay.v1.Relay.Enroll:input_type -> netpol.relay.v1.EnrollRequest
+	2,  // 26: netpol.relay.v1.Relay.Connect:input_type -> netpol.relay.v1.Up
+	1,  // 27: netpol.relay.v1.Relay.Enroll:output_type -> netpol.relay.v1.EnrollReply
+	3,  // 28: netpol.relay.v1.Relay.Connect:output_type -> netpol.relay.v1.Down
+	27, // [27:29] is the sub-list for method output_type
+	25, // [25:27] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_relay_proto_init() }
@@ -1318,23 +1571,26 @@ func file_relay_proto_init() {
 		(*Up_Batch)(nil),
 		(*Up_Reply)(nil),
 		(*Up_Goodbye)(nil),
+		(*Up_Staged)(nil),
 	}
 	file_relay_proto_msgTypes[3].OneofWrappers = []any{
 		(*Down_Welcome)(nil),
 		(*Down_Acknowledged)(nil),
 		(*Down_Command)(nil),
 	}
-	file_relay_proto_msgTypes[11].OneofWrappers = []any{
+	file_relay_proto_msgTypes[13].OneofWrappers = []any{
 		(*Command_RegisterProbe)(nil),
 		(*Command_Denied)(nil),
 		(*Command_Await)(nil),
 		(*Command_Sync)(nil),
 		(*Command_Cancel)(nil),
+		(*Command_WouldCut)(nil),
 	}
-	file_relay_proto_msgTypes[13].OneofWrappers = []any{
+	file_relay_proto_msgTypes[15].OneofWrappers = []any{
 		(*Reply_RegisterProbe)(nil),
 		(*Reply_Denied)(nil),
 		(*Reply_Status)(nil),
+		(*Reply_WouldCut)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1342,7 +1598,7 @@ func file_relay_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relay_proto_rawDesc), len(file_relay_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
