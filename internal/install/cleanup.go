@@ -8,7 +8,8 @@ import (
 
 // Cleanup is the DaemonSet that removes the rules of former agents from every
 // node. Where agents ran as installed says (their image, its pull secrets, and
-// the nodes they were for) it does too; nil: as v says.
+// the nodes they were for) it does too; nil: as v says. The directories of the
+// CNI plugin are v's.
 func Cleanup(v *Values, installed *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if err := v.Validate(); err != nil {
 		return nil, err
@@ -30,6 +31,27 @@ func Cleanup(v *Values, installed *unstructured.Unstructured) (*unstructured.Uns
 		return u, nil
 	}
 	return u, asInstalled(u, installed)
+}
+
+// InstalledCNI are the settings of the CNI plugin that the agents' DaemonSet was
+// installed with; nil has none.
+func InstalledCNI(agent *unstructured.Unstructured) (c CNI) {
+	if agent == nil {
+		return c
+	}
+	volumes, _, _ := unstructured.NestedSlice(agent.Object, "spec", "template", "spec", "volumes")
+	for _, item := range volumes {
+		v, _ := item.(map[string]any)
+		path, _, _ := unstructured.NestedString(v, "hostPath", "path")
+		switch v["name"] {
+		case "cni-bin":
+			c.BinDir = path
+		case "cni-conf":
+			c.ConfDir = path
+		}
+	}
+	c.Enabled = c.validate() == nil
+	return c
 }
 
 func asInstalled(u, installed *unstructured.Unstructured) error {

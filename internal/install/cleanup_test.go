@@ -24,6 +24,10 @@ func TestCleanupRunsWhereAgentsDid(t *testing.T) {
 		t.Errorf("%+v", pod)
 	}
 	for _, c := range []corev1.Container{pod.InitContainers[0], pod.Containers[0]} {
+		if !slices.Contains(c.Args, "--cni-bin-dir=/opt/cni/bin") || !slices.Contains(c.Args, "--cni-conf-dir=/etc/cni/net.d") ||
+			c.VolumeMounts[0].MountPath != "/opt/cni/bin" || c.VolumeMounts[1].MountPath != "/etc/cni/net.d" {
+			t.Errorf("%v %v", c.Args, c.VolumeMounts)
+		}
 		if !slices.Equal(c.SecurityContext.Capabilities.Add, []corev1.Capability{"NET_ADMIN"}) || !*c.SecurityContext.ReadOnlyRootFilesystem {
 			t.Errorf("%+v", c.SecurityContext)
 		}

@@ -34,15 +34,23 @@ func (p *plain) on(name string) (bool, error) {
 	switch v := v.(type) {
 	case bool:
 		return v, err
+	case string:
+		return v != "", err
 	case []any:
 		return len(v) > 0, err
 	}
 	return false, err
 }
 
-func (p *plain) open(string) string { return "" }
-func (p *plain) each(string) string { return "" }
-func (p *plain) end() string        { return "" }
+func (p *plain) off(name string) (bool, error) {
+	on, err := p.on(name)
+	return !on, err
+}
+
+func (p *plain) open(string) string   { return "" }
+func (p *plain) unless(string) string { return "" }
+func (p *plain) each(string) string   { return "" }
+func (p *plain) end() string          { return "" }
 
 func (p *plain) value(name string) (string, error) {
 	v, err := p.at(name)
@@ -122,10 +130,12 @@ func (p *plain) list(name string, indent int) (string, error) {
 // helm writes what Helm's templates have in place of settings.
 type helm struct{}
 
-func (helm) on(string) (bool, error) { return true, nil }
-func (helm) open(name string) string { return "\n{{- if .Values." + name + " }}" }
-func (helm) each(name string) string { return "\n{{- range .Values." + name + " }}" }
-func (helm) end() string             { return "\n{{- end }}" }
+func (helm) on(string) (bool, error)   { return true, nil }
+func (helm) off(string) (bool, error)  { return true, nil }
+func (helm) open(name string) string   { return "\n{{- if .Values." + name + " }}" }
+func (helm) unless(name string) string { return "\n{{- if not .Values." + name + " }}" }
+func (helm) each(name string) string   { return "\n{{- range .Values." + name + " }}" }
+func (helm) end() string               { return "\n{{- end }}" }
 
 func (helm) value(name string) (string, error) { return "{{ .Values." + name + " | quote }}", nil }
 func (helm) raw(name string) (string, error)   { return "{{ .Values." + name + " }}", nil }

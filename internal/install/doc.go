@@ -12,6 +12,8 @@ const (
 	FlowsName = "netpol-flows"
 	// CAName is the Secret and the ConfigMap that the flows server makes.
 	CAName = "netpol-flows-ca"
+	// CNIContainer is the agents' container that keeps the CNI plugin on a node.
+	CNIContainer = "cni"
 	// CleanupName is the DaemonSet that takes rules out of kernels.
 	CleanupName = "netpol-cleanup"
 )

@@ -36,9 +36,11 @@ type part struct {
 }
 
 // parts are all of them in the order in which they are applied. Policies come
-// before what judges policies: an API server needs a moment to load that.
+// before what judges policies: an API server needs a moment to load that. What
+// holds agents to their task comes before their rights.
 func parts() ([]part, error) {
 	out := []part{
+		{name: "05-agent-admission.yaml", made: admission.Guards},
 		{name: "35-policies-rbac.yaml", made: admission.Roles},
 		{name: "55-policies-admission.yaml", made: admission.Objects},
 	}

@@ -131,7 +131,7 @@ func chart(out map[string][]byte) error {
 	}
 	for file, to := range map[string]string{
 		"Chart.yaml": "Chart.yaml", "values.yaml": "values.yaml",
-		"values.schema.json": "values.schema.json", "NOTES.txt": "templates/NOTES.txt",
+		"values.schema.json": "values.schema.json", "NOTES.txt": "templates/NOTES.txt", "storage-check.yaml": "templates/storage-check.yaml",
 	} {
 		text, err := fill(file, Release)
 		if err != nil {

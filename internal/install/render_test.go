@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -89,6 +90,7 @@ func TestOrder(t *testing.T) {
 	for _, pair := range [][4]string{
 		{"Namespace", Namespace, "ServiceAccount", AgentName},
 		{"ClusterRoleBinding", AgentName, "DaemonSet", AgentName},
+		{"ValidatingAdmissionPolicyBinding", "netpol-agent-writes", "ClusterRole", AgentName},
 		{"ValidatingAdmissionPolicy", "netpol-port-forward", "DaemonSet", AgentName},
 		{"NetworkPolicy", FlowsName, "Deployment", FlowsName},
 		{"RoleBinding", FlowsName, "Deployment", FlowsName},
@@ -99,11 +101,19 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-func TestTheAgentChangesNothing(t *testing.T) {
+// An agent writes nothing but what nobody confirmed in time, which an admission
+// policy holds it to that is there before the right is.
+func TestTheAgentWritesPoliciesOnTrialAlone(t *testing.T) {
 	list := objects(t, nil)
 	role := object[rbacv1.ClusterRole](t, list, "ClusterRole", AgentName)
-	var got []string
+	var got, written []string
 	for _, r := range role.Rules {
+		if slices.Contains(r.Verbs, "update") {
+			for _, resource := range r.Resources {
+				written = append(written, r.APIGroups[0]+"/"+resource)
+			}
+			continue
+		}
 		if !slices.Equal(r.Verbs, []string{"get", "list", "watch"}) || len(r.NonResourceURLs) > 0 {
 			t.Errorf("%v: verbs %v", r.Resources, r.Verbs)
 		}
@@ -118,6 +128,10 @@ func TestTheAgentChangesNothing(t *testing.T) {
 		want = append(want, "projectcalico.org/"+k)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"networking.k8s.io/networkpolicies", "projectcalico.org/globalnetworkpolicies", "projectcalico.org/networkpolicies",
+		"projectcalico.org/tier.globalnetworkpolicies", "projectcalico.org/tier.networkpolicies"}, written); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	own := object[rbacv1.Role](t, list, "Role", AgentName)
@@ -157,7 +171,8 @@ func hardened(t *testing.T, pod *corev1.PodSpec, adds []corev1.Capability) {
 		t.Error("host PID, host IPC or no seccomp profile")
 	}
 	for _, v := range pod.Volumes {
-		if v.HostPath != nil {
+		// The agents' file of flows alone is on the node.
+		if v.HostPath != nil && (!pod.HostNetwork || v.Name != "data" || v.HostPath.Path != "/var/lib/netpol") {
 			t.Errorf("volume %s is a path of the host", v.Name)
 		}
 	}
@@ -171,6 +186,11 @@ func hardened(t *testing.T, pod *corev1.PodSpec, adds []corev1.Capability) {
 		}
 		if c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
 			t.Errorf("container %s: memory is not bounded", c.Name)
+		}
+		if !slices.Contains(c.Args, "--data=/var/lib/netpol") || !slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool {
+			return m.Name == "data" && m.MountPath == "/var/lib/netpol" && !m.ReadOnly
+		}) {
+			t.Errorf("container %s: flows are not kept", c.Name)
 		}
 		if c.LivenessProbe == nil || c.ReadinessProbe == nil {
 			t.Errorf("container %s: no probes", c.Name)
@@ -193,12 +213,65 @@ func TestTheAgentsPod(t *testing.T) {
 			t.Errorf("probe at %v", p.HTTPGet)
 		}
 	}
-	args := []string{"agent", "--node=$(NODE_NAME)", "--flows-server=netpol-system/netpol-flows", "--http=127.0.0.1:9469", "--log-level=info"}
+	args := []string{"agent", "--node=$(NODE_NAME)", "--flows-server=netpol-system/netpol-flows", "--http=127.0.0.1:9469", "--log-level=info", "--data=/var/lib/netpol"}
 	if diff := cmp.Diff(args, pod.Containers[0].Args); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if pod.Containers[0].Image != Repository+":"+Release {
 		t.Errorf("image %s", pod.Containers[0].Image)
+	}
+}
+
+// With the plugin the agent's own container gets the socket's directory and
+// nothing else of the node; what writes the others has no capability.
+func TestTheAgentsPodWithTheCNIPlugin(t *testing.T) {
+	const bin, conf = "/var/lib/k3s/bin", "/var/lib/k3s/net.d"
+	list := objects(t, func(v *Values) { v.Agent.CNI = CNI{Enabled: true, BinDir: bin, ConfDir: conf} })
+	pod := object[appsv1.DaemonSet](t, list, "DaemonSet", AgentName).Spec.Template.Spec
+	paths := map[string]string{}
+	for _, v := range pod.Volumes {
+		if v.HostPath != nil && v.Name != "data" { // which it has anyway
+			paths[v.Name] = v.HostPath.Path
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"run": "/run/netpol", "cni-bin": bin, "cni-conf": conf}, paths); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	mounts := func(c corev1.Container) (out []string) {
+		for _, m := range c.VolumeMounts {
+			if paths[m.Name] != "" {
+				out = append(out, fmt.Sprint(m.Name, " ", m.MountPath, " ", m.ReadOnly))
+			}
+		}
+		return out
+	}
+	if got := mounts(pod.Containers[0]); !slices.Equal(got, []string{"run /run/netpol false"}) {
+		t.Errorf("the agent has %v", got)
+	}
+	c := pod.Containers[1]
+	if got := mounts(c); c.Name != CNIContainer || !slices.Equal(got, []string{"run /run/netpol true", "cni-bin " + bin + " false", "cni-conf " + conf + " false"}) {
+		t.Errorf("%s has %v", c.Name, got)
+	}
+	s := c.SecurityContext
+	if *s.Privileged || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
+		t.Errorf("%+v", s)
+	}
+	role := object[rbacv1.Role](t, list, "Role", "netpol-agent-cni")
+	if diff := cmp.Diff([]rbacv1.PolicyRule{{APIGroups: []string{"apps"}, Resources: []string{"daemonsets"}, ResourceNames: []string{AgentName}, Verbs: []string{"get"}}}, role.Rules); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	// Who removes it finds the directories in the DaemonSet.
+	for _, u := range list {
+		if u.GetKind() == "DaemonSet" {
+			if got := InstalledCNI(u); got != (CNI{true, bin, conf}) {
+				t.Errorf("%+v", got)
+			}
+		}
+	}
+	for _, u := range objects(t, nil) {
+		if u.GetKind() == "DaemonSet" && InstalledCNI(u).Enabled || u.GetName() == "netpol-agent-cni" {
+			t.Errorf("%s %s without the plugin", u.GetKind(), u.GetName())
+		}
 	}
 }
 
@@ -241,19 +314,22 @@ image: registry.example/netpol@sha256:` + strings.Repeat("a", 64) + `
 imagePullSecrets: [{name: pull}]
 logLevel: debug
 agent: {exposeMetrics: true, extraArgs: [--interface-prefix=cali], nodeSelector: {pool: "1"}}
-flows: {groups: ["dev's", ops], tolerations: [{key: infra, operator: Exists}], resources: {limits: {cpu: "2"}}}
+flows: {data: {emptyDir: null, persistentVolumeClaim: {claimName: kept}}, groups: ["dev's", ops], tolerations: [{key: infra, operator: Exists}], resources: {limits: {cpu: "2"}}}
 `)); err != nil {
 			t.Fatal(err)
 		}
 	})
 	d := object[appsv1.DaemonSet](t, list, "DaemonSet", AgentName).Spec.Template.Spec
-	if got := d.Containers[0].Args; !slices.Equal(got[3:], []string{"--http=:9469", "--log-level=debug", "--interface-prefix=cali"}) {
+	if got := d.Containers[0].Args; !slices.Equal(got[3:], []string{"--http=:9469", "--log-level=debug", "--data=/var/lib/netpol", "--interface-prefix=cali"}) {
 		t.Errorf("arguments %v", got)
 	}
 	if d.NodeSelector["pool"] != "1" || d.NodeSelector["kubernetes.io/os"] != "linux" || d.ImagePullSecrets[0].Name != "pull" {
 		t.Errorf("%v %v", d.NodeSelector, d.ImagePullSecrets)
 	}
 	f := object[appsv1.Deployment](t, list, "Deployment", FlowsName).Spec.Template.Spec
+	if v := f.Volumes[0]; v.EmptyDir != nil || v.PersistentVolumeClaim == nil || v.PersistentVolumeClaim.ClaimName != "kept" {
+		t.Errorf("volume %+v", v)
+	}
 	limits := f.Containers[0].Resources.Limits
 	if f.Tolerations[0].Key != "infra" || limits.Cpu().String() != "2" || limits.Memory().String() != "512Mi" {
 		t.Errorf("%v %v", f.Tolerations, limits)
@@ -264,16 +340,67 @@ flows: {groups: ["dev's", ops], tolerations: [{key: infra, operator: Exists}], r
 	}
 }
 
+// The flows server's volume is a claim that is made, if a size is given.
+func TestStorageOfTheFlowsServer(t *testing.T) {
+	set := func(text string) []*unstructured.Unstructured {
+		return objects(t, func(v *Values) {
+			if err := v.Merge([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	volume := func(list []*unstructured.Unstructured) corev1.Volume {
+		v := object[appsv1.Deployment](t, list, "Deployment", FlowsName).Spec.Template.Spec.Volumes
+		if len(v) != 1 || v[0].Name != "data" {
+			t.Fatalf("volumes %+v", v)
+		}
+		return v[0]
+	}
+	claims := func(list []*unstructured.Unstructured) int {
+		return len(slices.DeleteFunc(slices.Clone(list), func(u *unstructured.Unstructured) bool { return u.GetKind() != "PersistentVolumeClaim" }))
+	}
+	list := objects(t, nil)
+	if claims(list) != 0 || volume(list).EmptyDir == nil {
+		t.Errorf("by default: %d claims, %+v", claims(list), volume(list))
+	}
+	list = set(`flows: {storage: {size: 8Gi}}`)
+	claim := object[corev1.PersistentVolumeClaim](t, list, "PersistentVolumeClaim", ClaimName)
+	if claim.Spec.StorageClassName != nil || claim.Spec.Resources.Requests.Storage().String() != "8Gi" || claim.Spec.AccessModes[0] != corev1.ReadWriteOnce {
+		t.Errorf("the default class: %+v", claim.Spec)
+	}
+	if v := volume(list); v.EmptyDir != nil || v.PersistentVolumeClaim == nil || v.PersistentVolumeClaim.ClaimName != ClaimName {
+		t.Errorf("%+v", v)
+	}
+	claim = object[corev1.PersistentVolumeClaim](t, set(`flows: {storage: {size: 8Gi, class: fast}}`), "PersistentVolumeClaim", ClaimName)
+	if c := claim.Spec.StorageClassName; c == nil || *c != "fast" {
+		t.Errorf("class %v", c)
+	}
+	if n := claims(set(`flows: {enabled: false, storage: {size: 8Gi}}`)); n != 0 {
+		t.Errorf("without a flows server: %d claims", n)
+	}
+}
+
 func TestSettingsThatCantBe(t *testing.T) {
 	for text, says := range map[string]string{
-		`image: "no tag"`:              "image",
-		`imagePullPolicy: Sometimes`:   "imagePullPolicy",
-		`logLevel: loud`:               "logLevel",
-		`flows: {groups: [""]}`:        "flows.groups",
-		`agent: {extraArgs: [x]}`:      "agent.extraArgs",
-		`agent: {resource: {}}`:        `unknown field "resource"`,
-		`flows: {enabled: maybe}`:      "enabled",
-		`imagePullSecrets: [{nam: x}]`: "imagePullSecrets",
+		`image: "no tag"`:            "image",
+		`imagePullPolicy: Sometimes`: "imagePullPolicy",
+		`logLevel: loud`:             "logLevel",
+		`flows: {data: {emptyDir: null, persistentVolumeClaim: {claimName: kept}}, groups: [""]}`: "flows.groups",
+		`flows: {storage: {size: much}}`:                                              "flows.storage.size",
+		`flows: {storage: {size: "-1Gi"}}`:                                            "flows.storage.size",
+		`flows: {storage: {class: fast}}`:                                             "flows.storage.size",
+		`flows: {storage: {size: 1Gi, class: "a b"}}`:                                 "flows.storage.class",
+		`flows: {data: {emptyDir: null, hostPath: {path: /x}}, storage: {size: 1Gi}}`: "only one of them",
+		`agent: {extraArgs: [x]}`:                                                     "agent.extraArgs",
+		`agent: {resource: {}}`:                                                       `unknown field "resource"`,
+		`flows: {enabled: maybe}`:                                                     "enabled",
+		`imagePullSecrets: [{nam: x}]`:                                                "imagePullSecrets",
+		`agent: {cni: {binDir: x}}`:                                                   "agent.cni.binDir",
+		`agent: {cni: {confDir: /}}`:                                                  "agent.cni.confDir",
+		`agent: {cni: {binDir: /a/../b}}`:                                             "agent.cni.binDir",
+		`agent: {cni: {binDir: /a b}}`:                                                "agent.cni.binDir",
+		`agent: {cni: {binDir: /x/y, confDir: /x/y}}`:                                 "both /x/y",
+		`agent: {cni: {enabled: true, directory: /x}}`:                                `unknown field "directory"`,
 	} {
 		v, err := Defaults(Release)
 		if err != nil {

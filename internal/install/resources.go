@@ -26,8 +26,9 @@ var resources = []struct {
 	{schema.GroupVersionKind{Group: "projectcalico.org", Version: "v3", Kind: "NetworkPolicy"}, "networkpolicies", true},
 	{schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"}, "daemonsets", true},
 	{schema.GroupVersionKind{Version: "v1", Kind: "Service"}, "services", true},
+	{schema.GroupVersionKind{Version: "v1", Kind: "PersistentVolumeClaim"}, "persistentvolumeclaims", true},
 	{schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, "deployments", true},
-	// Of the flows server's own making.
+	// Of the flows server's own making, and the list of what agents took back.
 	{schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, "configmaps", true},
 	{schema.GroupVersionKind{Version: "v1", Kind: "Secret"}, "secrets", true},
 }

@@ -13,6 +13,10 @@ type dialect interface {
 	on(path string) (bool, error)
 	// open and end enclose what depends on a setting.
 	open(path string) string
+	// unless encloses what stands there without the setting; off says whether
+	// that is written at all.
+	off(path string) (bool, error)
+	unless(path string) string
 	each(path string) string
 	end() string
 	// value is a quoted string, raw the same without quotes, pick one of two
@@ -35,7 +39,7 @@ func expand(name string, d dialect) ([]byte, error) {
 	}
 	t, err := template.New(name).Delims("[[", "]]").Funcs(template.FuncMap{
 		"labels": labels,
-		"on":     d.on, "open": d.open, "each": d.each, "close": d.end,
+		"on":     d.on, "off": d.off, "unless": d.unless, "open": d.open, "each": d.each, "close": d.end,
 		"value": d.value, "raw": d.raw, "pick": d.pick,
 		"items": d.items, "tree": d.tree, "list": d.list,
 	}).Parse(string(text))

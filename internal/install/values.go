@@ -24,17 +24,30 @@ type Values struct {
 	} `json:"namespace"`
 	Agent struct {
 		ExposeMetrics bool `json:"exposeMetrics"`
+		CNI           CNI  `json:"cni"`
 		Pods
 	} `json:"agent"`
 	Flows struct {
 		Enabled bool     `json:"enabled"`
 		Groups  []string `json:"groups"`
+		Storage Storage  `json:"storage"`
 		Pods
 	} `json:"flows"`
 }
 
+// CNI are the settings of the plugin that makes a pod's start wait.
+type CNI struct {
+	Enabled bool `json:"enabled"`
+	// BinDir and ConfDir are the node's directories of plugins and of network
+	// configurations.
+	BinDir  string `json:"binDir"`
+	ConfDir string `json:"confDir"`
+}
+
 // Pods are the settings that agents and the flows server both have.
 type Pods struct {
+	// Data is the source of the volume that flows are kept in.
+	Data         map[string]any    `json:"data"`
 	ExtraArgs    []string          `json:"extraArgs"`
 	Resources    map[string]any    `json:"resources"`
 	NodeSelector map[string]string `json:"nodeSelector"`
@@ -120,6 +133,22 @@ var (
 	logLevels    = []string{"debug", "info", "warn", "error"}
 )
 
+// directory is a path of a node. What else a path may have needs no quoting in
+// an argument, and no node's directories have.
+var directory = regexp.MustCompile(`^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]*)+$`)
+
+func (c *CNI) validate() error {
+	for _, d := range []struct{ name, path string }{{"binDir", c.BinDir}, {"confDir", c.ConfDir}} {
+		if !directory.MatchString(d.path) {
+			return fmt.Errorf("agent.cni.%s %q: expected the path of a directory, such as /opt/cni/bin", d.name, d.path)
+		}
+	}
+	if c.BinDir == c.ConfDir {
+		return fmt.Errorf("agent.cni: binDir and confDir are both %s", c.BinDir)
+	}
+	return nil
+}
+
 // Validate tells what of the settings can't be.
 func (v *Values) Validate() error {
 	var errs []error
@@ -135,13 +164,18 @@ func (v *Values) Validate() error {
 	for _, p := range []struct {
 		name string
 		args []string
-	}{{"agent", v.Agent.ExtraArgs}, {"flows", v.Flows.ExtraArgs}} {
+		data map[string]any
+	}{{"agent", v.Agent.ExtraArgs, v.Agent.Data}, {"flows", v.Flows.ExtraArgs, v.Flows.Data}} {
+		if len(p.data) != 1 {
+			errs = append(errs, fmt.Errorf("%s.data: expected one kind of volume, and there are %d; null takes one away", p.name, len(p.data)))
+		}
 		for _, a := range p.args {
 			if !argument.MatchString(a) {
 				errs = append(errs, fmt.Errorf("%s.extraArgs %q: expected --NAME=VALUE", p.name, a))
 			}
 		}
 	}
+	errs = append(errs, v.Agent.CNI.validate(), v.Flows.Storage.validate(v.Flows.Data))
 	for _, g := range v.Flows.Groups {
 		if strings.TrimSpace(g) == "" {
 			errs = append(errs, errors.New("flows.groups: a group has no name"))

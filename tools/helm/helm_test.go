@@ -42,6 +42,10 @@ func TestLint(t *testing.T) {
 var settings = map[string]string{
 	"nothing changed":  "{}",
 	"no flows server":  "flows: {enabled: false}",
+	"the CNI plugin":   "agent: {cni: {enabled: true, confDir: /var/lib/net.d}}",
+	"storage":          "flows: {storage: {size: 8Gi, class: fast}}",
+	"default storage":  "flows: {storage: {size: 8Gi}}",
+	"storage of none":  "flows: {enabled: false, storage: {size: 8Gi}}",
 	"no namespace":     "namespace: {create: false}",
 	"image":            "{image: 'registry.example/netpol:v2', imagePullPolicy: Always, imagePullSecrets: [{name: pull}]}",
 	"groups":           "flows: {groups: [developers, \"o'neil: \\\"x\\\"\"]}",
@@ -86,6 +90,8 @@ func TestSchemaRefuses(t *testing.T) {
 	for about, set := range map[string]string{
 		"an unknown setting": "agent.resorces.x=1", "a log level": "logLevel=loud", "a policy of pulls": "imagePullPolicy=Never2",
 		"no image": "image=", "an argument": "agent.extraArgs={x}",
+		"a size": "flows.storage.size=much", "a class of no claim": "flows.storage.class=fast",
+		"two volumes": "flows.storage.size=8Gi,flows.data.emptyDir=null,flows.data.hostPath.path=/x",
 	} {
 		if out, err := helm(t, "template", "netpol", chart, "--kube-version", "1.37", "--set", set); err == nil {
 			t.Errorf("%s: --set %s renders\n%.200s", about, set, out)

@@ -22,6 +22,7 @@ const apiVersion = "admissionregistration.k8s.io/v1"
 type policy struct {
 	name       string
 	resources  []string
+	kubernetes []string // resources of networking.k8s.io that are judged as well
 	operations []string
 	conditions []condition
 	variables  []variable
@@ -57,7 +58,7 @@ const (
 func Objects() []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for _, p := range []policy{
-		values(), stagedKubernetes(), rights(), tiers(), tierKeeper(),
+		values(), stagedKubernetes(), rights(), tiers(), tierKeeper(), trials(),
 		tierInUse("GlobalNetworkPolicy"), tierInUse("StagedGlobalNetworkPolicy"), warnings(),
 	} {
 		out = append(out, p.object(), p.binding())
@@ -65,20 +66,27 @@ func Objects() []*unstructured.Unstructured {
 	return out
 }
 
+// Guards are the policies that hold netpol's own agents to what they are meant to
+// write: they must be there before an agent has the right to write anything.
+func Guards() []*unstructured.Unstructured {
+	p := agentWrites()
+	return []*unstructured.Unstructured{p.object(), p.binding()}
+}
+
 // object is the policy. Without an answer (an error in an expression, a spent
 // budget) the request is refused: never fail open.
 func (p policy) object() *unstructured.Unstructured {
+	rule := func(group string, resources []string) map[string]any {
+		return map[string]any{"apiGroups": []string{group}, "apiVersions": []string{"*"}, "operations": p.operations, "resources": resources}
+	}
+	matches := []any{rule(crd.Group, p.resources)}
+	if len(p.kubernetes) > 0 {
+		matches = append(matches, rule("networking.k8s.io", p.kubernetes))
+	}
 	spec := map[string]any{
-		"failurePolicy": "Fail",
-		"matchConstraints": map[string]any{
-			"resourceRules": []any{map[string]any{
-				"apiGroups":   []string{crd.Group},
-				"apiVersions": []string{"*"},
-				"operations":  p.operations,
-				"resources":   p.resources,
-			}},
-		},
-		"validations": p.rules,
+		"failurePolicy":    "Fail",
+		"matchConstraints": map[string]any{"resourceRules": matches},
+		"validations":      p.rules,
 	}
 	if len(p.variables) > 0 {
 		spec["variables"] = p.variables
