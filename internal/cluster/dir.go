@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +24,10 @@ import (
 // several goroutines, and several processes may change one directory.
 type Dir struct {
 	root string
+	// only is the one file that counts, "" for all of the directory; asIs puts
+	// new files right into the directory.
+	only string
+	asIs bool
 	dec  *policy.Decoder
 
 	mu    sync.Mutex
@@ -68,6 +74,33 @@ func OpenDir(path string) (*Dir, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// OpenKept opens what somebody keeps policies in: a directory, into which new
+// files go as they are, or one file (PATH.yaml or .yml), which need not be there
+// yet and takes all that is new. It is not for watching.
+func OpenKept(path string) (*Dir, error) {
+	info, err := os.Stat(path)
+	isFile := err == nil && info.Mode().IsRegular()
+	if errors.Is(err, fs.ErrNotExist) && slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(path)) {
+		_, err = os.Stat(filepath.Dir(path))
+		isFile = true
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case !isFile && !info.IsDir():
+		return nil, fmt.Errorf("%s is neither a file nor a directory", path)
+	case !isFile:
+		d, err := OpenDir(path)
+		if err == nil {
+			d.asIs = true
+		}
+		return d, err
+	}
+	path = filepath.Clean(path)
+	d := &Dir{root: filepath.Dir(path), only: path, dec: policy.NewDecoder(), stale: true}
+	return d, d.rescan()
 }
 
 // Path is the directory.

@@ -39,9 +39,9 @@ func (p *plan) add(c Change) error {
 	case f != nil && c.IfAbsent:
 		return fmt.Errorf("%s: %w: it exists already, in %s", key, ErrConflict, t.path)
 	case f != nil:
-		r, err = p.replace(key, t, f, c.Object)
+		r, err = p.replace(key, t, f, c)
 	default:
-		r, err = p.create(key, c.Object)
+		r, err = p.create(key, c)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
@@ -91,15 +91,15 @@ func (p *plan) remove(key policy.Key, t *text, f *found) (Result, error) {
 	p.touch(t)
 	if f.item < 0 {
 		f.doc.removed = true
-	} else if err := f.doc.rewrite(f.item, nil); err != nil {
+	} else if err := f.doc.rewrite(f.item, nil, nil); err != nil {
 		return Result{}, err
 	}
 	return Result{Key: key, Outcome: Deleted, Where: policy.Origin{File: t.path}}, nil
 }
 
-func (p *plan) replace(key policy.Key, t *text, f *found, object *unstructured.Unstructured) (Result, error) {
+func (p *plan) replace(key policy.Key, t *text, f *found, c Change) (Result, error) {
 	r := Result{Key: key, Outcome: Configured, Where: policy.Origin{File: t.path}}
-	fresh, err := settle(object, f)
+	fresh, err := settle(c.Object, f)
 	if err != nil {
 		return Result{}, err
 	}
@@ -108,7 +108,7 @@ func (p *plan) replace(key policy.Key, t *text, f *found, object *unstructured.U
 		return r, nil
 	}
 	p.touch(t)
-	return r, f.doc.rewrite(f.item, fresh.Object)
+	return r, f.doc.rewrite(f.item, fresh.Object, c.Comments)
 }
 
 // settle is object as it is to be written in place of f: it checks that object
@@ -127,19 +127,22 @@ func settle(object *unstructured.Unstructured, f *found) (*unstructured.Unstruct
 	return object, nil
 }
 
-func (p *plan) create(key policy.Key, object *unstructured.Unstructured) (Result, error) {
-	r := Result{Key: key, Outcome: Created}
+func (p *plan) create(key policy.Key, c Change) (Result, error) {
+	r, object := Result{Key: key, Outcome: Created}, c.Object
 	if strings.HasPrefix(object.GetResourceVersion(), versionPrefix) {
 		return r, fmt.Errorf("%w: it was deleted since it was read", ErrConflict)
 	}
 	if twin, ok := p.moving[key]; ok {
-		if path, err := p.takeOver(twin, key, object); path != "" || err != nil {
+		if path, err := p.takeOver(twin, key, c); path != "" || err != nil {
 			r.Where.File = path
 			p.places[key] = append(p.places[key], path)
 			return r, err
 		}
 	}
-	raw, err := Render(object)
+	raw, err := c.Text, error(nil)
+	if raw == nil {
+		raw, err = Render(object)
+	}
 	if err != nil {
 		return r, err
 	}
@@ -152,16 +155,16 @@ func (p *plan) create(key policy.Key, object *unstructured.Unstructured) (Result
 // its own change. A file of ours that is named after the twin is left to go,
 // and another named after the new one is made. The path is "" if the twin is
 // in a List, where nothing would be gained.
-func (p *plan) takeOver(twin, key policy.Key, object *unstructured.Unstructured) (string, error) {
+func (p *plan) takeOver(twin, key policy.Key, c Change) (string, error) {
 	t, f, err := p.locate(twin)
 	if err != nil || f == nil || f.item >= 0 {
 		return "", err
 	}
-	raw, err := rewrite(f.doc.raw, -1, object.Object)
+	raw, err := rewrite(f.doc.raw, -1, c.Object.Object, c.Comments)
 	if err != nil {
 		return "", err
 	}
-	if filepath.Base(t.path) == fileName(twin) && len(t.docs) == 1 {
+	if p.dir.only == "" && filepath.Base(t.path) == fileName(twin) && len(t.docs) == 1 {
 		return p.newFile(key, raw)
 	}
 	i := slices.Index(t.docs, f.doc)
@@ -172,7 +175,18 @@ func (p *plan) takeOver(twin, key policy.Key, object *unstructured.Unstructured)
 
 // newFile makes a file for one resource and returns its path.
 func (p *plan) newFile(key policy.Key, raw []byte) (string, error) {
+	if p.dir.only != "" {
+		t, err := p.text(p.dir.only)
+		if err == nil {
+			t.docs = append(t.docs, newDocument(raw))
+			p.touch(t)
+		}
+		return p.dir.only, err
+	}
 	folder := filepath.Join(p.dir.root, folderOf(key.Kind))
+	if p.dir.asIs {
+		folder = p.dir.root
+	}
 	name := fileName(key)
 	for n := 2; ; n++ {
 		t, err := p.text(filepath.Join(folder, name))
@@ -193,8 +207,8 @@ func newDocument(raw []byte) *document {
 }
 
 // rewrite edits a document in memory, so that later changes see it.
-func (d *document) rewrite(item int, object map[string]any) error {
-	out, err := rewrite(d.raw, item, object)
+func (d *document) rewrite(item int, object map[string]any, comments Comments) error {
+	out, err := rewrite(d.raw, item, object, comments)
 	if err != nil {
 		return err
 	}

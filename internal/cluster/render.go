@@ -18,11 +18,11 @@ func Render(u *unstructured.Unstructured) ([]byte, error) {
 
 // ranks are the places of well-known keys in a mapping; others follow by name.
 var ranks = rank(
-	"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec",
+	"apiVersion", "kind", "action", "metadata", "name", "namespace", "labels", "annotations", "spec",
 	"stagedAction", "tier", "order", "priority", "defaultAction", "subject", "podSelector",
 	"selector", "namespaceSelector", "serviceAccountSelector", "applyOnForward", "doNotTrack", "preDNAT",
 	"types", "policyTypes", "ingress", "egress",
-	"action", "ipVersion", "protocol", "notProtocol", "icmp", "notICMP", "http", "source", "destination",
+	"ipVersion", "protocol", "notProtocol", "icmp", "notICMP", "http", "source", "destination",
 	"type", "code", "notSelector", "serviceAccounts", "services", "nets", "notNets", "ports", "notPorts",
 	"key", "operator", "values", "port", "endPort",
 )

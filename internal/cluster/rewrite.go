@@ -15,7 +15,9 @@ import (
 // rewrite renders a document anew with object in place of what it held (item
 // is the index in a List, -1 for the document itself), keeping comments, the
 // order of keys and the style of indentation. A nil object removes the item.
-func rewrite(raw []byte, item int, object map[string]any) ([]byte, error) {
+// Elements that are new in a list get their comments, where the document can have
+// some.
+func rewrite(raw []byte, item int, object map[string]any, comments Comments) ([]byte, error) {
 	body := bytes.TrimLeft(raw, " \t\r\n")
 	if len(body) > 0 && body[0] == '{' && json.Valid(body) {
 		return rewriteJSON(body, item, object)
@@ -24,10 +26,14 @@ func rewrite(raw []byte, item int, object map[string]any) ([]byte, error) {
 	if err := yaml.Unmarshal(raw, &root); err != nil || len(root.Content) != 1 {
 		return nil, fmt.Errorf("the document can't be edited: %w", err)
 	}
+	before := nodesOf(&root)
 	if item < 0 {
 		root.Content[0] = mergeNode(root.Content[0], object)
 	} else if err := mergeItem(root.Content[0], item, object); err != nil {
 		return nil, err
+	}
+	if object != nil {
+		comments.write(root.Content[0], item, before)
 	}
 	out, err := encode(&root, indentOf(raw))
 	if err != nil {

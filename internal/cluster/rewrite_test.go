@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func TestRewriteSaysWhatItIsTold(t *testing.T) {
 		} else {
 			raw = append([]byte("---\n# kept\n"), raw...)
 		}
-		out, err := rewrite(raw, -1, fresh)
+		out, err := rewrite(raw, -1, fresh, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +73,7 @@ func TestRewriteSaysWhatItIsTold(t *testing.T) {
 		if !asJSON && !strings.Contains(string(out), "# kept") {
 			t.Fatalf("the comment is gone:\n%s", out)
 		}
-		again, err := rewrite(out, -1, fresh)
+		again, err := rewrite(out, -1, fresh, nil)
 		if err != nil || string(again) != string(out) {
 			t.Fatalf("not stable: %v\n%s\n%s", err, out, again)
 		}
@@ -106,4 +107,47 @@ func FuzzSplitDocuments(f *testing.F) {
 		}
 		Objects([]byte(text)) // must not panic
 	})
+}
+
+// What is added to a list gets its comment, what is there keeps its own, and a
+// document that has no lines for comments is written without.
+func TestCommentsOnWhatIsAdded(t *testing.T) {
+	rule := func(port int64) map[string]any {
+		return map[string]any{"action": "Allow", "destination": map[string]any{"ports": []any{port}}}
+	}
+	object := func(rules ...any) map[string]any {
+		return map[string]any{"kind": "NetworkPolicy", "spec": map[string]any{"ingress": rules}}
+	}
+	for name, c := range map[string]struct{ before, want string }{
+		"behind others": {
+			"kind: NetworkPolicy\nspec:\n  ingress:\n    # by hand\n    - action: Allow # yes\n      destination:\n        ports: [1]\n# the end\n",
+			"kind: NetworkPolicy\nspec:\n  ingress:\n    # by hand\n    - action: Allow # yes\n      destination:\n        ports: [1]\n    # from a\n    # from b\n    - action: Allow\n      destination:\n        ports:\n          - 2\n# the end\n",
+		},
+		"a new list": {
+			"kind: NetworkPolicy\nspec:\n  x: 1\n",
+			"kind: NetworkPolicy\nspec:\n  ingress:\n  - action: Allow\n    destination:\n      ports:\n      - 1\n  # from a\n  # from b\n  - action: Allow\n    destination:\n      ports:\n      - 2\n",
+		},
+		"in brackets": {
+			"kind: NetworkPolicy\nspec: {ingress: [{action: Allow, destination: {ports: [1]}}]}\n",
+			"",
+		},
+		"JSON": {
+			`{"kind": "NetworkPolicy", "spec": {"ingress": [{"action": "Allow", "destination": {"ports": [1]}}]}}` + "\n",
+			"",
+		},
+	} {
+		out, err := rewrite([]byte(c.before), -1, object(rule(1), rule(2)), Comments{"ingress": {0: "", 1: "# from a\n# from b"}, "egress": {0: "# no"}})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if c.want != "" && string(out) != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, out, c.want)
+		}
+		if c.want == "" && bytes.Contains(out, []byte("#")) {
+			t.Errorf("%s: got\n%s", name, out)
+		}
+		if u, _ := parseObjects(out); u == nil || !same(u.Object, object(rule(1), rule(2))) {
+			t.Errorf("%s: it says something else:\n%s", name, out)
+		}
+	}
 }

@@ -58,18 +58,34 @@ func walk(dir string, each func(path string, isDir bool)) error {
 	return nil
 }
 
-// rescan looks at every file and reads those that changed. d.mu is held (or d
-// is not shared yet).
-func (d *Dir) rescan() error {
-	var paths []string
-	if err := walk(d.root, func(path string, isDir bool) {
+// paths are the manifests that there are, sorted.
+func (d *Dir) paths() (paths []string, err error) {
+	if d.only != "" {
+		_, err := os.Stat(d.only)
+		switch {
+		case err == nil:
+			return []string{d.only}, nil
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil
+		}
+		return nil, fmt.Errorf("file of manifests: %w", err)
+	}
+	err = walk(d.root, func(path string, isDir bool) {
 		if !isDir {
 			paths = append(paths, path)
 		}
-	}); err != nil {
+	})
+	slices.Sort(paths)
+	return paths, err
+}
+
+// rescan looks at every file and reads those that changed. d.mu is held (or d
+// is not shared yet).
+func (d *Dir) rescan() error {
+	paths, err := d.paths()
+	if err != nil {
 		return err
 	}
-	slices.Sort(paths)
 	known := d.files
 	files := make([]*file, 0, len(paths))
 	var read []int

@@ -90,7 +90,16 @@ type Change struct {
 	Delete policy.Key                 // set for a deletion
 	// IfAbsent fails with ErrConflict if the object exists already.
 	IfAbsent bool
+	// Text is what a directory writes for an object that it has not yet, with
+	// comments; nil: the object as Render writes it. It must say the same.
+	Text []byte
+	// Comments are what a directory writes above elements that it adds to lists of
+	// a spec, by the list's field and the element's index. They change nothing.
+	Comments Comments
 }
+
+// Comments are comments on elements of lists of a spec, by field and index.
+type Comments map[string]map[int]string
 
 // Outcome is what a change did, as kubectl words it.
 type Outcome string

@@ -34,6 +34,9 @@ type Facts struct {
 	CalicoVersion, EnterpriseVersion, OperatorVersion string
 	// Agents are the DaemonSets that run calico-node.
 	Agents []Agent
+	// Operator is the Deployment of Calico's operator (namespace/name), if it was
+	// looked for.
+	Operator string
 	// Goldmane is its Service, if there is one.
 	Goldmane *Service
 	// Denied are the rights that are missing, as kubectl auth can-i takes them.
@@ -106,6 +109,20 @@ func Decide(f *Facts) Info {
 	out.Version = f.version()
 	if !out.Version.Known() && out.API == Native {
 		out.Version = Version{Major: 3, Minor: 32} // the first that can be so
+	}
+	return out
+}
+
+// signs are what there is of Calico, in words.
+func (f *Facts) signs() (out []string) {
+	if f.Service != "" {
+		out = append(out, "APIService v3."+publicGroup+", answered by Service "+f.Service)
+	}
+	if f.Operator != "" {
+		out = append(out, "Deployment "+f.Operator)
+	}
+	for _, a := range f.Agents {
+		out = append(out, "DaemonSet "+a.Namespace+"/"+a.Name)
 	}
 	return out
 }

@@ -25,11 +25,25 @@ func Detect(ctx context.Context, conn *kube.Conn, timeout time.Duration) (Info, 
 	if err != nil {
 		return Info{}, err
 	}
-	f, err := facts(ctx, raw)
+	f, err := facts(ctx, raw, false)
 	if err != nil {
 		return Info{}, raw.Failure("look for Calico", err)
 	}
 	return Decide(f), nil
+}
+
+// Signs are what there is of Calico on a cluster, as far as it may be read, in
+// words: also what has no agent (yet).
+func Signs(ctx context.Context, conn *kube.Conn, timeout time.Duration) ([]string, error) {
+	raw, err := kube.NewRaw(conn, timeout)
+	if err != nil {
+		return nil, err
+	}
+	f, err := facts(ctx, raw, true)
+	if err != nil {
+		return nil, raw.Failure("look for Calico", err)
+	}
+	return f.signs(), nil
 }
 
 // reader reads facts. What is not there is no error.
@@ -42,7 +56,9 @@ type reader struct {
 	err   error
 }
 
-func facts(ctx context.Context, raw *kube.Raw) (*Facts, error) {
+// facts reads what tells of Calico; all of it, or what a cluster that has no
+// kinds of Calico's can't have left out.
+func facts(ctx context.Context, raw *kube.Raw, all bool) (*Facts, error) {
 	r := &reader{raw: raw, ctx: ctx, facts: &Facts{}}
 	var groups metav1.APIGroupList
 	r.get(&groups, "discover", "/apis")
@@ -60,9 +76,12 @@ func facts(ctx context.Context, raw *kube.Raw) (*Facts, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	reads := []func(){r.agents(System, "calico-node"), r.agents("kube-system", "calico-node"), r.agents("kube-system", "canal")}
+	reads := []func(){r.agents}
+	if all {
+		reads = append(reads, r.operator)
+	}
 	own := slices.ContainsFunc(calicosOwn, func(name string) bool { return slices.Contains(r.facts.Public, name) })
-	if own || stored {
+	if own || stored || all {
 		reads = append(reads, r.apiService, r.clusterInformation, r.installation, r.goldmane)
 	}
 	var wait sync.WaitGroup
@@ -165,33 +184,73 @@ func (r *reader) goldmane() {
 	}
 }
 
-// agents reads a DaemonSet.
-func (r *reader) agents(namespace, name string) func() {
-	return func() {
-		var doc struct {
+// usual are where Calico's agents are, for whoever may not list all DaemonSets.
+var usual = [][2]string{{System, "calico-node"}, {"kube-system", "calico-node"}, {"kube-system", "canal"}}
+
+// daemonSet is what is read of one.
+type daemonSet struct {
+	Metadata struct{ Namespace, Name string }
+	Spec     struct {
+		Template struct {
 			Spec struct {
-				Template struct {
-					Spec struct {
-						Containers []struct{ Name, Image string }
-					}
-				}
-			}
-			Status struct{ DesiredNumberScheduled, NumberReady int }
-		}
-		if !r.get(&doc, "get daemonsets.apps/"+name+" -n "+namespace, "/apis/apps/v1/namespaces", namespace, "daemonsets", name) {
-			return
-		}
-		a := Agent{Namespace: namespace, Name: name, Wanted: doc.Status.DesiredNumberScheduled, Ready: doc.Status.NumberReady}
-		for _, c := range doc.Spec.Template.Spec.Containers {
-			if c.Name == "calico-node" {
-				a.Image = c.Image
+				Containers []struct{ Name, Image string }
 			}
 		}
+	}
+	Status struct{ DesiredNumberScheduled, NumberReady int }
+}
+
+// agents reads the DaemonSets that run calico-node.
+func (r *reader) agents() {
+	var list struct{ Items []daemonSet }
+	body, err := r.raw.Get(r.ctx, "/apis/apps/v1/daemonsets")
+	if err == nil {
+		err = json.Unmarshal(body, &list)
+	}
+	if err != nil { // what is wrong shows again
+		for _, at := range usual {
+			var d daemonSet
+			if r.get(&d, "get daemonsets.apps/"+at[1]+" -n "+at[0], "/apis/apps/v1/namespaces", at[0], "daemonsets", at[1]) {
+				d.Metadata.Namespace, d.Metadata.Name = at[0], at[1]
+				list.Items = append(list.Items, d)
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range list.Items {
+		if a, ok := agentOf(&d); ok {
+			r.facts.Agents = append(r.facts.Agents, a)
+		}
+	}
+	slices.SortFunc(r.facts.Agents, func(x, y Agent) int {
+		return cmp.Or(strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Name, y.Name))
+	})
+}
+
+// agentOf knows Calico's agent by its name, or by its image whatever its name
+// is; Canal is it with flannel's network.
+func agentOf(d *daemonSet) (Agent, bool) {
+	a := Agent{Namespace: d.Metadata.Namespace, Name: d.Metadata.Name, Wanted: d.Status.DesiredNumberScheduled, Ready: d.Status.NumberReady}
+	found := a.Name == "calico-node" || a.Name == "canal"
+	for _, c := range d.Spec.Template.Spec.Containers {
+		last := c.Image[strings.LastIndex(c.Image, "/")+1:]
+		image := strings.Contains(c.Image, "calico/node:") || strings.Contains(c.Image, "calico/node@") || strings.HasPrefix(last, "calico-node")
+		if c.Name == "calico-node" || image && a.Image == "" {
+			a.Image = c.Image
+		}
+		found = found || image
+	}
+	return a, found
+}
+
+// operator reads the Deployment of Calico's operator.
+func (r *reader) operator() {
+	const namespace, name = "tigera-operator", "tigera-operator"
+	var doc struct{}
+	if r.get(&doc, "get deployments.apps/"+name+" -n "+namespace, "/apis/apps/v1/namespaces", namespace, "deployments", name) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.facts.Agents = append(r.facts.Agents, a)
-		slices.SortFunc(r.facts.Agents, func(x, y Agent) int {
-			return cmp.Or(strings.Compare(x.Namespace, y.Namespace), strings.Compare(x.Name, y.Name))
-		})
+		r.facts.Operator = namespace + "/" + name
 	}
 }

@@ -85,10 +85,12 @@ var (
 	nodes             = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
 	pods              = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	daemonSets        = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
+	claims            = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
+	volumes           = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumes"}
+	storageClasses    = schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
 	deployments       = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	crds              = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	admissionPolicies = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"}
-	apiServices       = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
 )
 
 // get is an object, nil if there is none.

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/calico"
 	manifest "github.com/netpol-project/netpol/internal/install"
 )
 
@@ -34,7 +36,7 @@ func (c *Client) Detect(ctx context.Context) (*Found, error) {
 	if err := c.recent(ctx); err != nil {
 		return nil, err
 	}
-	for _, look := range []func(context.Context, *Found) error{c.findKinds, c.findAggregated, c.findOperator, c.findDaemonSets, c.findK3s} {
+	for _, look := range []func(context.Context, *Found) error{c.findKinds, c.findCalico, c.findDaemonSets, c.findK3s} {
 		if err := look(ctx, f); err != nil {
 			return nil, err
 		}
@@ -82,27 +84,15 @@ func (c *Client) findKinds(ctx context.Context, f *Found) error {
 	return nil
 }
 
-// findAggregated finds an API server of Calico's behind Kubernetes' own. Where
-// CustomResourceDefinitions serve the group, its APIService names no Service.
-func (c *Client) findAggregated(ctx context.Context, f *Found) error {
-	const name = "v3.projectcalico.org"
-	u, err := c.get(ctx, apiServices, "", name)
-	if err != nil || u == nil {
-		return err
-	}
-	service, found, err := unstructured.NestedMap(u.Object, "spec", "service")
-	if err == nil && found && len(service) > 0 {
-		f.Calico = append(f.Calico, fmt.Sprintf("APIService %s, answered by Service %v/%v", name, service["namespace"], service["name"]))
-	}
-	return nil
+// findCalico asks the package that also tells commands whether Calico enforces.
+func (c *Client) findCalico(ctx context.Context, f *Found) error {
+	signs, err := calico.Signs(ctx, c.conn, requestTime)
+	f.Calico = append(f.Calico, signs...)
+	return err
 }
 
-func (c *Client) findOperator(ctx context.Context, f *Found) error {
-	opts := metav1.ListOptions{FieldSelector: "metadata.name=tigera-operator"}
-	return c.each(ctx, deployments, opts, func(u *unstructured.Unstructured) {
-		f.Calico = append(f.Calico, "Deployment "+u.GetNamespace()+"/"+u.GetName())
-	})
-}
+// requestTime bounds each request that looks for Calico.
+const requestTime = 10 * time.Second
 
 // enforcer is a program that enforces policies, as a DaemonSet shows it: by its
 // own name or an image of it.
@@ -136,9 +126,6 @@ var enforcers = []enforcer{
 	{product: "the AWS VPC CNI's network policy agent", image: "aws-eks-nodeagent", argument: "--enable-network-policy=true"},
 }
 
-// calico is how Calico's own agent shows; Canal is it with flannel's network.
-var calico = []enforcer{{name: "calico-node"}, {name: "canal"}, {image: "calico-node"}}
-
 func (c *Client) findDaemonSets(ctx context.Context, f *Found) error {
 	return c.each(ctx, daemonSets, metav1.ListOptions{}, func(u *unstructured.Unstructured) {
 		where := "DaemonSet " + u.GetNamespace() + "/" + u.GetName()
@@ -149,12 +136,6 @@ func (c *Client) findDaemonSets(ctx context.Context, f *Found) error {
 				f.Helm = a["meta.helm.sh/release-namespace"] + "/" + a["meta.helm.sh/release-name"]
 			}
 			return
-		}
-		for _, e := range calico {
-			if e.matches(u) || slices.ContainsFunc(images(u), func(s string) bool { return strings.Contains(s, "calico/node:") }) {
-				f.Calico = append(f.Calico, where)
-				return
-			}
 		}
 		for _, e := range enforcers {
 			if e.matches(u) {
@@ -212,14 +193,6 @@ func containers(u *unstructured.Unstructured) (out []map[string]any) {
 		if c, ok := item.(map[string]any); ok {
 			out = append(out, c)
 		}
-	}
-	return out
-}
-
-func images(u *unstructured.Unstructured) (out []string) {
-	for _, c := range containers(u) {
-		image, _ := c["image"].(string)
-		out = append(out, image)
 	}
 	return out
 }

@@ -17,9 +17,9 @@ import (
 // there bears its own name as manager.
 const ours = manifest.LabelPartOf + "=" + manifest.Ours + "," + manifest.LabelManagedBy + "=" + manifest.Ours
 
-// lasting are kinds that an upgrade never removes: policies and the flows
-// server's authority would go with them.
-var lasting = []string{"Namespace", "CustomResourceDefinition"}
+// lasting are kinds that an upgrade never removes: policies, the flows server's
+// authority and flows would go with them.
+var lasting = []string{"Namespace", "CustomResourceDefinition", "PersistentVolumeClaim"}
 
 // Installed is what netpol install manages on the cluster, in the order in
 // which it is applied.

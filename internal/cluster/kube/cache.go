@@ -174,13 +174,9 @@ func (c *cache) allFaults() policy.Faults {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b policy.Fault) int {
-		return cmp.Or(compareKeys(a.Key, b.Key), strings.Compare(a.Field, b.Field))
+		return cmp.Or(a.Key.Compare(b.Key), strings.Compare(a.Field, b.Field))
 	})
 	return out
-}
-
-func compareKeys(a, b policy.Key) int {
-	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }
 
 // keys are the keys of all resources, sorted.
@@ -191,6 +187,6 @@ func (c *cache) keys() []policy.Key {
 			out = append(out, c.flat[i].Key)
 		}
 	}
-	slices.SortFunc(out, compareKeys)
+	slices.SortFunc(out, policy.Key.Compare)
 	return out
 }

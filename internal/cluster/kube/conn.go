@@ -3,8 +3,12 @@
 package kube
 
 import (
+	"cmp"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -34,6 +38,26 @@ type Conn struct {
 	Context string
 	// Namespace is the context's namespace; "default" if it has none.
 	Namespace string
+	// Login is the name that the kubeconfig has for whose credentials these are.
+	Login string
+}
+
+// Who is the user as far as this side knows: the one that is impersonated, that
+// of a client certificate, or the kubeconfig's name for it. "" in a pod.
+func (c *Conn) Who() string {
+	if name := c.Config.Impersonate.UserName; name != "" {
+		return name
+	}
+	data := c.Config.CertData
+	if len(data) == 0 && c.Config.CertFile != "" {
+		data, _ = os.ReadFile(c.Config.CertFile)
+	}
+	if block, _ := pem.Decode(data); block != nil {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && cert.Subject.CommonName != "" {
+			return cert.Subject.CommonName
+		}
+	}
+	return cmp.Or(c.Config.Username, c.Login)
 }
 
 // Connect reads the kubeconfig. Without one it is the cluster that this
@@ -62,7 +86,11 @@ func Connect(w Where) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
-	return &Conn{Config: config, Context: name, Namespace: namespace}, nil
+	conn := &Conn{Config: config, Context: name, Namespace: namespace}
+	if c := raw.Contexts[name]; c != nil {
+		conn.Login = c.AuthInfo
+	}
+	return conn, nil
 }
 
 // on has a connection act as somebody else.

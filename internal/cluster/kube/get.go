@@ -53,7 +53,7 @@ func (s *Store) List(ctx context.Context, kind policy.Kind, namespace string) ([
 		out[i] = s.public(u)
 	}
 	slices.SortStableFunc(out, func(a, b *unstructured.Unstructured) int {
-		return compareKeys(cluster.KeyOf(a), cluster.KeyOf(b))
+		return cluster.KeyOf(a).Compare(cluster.KeyOf(b))
 	})
 	return out, nil
 }
