@@ -20,8 +20,10 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
+	"github.com/netpol-project/netpol/pkg/enforce/push"
 	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/keep"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -30,9 +32,11 @@ type Agent struct {
 	opts   Options
 	kernel *nft.Kernel
 	conns  *collect.Conntrack
+	table  atomic.Pointer[collect.Conntrack] // conns, for those who only look
 	// denied is held as long as the kernel is: it says that an agent lives.
 	denied *collect.Log
-	flows  *flow.Aggregator
+	flows  *flow.Aggregator // the store's
+	store  *keep.Store
 
 	history history
 	live    *live
@@ -69,6 +73,8 @@ type Agent struct {
 	// announced are addresses that a CNI plugin told; local are the pods in the
 	// kernel's rules.
 	announced *announcements
+	trials    *trials
+	plugin    pluginNews
 	local     atomic.Pointer[[]ruleset.Local]
 
 	// behind: the kernel has refused the newest rules.
@@ -126,11 +132,14 @@ func Run(ctx context.Context, opts Options) error {
 		return errors.Join(err, kernel.Close())
 	}
 	defer denied.Close() // after the kernel
+	// The agent before has let go of the kernel, and of the store before that.
+	store := keep.Open(keep.Options{Dir: opts.Data, Owner: opts.Node, Limits: flow.DefaultLimits(), Log: opts.Log, Now: opts.Now})
+	store.Counts(opts.Node)
 	a := &Agent{
-		opts: opts, kernel: kernel, denied: denied, flows: flow.NewAggregator(opts.Now(), flow.DefaultLimits()),
+		opts: opts, kernel: kernel, denied: denied, store: store, flows: store.Flows(),
 		live: newLive(), complaints: rate.NewLimiter(1, 10), probes: newProbes(opts.Now), refusals: newRefusals(opts.Now),
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
-		programmed: make(chan struct{}), announced: newAnnouncements(),
+		programmed: make(chan struct{}), announced: newAnnouncements(), trials: newTrials(&opts),
 	}
 	if opts.HTTP != "" {
 		a.counts = newFlowCounts()
@@ -140,6 +149,9 @@ func Run(ctx context.Context, opts Options) error {
 		a.looseUntil = opts.Now().Add(opts.looseFor)
 	}
 	err = a.run(ctx)
+	if serr := store.Close(); serr != nil {
+		opts.Log.Error("the last flows are not kept", "error", serr)
+	}
 	if cerr := kernel.Close(); err == nil && cerr != nil {
 		err = cerr
 	}
@@ -173,9 +185,13 @@ func (a *Agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.serveHTTP(ctx, web) })
 	g.Go(func() error { return a.observe(ctx) })
 	g.Go(func() error { return a.cutForbidden(ctx) })
+	g.Go(func() error { a.takeBack(ctx); return nil })
 	if a.opts.Push != nil {
 		g.Go(func() error { a.push(ctx); return nil })
+	} else {
+		push.Hold(a.store)
 	}
+	g.Go(func() error { a.store.Run(ctx); return nil })
 	return errors.Join(g.Wait(), a.deafen())
 }
 
@@ -183,7 +199,9 @@ func (a *Agent) run(ctx context.Context) error {
 // reads what it hears, the kernel can't let go of connections that ended.
 func (a *Agent) hear() (err error) {
 	if a.conns == nil {
-		a.conns, err = collect.OpenConntrack(collect.Options{})
+		if a.conns, err = collect.OpenConntrack(collect.Options{}); err == nil {
+			a.table.Store(a.conns)
+		}
 	}
 	return err
 }
@@ -191,6 +209,7 @@ func (a *Agent) hear() (err error) {
 // deafen ends it, also after the first rules were refused.
 func (a *Agent) deafen() error {
 	conns := a.conns
+	a.table.Store(nil)
 	if a.conns = nil; conns == nil {
 		return nil
 	}

@@ -67,7 +67,7 @@ func (a *Agent) connection(e *collect.Event) {
 	if len(known.records) == 0 {
 		return // neither end is a pod of this node
 	}
-	c := &liveConn{id: e.ID, zone: e.Zone, srcPort: t.srcPort, shape: known.shape, said: known.said}
+	c := &liveConn{id: e.ID, zone: e.Zone, srcPort: t.srcPort, began: beganAt(e), shape: known.shape, said: known.said}
 	e.Keep = c
 	a.live.add(c)
 	for i := range known.records {

@@ -5,6 +5,7 @@ package enforce_test
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,10 +45,14 @@ func TestCountsABurstExactly(t *testing.T) {
 }
 
 // burst makes TCP connections, each with its handshake and from a port of its
-// own, and ends them by a reset.
+// own, and ends them by a reset. No port comes again soon: a reset may wait in
+// the queue of a busy processor while the next SYN arrives by another one, and
+// the server's kernel refuses a SYN to what it takes for a connection's end.
 func (n *node) burst(from, to *pod, count int) {
 	n.t.Helper()
-	const workers, firstPort = 2, 10_000
+	const workers, lowest, ports = 2, 10_000, 20_000
+	first := n.burstPort
+	n.burstPort += count / workers
 	var g errgroup.Group
 	for worker := range workers {
 		address := netip.AddrPortFrom(to.addrs[0], uint16(20+worker))
@@ -55,7 +60,7 @@ func (n *node) burst(from, to *pod, count int) {
 		g.Go(func() error {
 			return from.Do(func() error {
 				for i := range count / workers {
-					if err := connectOnce(netip.AddrPortFrom(from.addrs[0], uint16(firstPort+i)), address); err != nil {
+					if err := connectOnce(netip.AddrPortFrom(from.addrs[0], uint16(lowest+(first+i)%ports)), address); err != nil {
 						return err
 					}
 				}
@@ -118,6 +123,52 @@ func TestCountsDeniedAttempts(t *testing.T) {
 		}
 		if got := counted(a, client, server, policy.Egress, flow.Filter{}); got.Connections != 0 {
 			t.Errorf("%d connections at the source, which did not refuse them and saw none", got.Connections)
+		}
+		a.agreed()
+	})
+}
+
+// Flows are counted by workload; which pods of one were refused is told all the
+// same, and what is allowed names nobody.
+func TestTellsWhichPodsWereRefused(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		server := n.addPod("server")
+		var clients []*pod
+		for _, name := range []string{"client-1", "client-2", "client-3"} {
+			p := n.join(name)
+			n.manifest(p, nodeName, "labels: {app: client}\n  ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: client, uid: u, controller: true}]")
+			clients = append(clients, p)
+		}
+		n.listenOnce(server, serverPort)
+		n.policy("server", open8080)
+		a := n.start(nil)
+		if got := a.try(clients[2], server, 0, serverPort); got != connected {
+			t.Fatalf("allowed: %s", got)
+		}
+		n.policy("server", shut8080)
+		a.sync()
+		for i, c := range []*pod{clients[0], clients[1], clients[0]} {
+			if got := a.try(c, server, i%2, serverPort); got != denied {
+				t.Fatalf("refused: %s", got)
+			}
+		}
+		var got []flow.Flow
+		await(t, "what was refused to be told", func() bool {
+			got = a.list(flow.Filter{Action: policy.Deny})
+			return len(got) == 1 && got[0].Connections == 3
+		})
+		var names []string
+		for _, p := range got[0].Refused {
+			names = append(names, p.Name)
+		}
+		if strings.Join(names, " ") != "client-1 client-2" || got[0].Source.Workload.Name != "client" {
+			t.Errorf("refused pods of %s: %q", got[0].Source, names)
+		}
+		for _, f := range a.list(flow.Filter{Action: policy.Allow}) {
+			if len(f.Refused) > 0 {
+				t.Errorf("allowed, and %v refused", f.Refused)
+			}
 		}
 		a.agreed()
 	})

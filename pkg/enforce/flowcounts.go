@@ -20,6 +20,10 @@ const maxFlowCounts = 2000
 // kindOther is the kind of the ends of flows that are counted together.
 const kindOther flow.PeerKind = "Other"
 
+// kindUnchecked is the kind of the source of what was refused before any policy
+// was asked (policy.Closed): its address is a claim that nobody has checked (S31).
+const kindUnchecked flow.PeerKind = "Unchecked"
+
 // flowLabels are what connections are counted by for Prometheus: no addresses,
 // and nothing that a peer can choose but the port.
 type flowLabels struct {
@@ -34,13 +38,14 @@ type flowLabels struct {
 type flowEnd struct {
 	kind            flow.PeerKind
 	namespace, name string
+	workload        policy.Kind // of workloads: Deployment, …
 }
 
 // flowLabelNames are the labels of netpol_flows_total, in the order of values.
 var flowLabelNames = []string{
 	"direction", "verdict", "pending_verdict",
-	"source_kind", "source_namespace", "source_workload",
-	"destination_kind", "destination_namespace", "destination_workload",
+	"source_kind", "source_namespace", "source_workload", "source_workload_kind",
+	"destination_kind", "destination_namespace", "destination_workload", "destination_workload_kind",
 	"protocol", "port",
 }
 
@@ -55,8 +60,8 @@ func (l *flowLabels) values() []string {
 	}
 	return []string{
 		l.direction.String(), l.enforced.String(), l.pending.String(),
-		string(l.source.kind), l.source.namespace, l.source.name,
-		string(l.destination.kind), l.destination.namespace, l.destination.name,
+		string(l.source.kind), l.source.namespace, l.source.name, string(l.source.workload),
+		string(l.destination.kind), l.destination.namespace, l.destination.name, string(l.destination.workload),
 		protocol, port,
 	}
 }
@@ -86,6 +91,9 @@ func (c *flowCounts) counter(k *flow.Key) *atomic.Uint64 {
 		source: endOf(&k.Source), destination: endOf(&k.Destination),
 		protocol: k.Protocol, port: k.Port, direction: k.Direction,
 		enforced: k.Enforced.Action, pending: k.Pending.Action,
+	}
+	if k.Enforced.Rule == policy.Closed {
+		l.source = flowEnd{kind: kindUnchecked}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,5 +146,5 @@ func (c *flowCounts) each(f func(l *flowLabels, n uint64)) {
 }
 
 func endOf(p *flow.Peer) flowEnd {
-	return flowEnd{p.Kind, p.Workload.Namespace, p.Workload.Name}
+	return flowEnd{p.Kind, p.Workload.Namespace, p.Workload.Name, p.Workload.Kind}
 }

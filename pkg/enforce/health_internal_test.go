@@ -4,6 +4,8 @@ package enforce
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,5 +116,34 @@ func TestFlowCountsAreBounded(t *testing.T) {
 	probe.Probe = true
 	if c.counter(probe) != nil || (*flowCounts)(nil).counter(probe) != nil {
 		t.Error("a probe is counted")
+	}
+}
+
+// Labels tell workloads of one name apart by their kind; nothing is said of who
+// sent what was refused before any policy was asked (S31).
+func TestFlowLabels(t *testing.T) {
+	deployment := flow.Peer{Kind: flow.PeerWorkload, Workload: policy.Workload{Namespace: "shop", Name: "api", Kind: "Deployment"}}
+	set := deployment
+	set.Workload.Kind = "StatefulSet"
+	network := flow.Peer{Kind: flow.PeerNetwork, Addr: netip.MustParseAddr("192.0.2.7")}
+	allow, closed := policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}, policy.Hit{Rule: policy.Closed, Action: policy.Deny}
+	c := newFlowCounts()
+	for _, k := range []flow.Key{
+		{Source: deployment, Destination: network, Protocol: policy.TCP, Port: 443, Direction: policy.Egress, Enforced: allow, Pending: allow},
+		{Source: set, Destination: network, Protocol: policy.ICMP, Port: 2048, Direction: policy.Egress, Enforced: allow, Pending: allow},
+		{Source: set, Destination: deployment, Protocol: policy.TCP, Port: 80, Direction: policy.Ingress, Enforced: closed, Pending: closed},
+	} {
+		c.counter(&k).Add(1)
+	}
+	var got []string
+	c.each(func(l *flowLabels, n uint64) { got = append(got, strings.Join(l.values(), " ")) })
+	slices.Sort(got)
+	want := []string{
+		"Egress Allow Allow Workload shop api Deployment Network    TCP 443",
+		"Egress Allow Allow Workload shop api StatefulSet Network    ICMP ",
+		"Ingress Deny Deny Unchecked    Workload shop api Deployment TCP 80",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

@@ -18,7 +18,8 @@ type liveConn struct {
 	id      uint32 // conntrack's
 	zone    uint16
 	srcPort uint16
-	at      int    // its place among the live ones, gone if it ended
+	at      int32  // its place among the live ones, gone if it ended
+	began   moment // an entry has to stay at 32 bytes
 	shape   *tuple // all but the source port, which many connections share
 	// said is what was said of it; many connections share it, so it is replaced
 	// and not changed.
@@ -108,7 +109,7 @@ func (l *live) shared(records []attributed) []*flow.Handle {
 
 // add remembers a connection. The caller holds l.
 func (l *live) add(c *liveConn) {
-	c.at = len(l.open)
+	c.at = int32(len(l.open)) //nolint:gosec // conntrack holds fewer
 	l.open = append(l.open, c)
 }
 

@@ -45,6 +45,7 @@ func (*exporter) list() []metric {
 		gauge("lag_seconds", "Age of the oldest change that is known and not in the kernel; 0 in sync.", func(r *reading) float64 { return r.a.lag().Seconds() }),
 		gauge("policies", "Policies of the cluster, staged ones too.", func(r *reading) float64 { return float64(r.Policies) }),
 		gauge("endpoints", "Pods of this node.", func(r *reading) float64 { return float64(r.Endpoints) }),
+		gauge("flows_store_failing", "1 while flows are counted in memory alone because they can't be written.", func(r *reading) float64 { return truth(r.a.store.Problem() != "") }),
 		gauge("live_connections", "Open connections of this node's pods.", func(r *reading) float64 { return float64(r.a.live.count()) }),
 		counter("commits_total", "Batches that the kernel took.", func(r *reading) float64 { return float64(r.a.kernel.Stats().Commits) }),
 		counter("failed_commits_total", "Batches that the kernel refused.", func(r *reading) float64 { return float64(r.a.kernel.Stats().Failed) }),

@@ -86,7 +86,7 @@ func TestMetrics(t *testing.T) {
 		for name, want := range map[string]float64{
 			"netpol_ready": 1, "netpol_enforcing": 1, "netpol_lag_seconds": 0, "netpol_policies": 2, "netpol_endpoints": 2,
 			"netpol_resyncs_total": 1, "netpol_repairs_total": 0, "netpol_disagreements_total": 0, "netpol_lost_events_total": 0,
-			"netpol_lost_events_unknown": 0, "netpol_cut_connections_total": 0, "netpol_failed_commits_total": 0,
+			"netpol_lost_events_unknown": 0, "netpol_cut_connections_total": 0, "netpol_failed_commits_total": 0, "netpol_flows_store_failing": 0,
 			"netpol_agent_info": 1, "netpol_faults": 0, "netpol_conntrack_early_dropped_total": 0, "netpol_conntrack_insert_failed_total": 0,
 		} {
 			if got, found := value(families, name); !found || got != want {

@@ -42,6 +42,7 @@ type node struct {
 	bystanderListener net.Listener
 	stray             *pod // of unroutedIsClosed
 	listening         map[uint16]bool
+	burstPort         int // where the next burst's ports begin
 }
 
 // pod is a network namespace behind an interface of the node. addrs are its

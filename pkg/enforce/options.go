@@ -51,6 +51,11 @@ type Options struct {
 	// KeepEstablished leaves live connections alone that a change forbids, as
 	// Calico's agent does; otherwise they are cut (S11).
 	KeepEstablished bool
+	// ExpectPlugin: this node is to have the CNI plugin, and the status says
+	// whether it has.
+	ExpectPlugin bool
+	// Data is the directory that flows are kept in; empty: in memory alone.
+	Data string
 	// Socket is the unix socket that the agent answers on.
 	Socket string
 	// HTTP is the address for health and metrics; empty: none.
@@ -66,4 +71,8 @@ type Options struct {
 
 	// Tests shorten these; Run sets what is zero.
 	cutFor, looseFor time.Duration
+	// since and wall are the clocks for trials; nil: the kernel's since its
+	// start, and Now.
+	since func() time.Duration
+	wall  func() time.Time
 }

@@ -59,6 +59,7 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			repair = true
 		case <-a.announced.news:
 		case <-retry:
+		case <-a.trials.next.C:
 		case <-loose.C:
 			if !a.loose.Swap(false) {
 				continue
@@ -111,7 +112,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		return nil
 	}
 	start, given := time.Now(), state
-	state.Snapshot = a.announced.apply(state.Snapshot, a.opts.Node, a.opts.Now())
+	state.Snapshot = a.trials.apply(a.announced.apply(state.Snapshot, a.opts.Node, a.opts.Now()))
 	prev, had := a.history.latest()
 	if !had && a.waits(state) {
 		return nil
@@ -147,7 +148,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	}
 	a.behind.Store(err != nil)
 	if err != nil {
-		err = errors.Join(err, a.takeBack(had))
+		err = errors.Join(err, a.undo(had))
 		a.setProblems(state.Faults, append(problems, "rules not programmed: "+err.Error())...)
 		return err
 	}
@@ -159,6 +160,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	a.history.add(next)
 	a.lagSince.Store(0)
 	a.local.Store(&local)
+	a.flows.Staged(state.Snapshot, next.since)
 	a.current.set(given)
 	a.setProblems(state.Faults, problems...)
 	a.counters.lastProgram.Store(int64(time.Since(start)))
@@ -172,8 +174,8 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	return nil
 }
 
-// takeBack undoes what was begun for rules that the kernel did not take.
-func (a *Agent) takeBack(had bool) error {
+// undo takes back what was begun for rules that the kernel did not take.
+func (a *Agent) undo(had bool) error {
 	a.history.abandon()
 	if had {
 		return nil

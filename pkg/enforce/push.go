@@ -12,7 +12,7 @@ import (
 
 // push tells the flows server until ctx ends.
 func (a *Agent) push(ctx context.Context) {
-	local := push.Local{Agent: &server{a: a}, Flows: a.flows, Snapshot: a.newest, Namespace: a.namespaceOf}
+	local := push.Local{Agent: &server{a: a}, Flows: a.flows, Store: a.store, Snapshot: a.newest, Namespace: a.namespaceOf}
 	push.New(*a.opts.Push, local).Run(ctx)
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type hub struct {
 	dir    string
 	secret map[string][]byte
 	conn   *grpc.ClientConn
+	certs  atomic.Int64 // that agents asked for
 }
 
 // agentToken says that it is for the flows server ({"aud":["netpol-flows"]}), and
@@ -51,6 +53,7 @@ func (h *hub) Token(_ context.Context, token, audience string) (flowserver.User,
 	if audience != relay.Audience {
 		return flowserver.User{Name: "user"}, true, nil
 	}
+	h.certs.Add(1)
 	return flowserver.User{
 		Name:  "system:serviceaccount:netpol-system:netpol-agent",
 		Extra: map[string][]string{"authentication.kubernetes.io/node-name": {nodeName}},
@@ -63,8 +66,8 @@ func (h *hub) Nodes() ([]string, bool)              { return []string{nodeName},
 func (h *hub) NodeOf(string, string) (string, bool) { return "", false }
 
 // startHub serves at the node's own address, which a Service has in the
-// manifests as its cluster address.
-func (n *node) startHub() *hub {
+// manifests as its cluster address. Its clock may be late.
+func (n *node) startHub(late time.Duration) *hub {
 	n.t.Helper()
 	h := &hub{dir: n.t.TempDir()}
 	listen, err := net.Listen("tcp", net.JoinHostPort(hostAddrs[0].String(), "0"))
@@ -88,6 +91,7 @@ spec: {clusterIP: %s, ports: [{name: flows, port: %d, protocol: TCP}]}
 		done <- flowserver.Run(ctx, flowserver.Options{
 			Listen: listen, HTTP: web, Namespace: relay.Namespace, Agents: relay.Agents,
 			Vault: h, Reviewer: h, Expected: h, Pods: h, Limits: flow.DefaultLimits(), Log: slog.New(slog.NewTextHandler(n.t.Output(), nil)),
+			Now: func() time.Time { return time.Now().Add(-late) },
 		})
 	}()
 	n.t.Cleanup(func() {
@@ -130,7 +134,7 @@ func TestTellsTheFlowsServer(t *testing.T) {
 		n := newNode(t)
 		client, server := n.addPod("client"), n.addPod("server")
 		n.policy("server", open8080)
-		h := n.startHub()
+		h := n.startHub(0)
 		api := n.apiSource()
 		api.tell()
 		a := n.start(func(o *enforce.Options) { o.Source = api; h.tells(o) })
@@ -174,5 +178,34 @@ func TestTellsTheFlowsServer(t *testing.T) {
 			t.Error("a probe from another namespace's pod is registered")
 		}
 		a.agreed()
+	})
+}
+
+// A certificate ends, here within seconds as the server's clock is late by
+// nearly the day that it is good for. The agent has another one by then, and
+// nothing that it counts is lost or told twice.
+func TestTellsAcrossTheEndOfItsCertificate(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, server := n.addPod("client"), n.addPod("server")
+		n.policy("server", open8080)
+		h := n.startHub(24*time.Hour - 6*time.Second)
+		api := n.apiSource()
+		api.tell()
+		n.start(func(o *enforce.Options) { o.Source = api; h.tells(o) })
+		told := &agent{t: t, flows: flow.NewClient(h.conn)}
+		bursts := 0
+		await(t, "a second certificate", func() bool {
+			n.burst(client, server, 20)
+			bursts++
+			return h.certs.Load() >= 2
+		})
+		n.burst(client, server, 20)
+		bursts++
+		for _, dir := range []policy.Direction{policy.Egress, policy.Ingress} {
+			await(t, "everything to be told once", func() bool {
+				return counted(told, client, server, dir, flow.Filter{}).Connections == int64(20*bursts)
+			})
+		}
 	})
 }

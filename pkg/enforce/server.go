@@ -156,6 +156,14 @@ func (a *Agent) status() *agentpb.StatusReply {
 		}
 		out.Problems = append(out.Problems, why)
 	}
+	out.Problems = append(out.Problems, a.unkept()...)
+	if a.opts.ExpectPlugin {
+		out.Plugin = a.plugin.status(a.opts.Now())
+		if why := a.plugin.problem(a.opts.Now()); why != "" {
+			out.Problems = append(out.Problems, why)
+		}
+	}
+	out.Problems = append(out.Problems, a.trials.problems()...)
 	unreached := a.unreached()
 	out.Problems = append(out.Problems, unreached...)
 	out.Problems = append(out.Problems, fullness(a.fill.Load())...)
@@ -189,4 +197,12 @@ func (a *Agent) countLocal(snap *policy.Snapshot) int64 {
 	}
 	a.counted.Store(c)
 	return c.n
+}
+
+// unkept says what is wrong with the store.
+func (a *Agent) unkept() (out []string) {
+	for _, w := range a.store.Warnings() {
+		out = append(out, "warning: "+w)
+	}
+	return out
 }

@@ -11,6 +11,8 @@ package collect
 import (
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Tuple is one direction of a connection. Ports are 0 where the protocol has
@@ -44,9 +46,35 @@ type Connection struct {
 	Zone       uint16
 	// Replied: the other side has answered.
 	Replied bool
+	// Assured: traffic has gone to and fro for long enough that it is no single
+	// question and answer.
+	Assured bool
+	// TCPState is TCP's, as it was when the entry was listed.
+	TCPState TCPState
 	// ICMP messages have an identifier, type and code in place of ports.
 	ICMPID             uint16
 	ICMPType, ICMPCode uint8
+}
+
+// TCPState is the state of a TCP connection as conntrack numbers it
+// (linux/netfilter/nf_conntrack_tcp.h).
+type TCPState uint8
+
+// The first state of a connection that both sides have opened, and the last in
+// which one of them can still send.
+const (
+	TCPEstablished TCPState = 3
+	TCPCloseWait   TCPState = 5
+)
+
+// InUse says whether anybody would miss a connection: TCP that is open, or
+// another protocol's that is no single question with its answer. Entries of
+// others stay in the table for a while after they ended.
+func (c *Connection) InUse() bool {
+	if c.Protocol == unix.IPPROTO_TCP {
+		return c.TCPState >= TCPEstablished && c.TCPState <= TCPCloseWait
+	}
+	return c.Assured
 }
 
 // Forward is the connection as the forward hook judges it: after the

@@ -21,6 +21,7 @@ const (
 	ctaTupleOrig     = 1
 	ctaTupleReply    = 2
 	ctaStatus        = 3
+	ctaProtoInfo     = 4
 	ctaMark          = 8
 	ctaCountersOrig  = 9
 	ctaCountersReply = 10
@@ -52,7 +53,11 @@ const (
 	ctaTimestampStart = 1
 	ctaTimestampStop  = 2
 
+	ctaProtoInfoTCP      = 1
+	ctaProtoInfoTCPState = 1
+
 	statusSeenReply = 1 << 1
+	statusAssured   = 1 << 2
 )
 
 // decode reads an entry of conntrack; ok is false if it has no addresses.
@@ -79,6 +84,9 @@ func (c *Connection) decode(b []byte) (ok bool) {
 			c.ICMPID, c.ICMPType, c.ICMPCode = id, kind, code
 		case ctaStatus:
 			c.Replied = nfnl.Uint32(data)&statusSeenReply != 0
+			c.Assured = nfnl.Uint32(data)&statusAssured != 0
+		case ctaProtoInfo:
+			c.protoInfo(data)
 		case ctaMark:
 			c.Mark = nfnl.Uint32(data)
 		case ctaCountersOrig:
@@ -151,6 +159,20 @@ func (c *Connection) proto(b []byte, t *Tuple) {
 			c.ICMPCode = data[0]
 		}
 	}
+}
+
+// protoInfo reads the state of TCP.
+func (c *Connection) protoInfo(b []byte) {
+	nfnl.Attrs(b, func(typ uint16, data []byte) {
+		if typ != ctaProtoInfoTCP {
+			return
+		}
+		nfnl.Attrs(data, func(typ uint16, data []byte) {
+			if typ == ctaProtoInfoTCPState && len(data) > 0 {
+				c.TCPState = TCPState(data[0])
+			}
+		})
+	})
 }
 
 func counters(b []byte) (c Counters) {

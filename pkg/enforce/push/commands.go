@@ -90,6 +90,10 @@ func (h *hands) carryOut(ctx context.Context, c *relaypb.Command) *relaypb.Reply
 		var reply *agentpb.StatusReply
 		reply, err = h.local.Agent.Sync(ctx, is.Sync)
 		r.Is = &relaypb.Reply_Status{Status: reply}
+	case *relaypb.Command_WouldCut:
+		var reply *agentpb.WouldCutReply
+		reply, err = h.local.Agent.WouldCut(ctx, is.WouldCut)
+		r.Is = &relaypb.Reply_WouldCut{WouldCut: reply}
 	default:
 		err = status.Error(codes.Unimplemented, "this version of the agent does not know the command")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/enforce/relay"
 	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
+	"github.com/netpol-project/netpol/pkg/flow"
 )
 
 // errRenew: the line is to be made anew at once, with new papers.
@@ -51,7 +52,11 @@ func (p *Pusher) line(ctx context.Context) error {
 	if err != nil {
 		return p.refused(err)
 	}
-	hello := &relaypb.Hello{Node: p.opts.Node, Session: p.session, StartedNanos: p.local.Flows.Since().UnixNano()}
+	since, gaps := p.told()
+	hello := &relaypb.Hello{
+		Node: p.opts.Node, Session: p.session, StartedNanos: since.UnixNano(), ProcessNanos: p.process.UnixNano(),
+		Gaps: flow.GapsToWire(gaps), LiveAnew: p.anew,
+	}
 	if err := stream.Send(&relaypb.Up{Is: &relaypb.Up_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
 		return p.refused(err)
 	}
@@ -64,6 +69,18 @@ func (p *Pusher) line(ctx context.Context) error {
 	}
 	p.welcome(first.GetWelcome())
 	return p.refused(p.talk(ctx, call{stream, alive, hangUp}))
+}
+
+// told is since when the session tells of what was counted, and the gaps. What was
+// kept before and could be read only later another session has told of.
+func (p *Pusher) told() (time.Time, []flow.Gap) {
+	since, gaps := p.local.Flows.Gaps(p.opts.Node)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if since.Before(p.since) {
+		since = p.since
+	}
+	return since, gaps
 }
 
 // call is a stream, and how to end it.
@@ -135,10 +152,12 @@ type teller struct {
 	told    *agentpb.StatusReply
 	toldAt  time.Time
 	lookAt  time.Time // when the CA was looked at
+	staged  uint64    // the change of what is staged that was told; 0: none
 }
 
 // tell sends what there is to tell.
 func (p *Pusher) tell(ctx, alive context.Context, t teller) error {
+	p.durable()
 	for _, b := range p.waiting { // of the line before
 		if err := t.batch(b); err != nil {
 			return err
@@ -189,13 +208,25 @@ func (p *Pusher) flush(ctx context.Context, t *teller) error {
 			t.told, t.toldAt = now, p.opts.Now()
 		}
 	}
-	t.more = true
-	for len(p.waiting) < window {
-		b := p.batch()
-		if b == nil {
-			t.more = false
-			return nil
+	if p.local.Flows.StagedChange() != t.staged {
+		var list []flow.StagedSpec
+		list, t.staged = p.local.Flows.StagedSpecs()
+		for _, s := range relay.StagedToWire(list) {
+			if err := t.stream.Send(&relaypb.Up{Is: &relaypb.Up_Staged{Staged: s}}); err != nil {
+				return err
+			}
 		}
+	}
+	t.more = true
+	before := len(p.waiting)
+	for t.more && len(p.waiting) < window {
+		t.more = p.batch() != nil
+	}
+	if len(p.waiting) == before {
+		return nil
+	}
+	p.durable()
+	for _, b := range p.waiting[before:] {
 		if err := t.batch(b); err != nil {
 			return err
 		}
@@ -206,6 +237,8 @@ func (p *Pusher) flush(ctx context.Context, t *teller) error {
 // batch is what is to be told next, nil if that is nothing. From here on it is
 // kept until it is acknowledged.
 func (p *Pusher) batch() *relaypb.Batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	gains, missing := p.outbox.Take(batchFlows)
 	if len(gains)+len(missing) == 0 {
 		return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/keep"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -25,6 +26,8 @@ type Local struct {
 	Agent agentpb.AgentServer
 	// Flows are what it counts.
 	Flows *flow.Aggregator
+	// Store is where that is kept; nil if it is not.
+	Store *keep.Store
 	// Snapshot is what is in the kernel; nil before the first.
 	Snapshot func() *policy.Snapshot
 	// Namespace is that of the pod that has an address; ok is false if none has.

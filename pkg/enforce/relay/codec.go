@@ -6,11 +6,13 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/flow/flowpb"
+	"github.com/netpol-project/netpol/pkg/policy"
 )
 
 // What a message may hold. A name of Kubernetes has at most 253 characters, and
@@ -36,6 +38,9 @@ func GainToWire(g *flow.Gain) *relaypb.Gain {
 		Key: flow.KeyToWire(g.Key), Live: g.Live, FirstNanos: g.First, LastNanos: g.Last,
 		SourceLabels: flow.LabelsToWire(g.SourceLabels), DestLabels: flow.LabelsToWire(g.DestinationLabels),
 		Spans: make([]*relaypb.Span, len(g.Spans)),
+	}
+	for _, r := range g.Refused {
+		w.Refused = append(w.Refused, &flowpb.RefusedPod{Name: r.Pod, LastNanos: r.Last})
 	}
 	for i := range g.Spans {
 		s := &g.Spans[i]
@@ -67,6 +72,15 @@ func GainFromWire(w *relaypb.Gain) (flow.Gain, error) {
 		Key: flow.KeyFromWire(w.GetKey()), Live: w.GetLive(), First: w.GetFirstNanos(), Last: w.GetLastNanos(),
 		SourceLabels: flow.LabelsFromWire(w.GetSourceLabels()), DestinationLabels: flow.LabelsFromWire(w.GetDestLabels()),
 		Spans: make([]flow.Span, 0, len(w.GetSpans())),
+	}
+	if len(w.GetRefused()) > flow.MaxRefused {
+		return flow.Gain{}, fmt.Errorf("%d refused pods, more than %d", len(w.GetRefused()), flow.MaxRefused)
+	}
+	for _, r := range w.GetRefused() {
+		if err := checkTexts([]string{r.GetName()}, 1, maxName); err != nil || r.GetLastNanos() < 0 {
+			return flow.Gain{}, errors.New("a refused pod is out of bounds")
+		}
+		g.Refused = append(g.Refused, flow.Refusal{Pod: r.GetName(), Last: r.GetLastNanos()})
 	}
 	for _, s := range w.GetSpans() {
 		span, err := spanFromWire(s)
@@ -188,4 +202,45 @@ func BatchFromWire(w *relaypb.Batch) (gains []flow.Gain, missing []flow.Missing,
 		}
 	}
 	return gains, missing, faults
+}
+
+// maxGaps bounds the gaps that a message may tell of.
+const maxGaps = 1000
+
+// MaxStaged is how many staged policies fit into a message.
+const MaxStaged = 1000
+
+// StagedToWire is what is known of staged policies, in messages that are not too
+// large.
+func StagedToWire(list []flow.StagedSpec) []*relaypb.Staged {
+	var out []*relaypb.Staged
+	for part := range slices.Chunk(list, MaxStaged) {
+		w := &relaypb.Staged{}
+		for _, s := range part {
+			w.Policies = append(w.Policies, &relaypb.StagedPolicy{
+				Kind: string(s.Key.Kind), Namespace: s.Key.Namespace, Name: s.Key.Name, Spec: s.Spec, SinceNanos: s.Since,
+			})
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// StagedFromWire reads what is known of staged policies; what is not as it should
+// be is left out.
+func StagedFromWire(w *relaypb.Staged) []flow.StagedSpec {
+	var out []flow.StagedSpec
+	for _, p := range w.GetPolicies()[:min(len(w.GetPolicies()), MaxStaged)] {
+		key := policy.Key{Kind: policy.Kind(p.GetKind()), Namespace: p.GetNamespace(), Name: p.GetName()}
+		if checkTexts([]string{key.Namespace, key.Name, p.GetSpec()}, 3, maxName) == nil && key.Kind.Staged() && p.GetSinceNanos() > 0 {
+			out = append(out, flow.StagedSpec{Key: key, Spec: p.GetSpec(), Since: p.GetSinceNanos()})
+		}
+	}
+	return out
+}
+
+// GapsFromWire reads an agent's gaps, as far as they can be.
+func GapsFromWire(w []*flowpb.Gap) []flow.Gap {
+	w = w[:min(len(w), maxGaps)]
+	return slices.DeleteFunc(flow.GapsFromWire(w), func(g flow.Gap) bool { return g.From.IsZero() || !g.From.Before(g.To) })
 }

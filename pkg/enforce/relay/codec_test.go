@@ -11,6 +11,7 @@ import (
 
 	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/flowpb"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -28,7 +29,8 @@ func example() flow.Gain {
 			Logs:     flow.NewLogs([]policy.Hit{{Tier: "default", Policy: db, Rule: 0, Action: policy.Log}}),
 		},
 		Live: -1, First: start + 1, Last: start + 2, SourceLabels: map[string]string{"app": "worker"},
-		Spans: []flow.Span{{Start: start, First: start + 1, Last: start + 2, Started: 2, Completed: 1, Counters: flow.Counters{PacketsIn: 1, PacketsOut: 2, BytesIn: 3, BytesOut: 4}}},
+		Spans:   []flow.Span{{Start: start, First: start + 1, Last: start + 2, Started: 2, Completed: 1, Counters: flow.Counters{PacketsIn: 1, PacketsOut: 2, BytesIn: 3, BytesOut: 4}}},
+		Refused: []flow.Refusal{{Pod: "worker-2", Last: start + 2}, {Pod: "worker-1", Last: start + 1}},
 	}
 }
 
@@ -61,6 +63,9 @@ func TestGainFromWireRefuses(t *testing.T) {
 		"attempts backwards":     func(g *relaypb.Gain) { g.Spans[0].LastNanos = start },
 		"too many labels":        func(g *relaypb.Gain) { g.SourceLabels = make([]string, 1000) },
 		"too many spans":         func(g *relaypb.Gain) { g.Spans = make([]*relaypb.Span, 2000) },
+		"too many pods":          func(g *relaypb.Gain) { g.Refused = make([]*flowpb.RefusedPod, 9) },
+		"a long pod":             func(g *relaypb.Gain) { g.Refused[0].Name = long },
+		"a pod before all time":  func(g *relaypb.Gain) { g.Refused[0].LastNanos = -1 },
 		"too many open":          func(g *relaypb.Gain) { g.Live = 1 << 60 },
 	} {
 		g := example()
