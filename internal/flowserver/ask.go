@@ -26,9 +26,9 @@ const (
 // agentServer passes on what is asked about probes to the nodes that they name.
 type agentServer struct {
 	agentpb.UnimplementedAgentServer
-	users  *users
-	hub    *hub
-	probes *rates[string] // by the user's name
+	users        *users
+	hub          *hub
+	probes, cuts *rates[string] // by the user's name
 }
 
 // probing are the rights either of which lets a user probe from a namespace's
@@ -127,6 +127,11 @@ func (s *agentServer) Sync(context.Context, *agentpb.SyncRequest) (*agentpb.Stat
 
 // Await implements agentpb.AgentServer.
 func (s *agentServer) Await(context.Context, *agentpb.AwaitRequest) (*agentpb.StatusReply, error) {
+	return nil, errManyNodes
+}
+
+// TellPlugin implements agentpb.AgentServer: it is for who is on the node.
+func (s *agentServer) TellPlugin(context.Context, *agentpb.PluginStatus) (*agentpb.TellPluginReply, error) {
 	return nil, errManyNodes
 }
 

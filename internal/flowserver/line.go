@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/netpol-project/netpol/pkg/enforce/relay"
 	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
 )
 
@@ -153,9 +154,16 @@ func (l *line) take(h *hub, name string, up *relaypb.Up) (*relaypb.Down, error) 
 	switch is := up.GetIs().(type) {
 	case *relaypb.Up_Batch:
 		n, err := h.count(name, l, is.Batch)
+		if err == nil {
+			// What is acknowledged the agent forgets. Where it can't be kept it
+			// is counted in memory, and the agent is to go on.
+			_ = h.store.Sync()
+		}
 		return &relaypb.Down{Is: &relaypb.Down_Acknowledged{Acknowledged: n}}, err
 	case *relaypb.Up_Status:
 		h.heard(name, l, is.Status)
+	case *relaypb.Up_Staged:
+		h.staged(relay.StagedFromWire(is.Staged))
 	case *relaypb.Up_Reply:
 		l.answered(is.Reply)
 	case *relaypb.Up_Hello:

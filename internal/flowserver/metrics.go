@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+
+	"github.com/netpol-project/netpol/pkg/flow/keep"
 )
 
 // metrics are what the server counts of itself.
@@ -23,8 +25,10 @@ func (s *Server) writeMetrics(w io.Writer) {
 		value            uint64
 	}{
 		{"agents_expected", "gauge", "Nodes that an agent should run on.", uint64(len(expected))},
-		{"agents_connected", "gauge", "Agents that have a line to the server.", uint64(s.hub.connected())}, //nolint:gosec // not negative
-		{"flows", "gauge", "Different flows that are kept.", uint64(s.hub.flows.Len())},                    //nolint:gosec // not negative
+		{"agents_connected", "gauge", "Agents that have a line to the server.", uint64(s.hub.connected())},                 //nolint:gosec // not negative
+		{"flows", "gauge", "Different flows that are kept.", uint64(s.hub.flows.Len())},                                    //nolint:gosec // not negative
+		{"store_bytes", "gauge", "Size of the file that flows are kept in; 0: there is none.", uint64(s.hub.store.Size())}, //nolint:gosec // not negative
+		{"store_failing", "gauge", "1 while flows are counted in memory alone because they can't be written.", failing(s.hub.store)},
 		{"gains_total", "counter", "Increments of flows that were taken from agents.", m.gains.Load()},
 		{"gains_refused_total", "counter", "Increments that were not as they should be.", m.refused.Load()},
 		{"enrolled_total", "counter", "Certificates given to agents.", m.enrolled.Load()},
@@ -37,4 +41,11 @@ func (s *Server) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "# HELP netpol_flows_server_%s %s\n# TYPE netpol_flows_server_%s %s\nnetpol_flows_server_%s %d\n",
 			line.name, line.help, line.name, line.kind, line.name, line.value)
 	}
+}
+
+func failing(s *keep.Store) uint64 {
+	if s.Problem() != "" {
+		return 1
+	}
+	return 0
 }

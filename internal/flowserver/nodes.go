@@ -36,7 +36,7 @@ func (s *nodesServer) List(ctx context.Context, _ *agentpb.NodesRequest) (*agent
 		return nil, err
 	}
 	nodes, err := s.hub.list()
-	return &agentpb.NodesReply{Nodes: nodes, Version: s.version}, err
+	return &agentpb.NodesReply{Nodes: nodes, Version: s.version, Warnings: s.hub.store.Warnings()}, err
 }
 
 const (

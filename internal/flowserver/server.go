@@ -2,8 +2,8 @@
 // push what they count and say how they are, users read it by their own rights,
 // and what users ask of a node is passed on to its agent.
 //
-// It keeps everything in memory. An agent sends all that it has to a server
-// that has begun anew. It knows no Kubernetes client: who somebody is, which
+// It keeps what it has counted in a directory, if it has one. An agent sends all
+// that it has to a server that has begun anew. It knows no Kubernetes client: who somebody is, which
 // nodes there are and where the authority is kept are handed in.
 package flowserver
 
@@ -29,6 +29,7 @@ import (
 	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/flow/flowpb"
+	"github.com/netpol-project/netpol/pkg/flow/keep"
 )
 
 // Options say what a server works with.
@@ -46,6 +47,8 @@ type Options struct {
 	Pods     Pods
 	// Limits bound the flows that are kept.
 	Limits flow.Limits
+	// Data is the directory that they are kept in; empty: in memory alone.
+	Data string
 	// Version of the program, for status.
 	Version string
 	Log     *slog.Logger
@@ -60,6 +63,10 @@ const (
 	enrollRate, enrollBurst       = 1, 20
 	allEnrollRate, allEnrollBurst = 50, 1000
 )
+
+// commitPace is how long after a commit the next one comes at the earliest: what
+// all agents tell meanwhile is written together.
+const commitPace = 100 * time.Millisecond
 
 // Server is a flows server.
 type Server struct {
@@ -76,14 +83,18 @@ func Run(ctx context.Context, opts Options) error {
 		opts.Now = time.Now
 	}
 	s := &Server{opts: opts, metrics: &metrics{}}
-	s.hub = newHub(flow.NewAggregator(opts.Now(), opts.Limits), opts.Expected, opts.Now, s.metrics)
+	store := keep.Open(keep.Options{Dir: opts.Data, Owner: "flows server of " + opts.Namespace, Limits: opts.Limits, Log: opts.Log, Now: opts.Now, Pace: commitPace, Retold: true})
+	s.hub = newHub(store, opts.Expected, opts.Now, s.metrics)
 	s.keeper = &keeper{vault: opts.Vault, namespace: opts.Namespace, now: opts.Now, log: opts.Log}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.serveHTTP(ctx) })
 	g.Go(func() error { return s.serveGRPC(ctx) })
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		return err
-	} else if err != nil && !errors.Is(err, context.Canceled) {
+	g.Go(func() error { store.Run(ctx); return nil })
+	err := g.Wait()
+	if cerr := store.Close(); cerr != nil {
+		opts.Log.Error("the last flows are not kept", "error", cerr)
+	}
+	if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 		return err
 	}
 	return nil
@@ -141,7 +152,7 @@ func (s *Server) services() *grpc.Server {
 		enrolls: newRates[netip.Addr](enrollRate, enrollBurst), all: rate.NewLimiter(allEnrollRate, allEnrollBurst), metrics: s.metrics, log: s.opts.Log,
 	})
 	flowpb.RegisterFlowsServer(server, flow.NewServerFor(s.hub.flows, s.opts.Now, &views{users: who, hub: s.hub}))
-	agentpb.RegisterAgentServer(server, &agentServer{users: who, hub: s.hub, probes: newRates[string](probeRate, probeBurst)})
+	agentpb.RegisterAgentServer(server, &agentServer{users: who, hub: s.hub, probes: newRates[string](probeRate, probeBurst), cuts: newRates[string](cutRate, cutBurst)})
 	agentpb.RegisterNodesServer(server, &nodesServer{
 		users: who, hub: s.hub, version: s.opts.Version, awaits: newSlots(maxAwaitsEach, maxAwaits),
 	})

@@ -107,4 +107,21 @@ func (v *view) Blind() error {
 func (v *view) Cover(c *flow.Coverage) {
 	c.Restricted = c.Restricted || !v.all && len(v.asked) == 0
 	c.LostUnknown = c.LostUnknown || v.views.hub.incomplete()
+	v.views.hub.cover(c)
+	if !v.all {
+		c.Policies = slices.DeleteFunc(c.Policies, func(p flow.PolicySince) bool { return !v.mayKnow(p.Key.Namespace) })
+	}
+}
+
+// mayKnow says whether a policy's namespace is one whose flows the caller may
+// see; policies of the whole cluster are for who may see all.
+func (v *view) mayKnow(namespace string) bool {
+	if namespace == "" {
+		return false
+	}
+	if slices.Contains(v.asked, namespace) {
+		return true
+	}
+	may, err := v.sees(namespace)
+	return err == nil && may
 }

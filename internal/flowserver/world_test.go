@@ -35,6 +35,7 @@ import (
 	"github.com/netpol-project/netpol/pkg/enforce/relay"
 	"github.com/netpol-project/netpol/pkg/enforce/relaypb"
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/keep"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -52,6 +53,7 @@ type world struct {
 	reviews atomic.Int64 // of tokens
 
 	addr string // the server's, kept over restarts
+	data string // where the server keeps flows; empty: nowhere
 	stop func()
 }
 
@@ -86,7 +88,7 @@ func (w *world) start() {
 	go func() {
 		done <- flowserver.Run(ctx, flowserver.Options{
 			Listen: l, HTTP: web, Namespace: relay.Namespace, Agents: relay.Agents,
-			Vault: w, Reviewer: w, Expected: w, Pods: w, Limits: flow.DefaultLimits(),
+			Vault: w, Reviewer: w, Expected: w, Pods: w, Limits: flow.DefaultLimits(), Data: w.data,
 			Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		})
 	}()
@@ -234,6 +236,7 @@ type agent struct {
 	agentpb.UnimplementedAgentServer
 	node  string
 	flows *flow.Aggregator
+	store *keep.Store
 	stop  func()
 
 	mu       sync.Mutex
@@ -241,12 +244,21 @@ type agent struct {
 	changed  chan struct{}
 	probes   []*agentpb.RegisterProbeRequest
 	denies   *agentpb.DeniedReply
+	cuts     *agentpb.WouldCutReply   // nil: it can't tell
+	asked    *agentpb.WouldCutRequest // the last
 }
 
 // agent starts one.
 func (w *world) agent(node string) *agent {
+	return w.keeper(node, "")
+}
+
+// keeper starts an agent that keeps what it counts in a directory.
+func (w *world) keeper(node, dir string) *agent {
 	w.t.Helper()
-	a := &agent{node: node, flows: flow.NewAggregator(time.Now(), flow.DefaultLimits()), changed: make(chan struct{})}
+	store := keep.Open(keep.Options{Dir: dir, Owner: node, Limits: flow.DefaultLimits()})
+	store.Counts(node)
+	a := &agent{node: node, flows: store.Flows(), store: store, changed: make(chan struct{})}
 	token := filepath.Join(w.dir, "token-"+node)
 	if err := os.WriteFile(token, []byte(forServer("agent-"+node)+"\n"), 0o600); err != nil {
 		w.t.Fatal(err)
@@ -258,16 +270,23 @@ func (w *world) agent(node string) *agent {
 		Log:  slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Pace: push.Pace{Flush: 5 * time.Millisecond, Status: 20 * time.Millisecond, Trust: 20 * time.Millisecond, LeastWait: 5 * time.Millisecond, MostWait: 50 * time.Millisecond},
 	}, push.Local{
-		Agent: a, Flows: a.flows, Snapshot: func() *policy.Snapshot { return nil },
+		Agent: a, Flows: a.flows, Store: store, Snapshot: func() *policy.Snapshot { return nil },
 		Namespace: func(addr netip.Addr) (string, bool) { return "vote", addr.Is4() },
 	})
 	go func() {
 		defer close(done)
 		p.Run(ctx)
 	}()
+	running := make(chan struct{})
+	go func() {
+		defer close(running)
+		store.Run(ctx)
+	}()
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		<-done
+		<-running
+		_ = store.Close()
 	})
 	w.t.Cleanup(a.stop)
 	return a
