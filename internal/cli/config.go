@@ -94,6 +94,12 @@ func ApplyConfig(cmd *cobra.Command, v *viper.Viper) error {
 	if typed("dir") && v.GetString("dir") == "" { // a variable that is not set, most likely
 		return Usage("", "--dir is empty: it needs a directory")
 	}
+	if typed("namespace") && strings.Trim(strings.Join(v.GetStringSlice("namespace"), ""), ", ") == "" {
+		return Usage("", "-n is empty: it needs a namespace; -A means all")
+	}
+	if typed("flows") && cmd.Flag("flows").Value.String() == "" {
+		return Usage("", "--flows is empty: it needs a file, - or the address of a server")
+	}
 	for _, pair := range [][2]string{{"all-namespaces", "namespace"}, {"namespace", "all-namespaces"}, {"lab", "dir"},
 		{"context", "dir"}, {"kubeconfig", "dir"}, {"lab", "context"}, {"lab", "kubeconfig"}} {
 		if typed(pair[0]) && !typed(pair[1]) {
@@ -102,6 +108,9 @@ func ApplyConfig(cmd *cobra.Command, v *viper.Viper) error {
 	}
 	for _, name := range settings {
 		flag := cmd.Flags().Lookup(name)
+		if name == "output" && flag != nil && flag.Value.Type() != "format" {
+			continue // a file, and no format
+		}
 		if flag == nil || flag.Changed || !v.IsSet(name) || cmd.InheritedFlags().Lookup(name) != nil {
 			continue
 		}

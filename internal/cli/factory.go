@@ -38,7 +38,10 @@ type Factory struct {
 	Config *viper.Viper // flags, NETPOL_* and the configuration file, merged
 	// Program is how users call netpol; empty: netpol.
 	Program string
-	where   string // --dir, --lab, --context and --kubeconfig as typed
+	// Ran is the command that runs, for the history of what it changes.
+	Ran   string
+	where string // --dir, --lab, --context and --kubeconfig as typed
+	flows string // --flows and what belongs to it, as typed
 	// labAsked says that --lab was given, by flag, environment or file.
 	labAsked bool
 	as       kube.Impersonate // as typed: not what an environment should say

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -11,10 +10,10 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/cluster/calico"
 	"github.com/netpol-project/netpol/pkg/flow"
-	"github.com/netpol-project/netpol/pkg/flow/calicolog"
 )
 
 // goldmaneScheme begins the address of a Goldmane.
@@ -22,11 +21,19 @@ const goldmaneScheme = "goldmane://"
 
 // FlowsFrom says where flows come from, as users type it.
 type FlowsFrom struct {
-	// From is a file of Calico's flow logs, "-" for standard input, or
-	// goldmane://HOST:PORT; empty: where they come from anyway.
+	// From is a file (a recording, Calico's flow logs, or Hubble's), "-" for standard
+	// input, goldmane://HOST:PORT, or prometheus://HOST:PORT and
+	// prometheus+https://HOST/PATH; empty: where they come from anyway.
 	From string
-	// CA, Cert and Key are files for Goldmane's TLS.
+	// CA, Cert and Key are files for TLS with Goldmane or Prometheus.
 	CA, Cert, Key string
+	// TokenFile has a bearer token for Prometheus, PasswordFile the password of the
+	// user that From names.
+	TokenFile, PasswordFile string
+	// Now is the present; nil is the clock.
+	Now func() time.Time
+	// Note is told what is wrong with a file that is read all the same.
+	Note func(string)
 }
 
 // Given says that the user named a source.
@@ -35,26 +42,35 @@ func (o FlowsFrom) Given() bool { return o.From != "" }
 // Open opens the source. in is standard input.
 func (o FlowsFrom) Open(in io.Reader) (flow.Source, error) {
 	address, isGoldmane := strings.CutPrefix(o.From, goldmaneScheme)
+	if err := o.Misplaced(); err != nil {
+		return nil, err
+	}
 	switch {
 	case isGoldmane:
 		return o.goldmane(address)
-	case o.CA+o.Cert+o.Key != "":
-		return nil, Usage("--flows goldmane://HOST:PORT", "--flows-ca, --flows-cert and --flows-key are for --flows goldmane://… only")
+	case o.IsPrometheus():
+		return o.prometheus()
 	case strings.Contains(o.From, "://"):
-		return nil, Usage("--flows FILE, --flows - or --flows goldmane://HOST:PORT", "--flows %s: there is no such source of flows", o.From)
+		return nil, Usage("--flows FILE, --flows -, --flows goldmane://HOST:PORT or --flows prometheus://HOST:PORT", "--flows %s: there is no such source of flows", o.From)
 	case o.From == "-":
-		return flow.FromCalico(calicolog.NewSource("standard input", func() (io.ReadCloser, error) { return io.NopCloser(in), nil })), nil
+		return o.stdin(in)
 	}
 	if _, err := os.Stat(o.From); err != nil {
 		return nil, fileError("--flows", o.From, err)
 	}
-	return flow.FromCalico(calicolog.NewSource(o.From, func() (io.ReadCloser, error) {
-		f, err := os.Open(o.From)
-		if err != nil {
-			return nil, fileError("--flows", o.From, err)
-		}
-		return f, nil
-	})), nil
+	return o.file()
+}
+
+// Misplaced is an error if there are flags for another source than the one named.
+func (o FlowsFrom) Misplaced() error {
+	goldmane := strings.HasPrefix(o.From, goldmaneScheme)
+	switch {
+	case o.TokenFile+o.PasswordFile != "" && !o.IsPrometheus():
+		return Usage("--flows prometheus+https://HOST/", "--flows-token-file and --flows-password-file are for --flows prometheus+https://… only")
+	case o.CA+o.Cert+o.Key != "" && !goldmane && !o.IsPrometheus():
+		return Usage("--flows goldmane://HOST:PORT", "--flows-ca, --flows-cert and --flows-key are for --flows goldmane://… and prometheus+https://… only")
+	}
+	return nil
 }
 
 // goldmane opens a connection that lasts as long as the process.
@@ -68,24 +84,13 @@ func (o FlowsFrom) goldmane(address string) (flow.Source, error) {
 	if port == "" {
 		port = "7443"
 	}
-	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+	config, err := o.clientTLS(try)
+	if err != nil {
+		return nil, err
+	}
+	config.ServerName = host
+	if isLoopback(host) {
 		config.ServerName = calico.GoldmaneName // a forwarded port, most likely
-	}
-	if (o.Cert == "") != (o.Key == "") {
-		return nil, Usage(try, "--flows-cert and --flows-key belong together")
-	}
-	if o.CA != "" {
-		if config.RootCAs, err = readRoots(o.CA); err != nil {
-			return nil, err
-		}
-	}
-	if o.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.Cert, o.Key)
-		if err != nil {
-			return nil, fileError("--flows-cert and --flows-key", o.Cert, err)
-		}
-		config.Certificates = []tls.Certificate{pair}
 	}
 	conn, err := flow.DialTLS(net.JoinHostPort(host, port), config)
 	if err != nil {
@@ -126,8 +131,10 @@ func (o FlowsFrom) Error(err error) error {
 	switch {
 	case !o.Given(): // the cluster's Goldmane
 		return &Error{What: "Goldmane's flows can't be read", Where: []string{plainCause(err)}, Try: "kubectl -n calico-system get pods -l k8s-app=goldmane", Err: err}
+	case o.IsPrometheus():
+		return o.prometheusError(err)
 	case !strings.HasPrefix(o.From, goldmaneScheme):
-		return &Error{What: "the flow logs can't be read", Where: []string{err.Error()}, Err: err}
+		return &Error{What: "the flows can't be read", Where: []string{err.Error()}, Err: err}
 	}
 	return &Error{
 		What: "Goldmane's flows can't be read", Where: []string{o.From + ": " + plainCause(err)},

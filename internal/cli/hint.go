@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -14,6 +15,13 @@ const PluginName = "kubectl netpol"
 // typed is where a text tells one of netpol's commands: the program's name and
 // the word after it.
 var typed = regexp.MustCompile(`(^|[^\w./-])(?:kubectl )?netpol( +)([a-z]+|-[-a-z]+|…)`)
+
+// asking is where a text tells a command that reads flows, and so takes --flows.
+var asking = regexp.MustCompile(`\bnetpol(?: --[a-z]+ (?:'[^']*'|\S+))* (?:report|recommend|fix|enforce|unenforce|rollback|flows)\b`)
+
+// placing is where a text tells a command that takes from a file of flows the
+// workloads alone.
+var placing = regexp.MustCompile(`\bnetpol(?: --[a-z]+ (?:'[^']*'|\S+))* (?:connectivity|explain|diff|test)\b`)
 
 // Retype puts the name by which users call netpol into a text that tells
 // commands. Where commands are given, no other word after netpol makes one: the
@@ -29,7 +37,7 @@ func Retype(text, program string, commands []string) string {
 }
 
 // Command is a command (or several) as users have to type it: by the name by
-// which they call netpol, and with the --dir or --lab that they typed.
+// which they call netpol, and with the --dir, --lab or --flows that they typed.
 func (f *Factory) Command(text string) string {
 	program := "netpol"
 	if f.Program != "" {
@@ -38,11 +46,19 @@ func (f *Factory) Command(text string) string {
 	if !saysWhere.MatchString(text) {
 		program += f.where
 	}
-	return Retype(text, program, nil)
+	text = Retype(text, program, nil)
+	if f.flows == "" || strings.Contains(text, "--flows") {
+		return text
+	}
+	add := func(found string) string { return found + f.flows }
+	if !strings.Contains(f.flows, "://") {
+		text = placing.ReplaceAllStringFunc(text, add)
+	}
+	return asking.ReplaceAllStringFunc(text, add)
 }
 
 // saysWhere are commands that say themselves where to look, or need not.
-var saysWhere = regexp.MustCompile(`--(lab|dir|context|kubeconfig|help|all)\b|\bnetpol (lab up|completion|version)\b`)
+var saysWhere = regexp.MustCompile(`--(lab|dir|context|kubeconfig|help)\b|\bnetpol (lab up|lab [a-z]+ --all|completion|version)\b`)
 
 // Remember keeps what cmd was told about where to look, for the commands that
 // users are offered.
@@ -51,8 +67,14 @@ func (f *Factory) Remember(cmd *cobra.Command) {
 	typed := map[string]bool{}
 	for _, name := range []string{"dir", "lab", "context", "kubeconfig"} {
 		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
-			f.where += " --" + name + " " + flag.Value.String()
+			f.where += " --" + name + " " + ShellWord(flag.Value.String())
 			typed[name] = true
+		}
+	}
+	f.flows = ""
+	for _, name := range []string{"flows", "flows-ca", "flows-cert", "flows-key", "flows-token-file", "flows-password-file"} {
+		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+			f.flows += " --" + name + " " + ShellWord(flag.Value.String())
 		}
 	}
 	// What was typed wins over what was set.
@@ -63,6 +85,17 @@ func (f *Factory) Remember(cmd *cobra.Command) {
 	if groups, err := cmd.Flags().GetStringArray("as-group"); err == nil {
 		f.as.Groups = groups
 	}
+}
+
+// bare are words that no shell makes something else of.
+var bare = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+// ShellWord is a word as shells take it.
+func ShellWord(word string) string {
+	if bare.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // Report writes an error to the error stream as Report does, and what to type

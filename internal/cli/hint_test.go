@@ -28,12 +28,20 @@ func TestCommand(t *testing.T) {
 		{PluginName, []string{"--dir", "m"}, "netpol get policies", "kubectl netpol --dir m get policies"},
 		{"", []string{"--dir", "m"}, "ls m", "ls m"},
 		{"", []string{"--dir", "m"}, "", ""},
+		{"", []string{"--dir", "a b"}, "netpol get pods", "netpol --dir 'a b' get pods"},
+		{"", []string{"--dir", "m", "--flows", "f.zst"}, "netpol report db, then netpol recommend -A; netpol get pods",
+			"netpol --dir m report --flows f.zst db, then netpol --dir m recommend --flows f.zst -A; netpol --dir m get pods"},
+		{PluginName, []string{"--dir", "a b", "--flows", "it's"}, "netpol fix", `kubectl netpol --dir 'a b' fix --flows 'it'\''s'`},
+		{"", []string{"--flows", "f.zst"}, "netpol report --flows g.zst", "netpol report --flows g.zst"},
+		{"", []string{"--flows", "prometheus+https://h", "--flows-token-file", "t"}, "netpol fix", "netpol fix --flows prometheus+https://h --flows-token-file t"},
 	} {
 		f := New(&Streams{}, viper.New())
 		f.Program = tc.program
 		cmd := &cobra.Command{}
 		cmd.Flags().String("dir", "", "")
 		cmd.Flags().String("lab", "default", "")
+		cmd.Flags().String("flows", "", "")
+		cmd.Flags().String("flows-token-file", "", "")
 		if err := cmd.ParseFlags(tc.typed); err != nil {
 			t.Fatal(err)
 		}

@@ -95,3 +95,12 @@ func (f *Factory) Hush(d time.Duration) {
 
 // forEver is longer than any command runs.
 const forEver = 365 * 24 * time.Hour
+
+// NoTarget says that a store could not be opened because nobody said what to work
+// on and there is nothing.
+func (f *Factory) NoTarget(err error) bool {
+	if errors.Is(err, kube.ErrNoCluster) { // kubectl's plugin looks for no lab
+		return f.Config.GetString("context") == "" && f.Config.GetString("kubeconfig") == ""
+	}
+	return errors.Is(err, lab.ErrNotRunning) && !f.labAsked
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -79,7 +81,11 @@ func openDir(path string) (cluster.Store, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &Error{What: fmt.Sprintf("no directory %s", path), Try: "mkdir -p " + path, Err: err}
 	case err != nil:
-		return nil, &Error{What: err.Error(), Err: err}
+		e := &Error{What: err.Error(), Err: err}
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			e.Try = "the same with the directory that it is in: " + filepath.Dir(path)
+		}
+		return nil, e
 	}
 	return d, nil
 }

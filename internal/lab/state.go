@@ -27,6 +27,9 @@ func (d Dir) Manifests() string { return d.path("manifests") }
 // AgentSocket is where the agent answers.
 func (d Dir) AgentSocket() string { return d.path("agent.sock") }
 
+// Data is the directory that the agent keeps flows in.
+func (d Dir) Data() string { return d.path("data") }
+
 // Logs is the directory of log files, one a process.
 func (d Dir) Logs() string { return d.path("logs") }
 

@@ -17,7 +17,7 @@ func (w *World) inForce(scope Scope) []*Policy {
 		}
 	}
 	for _, p := range w.Policies {
-		if !p.Kind.Staged() || !scope.All && p.Key() != scope.Only { // S28
+		if !p.Kind.Staged() || !scope.All && p.Key() != scope.Only && !slices.Contains(scope.Some, p.Key()) { // S28
 			continue
 		}
 		if p.StagedAction == "Ignore" { // S27: Ignore is absent

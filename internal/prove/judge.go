@@ -8,10 +8,12 @@ import (
 )
 
 // Scope says which policies count: what is enforced, and as if it were
-// enforced too every staged policy (All) or the one that Only names.
+// enforced too every staged policy (All), the one that Only names, or those in
+// Some.
 type Scope struct {
 	All  bool
 	Only policy.Key
+	Some []policy.Key
 }
 
 // End is one end of a connection. A pod's end has the address that the

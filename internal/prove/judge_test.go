@@ -111,15 +111,20 @@ type scopePair struct {
 	same  tier.Scope
 }
 
-// scopes are: enforced, pending, and each staged policy alone.
+// scopes are: enforced, pending, each staged policy alone, and every other one
+// together.
 func (w *World) scopes() []scopePair {
 	out := []scopePair{{Scope{}, tier.Enforced()}, {Scope{All: true}, tier.Pending()}}
-	for _, p := range w.Policies {
+	var some []policy.Key
+	for i, p := range w.Policies {
+		if p.Kind.Staged() && i%2 == 0 {
+			some = append(some, p.Key())
+		}
 		if p.Kind.Staged() {
 			out = append(out, scopePair{Scope{Only: p.Key()}, tier.Only(p.Key())})
 		}
 	}
-	return out
+	return append(out, scopePair{Scope{Some: some}, tier.Some(some...)})
 }
 
 // sameAnswer compares what both must agree on. A staged policy may be named

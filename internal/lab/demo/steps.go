@@ -137,7 +137,7 @@ func recommendRest() step {
 			{args: words("enforce default-deny --ns vote"), exit: 1, proves: "nothing was enforced", check: connects("--from", "worker", "--to", "redis")},
 			{say: "\nSo recommend what is missing, name look-ups included.", args: words("recommend --ns vote --enforce")},
 			{
-				args:   words("report default-deny --ns vote --exit-code"),
+				args:   words("report default-deny --ns vote --exit-code=blocked"),
 				proves: "0 would be blocked",
 				check:  eventually(flowTime, nothingWouldBreak("default-deny")),
 			},

@@ -62,7 +62,7 @@ func (n *node) startAgent(ctx context.Context) error {
 			"agent", "--dir", d.Manifests(), "--node", n.plan.Node.Name,
 			"--socket", d.AgentSocket(), "--interface-prefix", plan.InterfacePrefix,
 			"--pod-cidr", plan.PodCIDR(false).String() + "," + plan.PodCIDR(true).String(),
-			"--log-file", d.LogLines(),
+			"--log-file", d.LogLines(), "--data", d.Data(),
 		},
 	}
 	if n.config.LogPrefix != "" {
