@@ -33,7 +33,7 @@ func recommendRequest(ctx context.Context, opts *RecommendOptions, ev *evidence,
 	}
 	return &recommend.Request{
 		Model: ev.model, Flows: ev.flows, Targets: targets, Tier: opts.Tier, Staged: !opts.Enforce,
-		IncludeDenied: opts.IncludeDenied, Mine: func(k policy.Key) bool { return mine[k] },
+		Select: recommend.Select{IncludeDenied: opts.IncludeDenied}, Mine: func(k policy.Key) bool { return mine[k] },
 	}, nil
 }
 

@@ -2,8 +2,8 @@ package recommend
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -11,77 +11,76 @@ import (
 	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
-// groupRules are the rules for peers that share class, protocol and ports; as
-// many as the API's bounds need.
-func groupRules(members []*one) []Rule {
-	base := Rule{Protocol: members[0].protocol, ICMP: members[0].icmp}
-	c := members[0].class
-	if c.rank == 1 {
-		base.NamespaceSelector = selector.Eq("kubernetes.io/metadata.name", c.namespace)
+// draft is a rule whose ports are not written yet.
+type draft struct {
+	Rule
+	class class
+	ports []uint16 // sorted
+	picks []policy.Workload
+}
+
+// writer writes blocks of peers and ports as rules.
+type writer struct {
+	*finder
+	bounds NetBounds
+	left   []Skipped // what does not fit into the bounds
+}
+
+// drafts are the rules for a block, as many as the API's bounds need.
+func (w *writer) drafts(b block) []*draft {
+	c, what := b.members[0].class, b.members[0].what
+	base := draft{class: c, ports: b.ports}
+	base.Protocol = what.protocol
+	if what.protocol.HasTypes() {
+		base.ICMP = &what.icmp
 	}
-	var byPeer []Rule
+	if !what.protocol.HasPorts() {
+		base.ports = nil
+	}
 	switch c.rank {
-	case 0, 1:
-		byPeer = selectorRules(base, members)
-	case 2, 3:
-		byPeer = netRules(base, members)
-	default:
-		byPeer = []Rule{serviceRule(base, members)}
+	case rankNet4, rankNet6:
+		return w.netDrafts(base, b)
+	case rankService:
+		base.Service = &c.service
+		base.take(b.members, b.ports)
+		return []*draft{&base}
+	case rankOthers, rankOthersSet:
+		base.Namespaces = []string{c.namespace}
+	case rankGlobalSet:
+		base.NamespaceSelector = selector.MustParse("global()")
 	}
-	var out []Rule
-	for _, r := range byPeer {
-		ports := members[0].portRanges()
-		if len(ports) == 0 {
-			out = append(out, r)
-		}
-		for part := range slices.Chunk(ports, maxPorts) {
-			r.Ports = part
-			out = append(out, r)
-		}
-	}
-	return out
+	return selectorDrafts(base, b)
 }
 
-func serviceRule(r Rule, members []*one) Rule {
-	r.Service = &members[0].class.service
+// take adds what some members' flows at some ports are evidence of.
+func (d *draft) take(members []*one, ports []uint16) {
 	for _, m := range members {
-		r.Evidence = append(r.Evidence, m.evidence...)
-	}
-	return r
-}
-
-func netRules(base Rule, members []*one) []Rule {
-	nets := make([]netip.Prefix, len(members))
-	for i, m := range members {
-		nets[i] = m.net
-	}
-	var out []Rule
-	for part := range slices.Chunk(aggregate(nets), maxNets) {
-		r := base
-		r.Nets = part
-		for _, m := range members {
-			if slices.ContainsFunc(part, func(p netip.Prefix) bool { return p.Overlaps(m.net) }) {
-				r.Evidence = append(r.Evidence, m.evidence...)
+		for _, p := range ports {
+			for _, o := range m.flows[p] {
+				if !slices.Contains(d.Evidence, o) {
+					d.Evidence = append(d.Evidence, o)
+				}
 			}
 		}
-		out = append(out, r)
+		d.picks = append(d.picks, m.picks...)
+		if m.set.Name != "" {
+			d.Sets = append(d.Sets, m.set)
+		}
 	}
-	return out
 }
 
-func selectorRules(base Rule, members []*one) []Rule {
-	var out []Rule
-	for start := 0; start < len(members); {
+// selectorDrafts writes pods or network sets, as many in one selector as fit.
+func selectorDrafts(base draft, b block) []*draft {
+	var out []*draft
+	for start := 0; start < len(b.members); {
 		end := start + 1
-		for end < len(members) && len(anyOf(members[start:end+1]).String()) <= maxSelector {
+		for end < len(b.members) && len(anyOf(b.members[start:end+1]).String()) <= maxSelector {
 			end++
 		}
-		r := base
-		r.Selector = anyOf(members[start:end])
-		for _, m := range members[start:end] {
-			r.Evidence = append(r.Evidence, m.evidence...)
-		}
-		out = append(out, r)
+		d := base
+		d.Selector = anyOf(b.members[start:end])
+		d.take(b.members[start:end], b.ports)
+		out = append(out, &d)
 		start = end
 	}
 	return out
@@ -110,47 +109,41 @@ func anyOf(members []*one) *selector.Selector {
 	return selector.Or(parts...)
 }
 
-// compareRules puts the own namespace first, then other namespaces, then nets;
-// then by protocol, ports and peer.
-func compareRules(a, b Rule) int {
-	return cmp.Or(
-		cmp.Compare(ruleRank(a), ruleRank(b)),
-		strings.Compare(a.NamespaceSelector.String(), b.NamespaceSelector.String()),
-		cmp.Compare(a.Protocol, b.Protocol),
-		slices.CompareFunc(a.Ports, b.Ports, func(x, y policy.PortRange) int {
-			return cmp.Or(cmp.Compare(x.Min, y.Min), cmp.Compare(x.Max, y.Max))
-		}),
-		cmp.Compare(a.icmpType(), b.icmpType()),
-		strings.Compare(a.Selector.String(), b.Selector.String()),
-		slices.CompareFunc(a.Nets, b.Nets, netip.Prefix.Compare),
-		strings.Compare(a.serviceName(), b.serviceName()),
-	)
+// joinNamespaces makes one rule of those for peers of several namespaces that
+// differ in nothing else, and writes the namespaces' selectors.
+func joinNamespaces(drafts []*draft) []*draft {
+	slices.SortFunc(drafts, func(a, b *draft) int {
+		return cmp.Or(cmp.Compare(a.class.rank, b.class.rank), strings.Compare(a.class.namespace, b.class.namespace))
+	})
+	alike := map[string]*draft{}
+	var out []*draft
+	for _, d := range drafts {
+		if len(d.Namespaces) == 0 {
+			out = append(out, d)
+			continue
+		}
+		key := fmt.Sprint(d.class.rank, d.Protocol, d.icmp(), d.ports, d.Selector.String())
+		if same := alike[key]; same != nil && len(namespaceNamed(append(same.Namespaces, d.Namespaces...)).String()) <= maxSelector {
+			same.Namespaces = append(same.Namespaces, d.Namespaces...)
+			same.Evidence, same.picks = append(same.Evidence, d.Evidence...), append(same.picks, d.picks...)
+			same.Sets = append(same.Sets, d.Sets...)
+			continue
+		}
+		alike[key] = d
+		out = append(out, d)
+	}
+	for _, d := range out {
+		if len(d.Namespaces) > 0 {
+			d.NamespaceSelector = namespaceNamed(d.Namespaces)
+		}
+	}
+	return out
 }
 
-func (r Rule) serviceName() string {
-	if r.Service == nil {
-		return ""
+// namespaceNamed picks namespaces by their names (S15).
+func namespaceNamed(names []string) *selector.Selector {
+	if len(names) == 1 {
+		return selector.Eq(policy.LabelMetadataName, names[0])
 	}
-	return r.Service.Namespace + "/" + r.Service.Name
-}
-
-func (r Rule) icmpType() uint8 {
-	if r.ICMP == nil {
-		return 0
-	}
-	return r.ICMP.Type
-}
-
-func ruleRank(r Rule) int {
-	switch {
-	case r.Service != nil:
-		return 4
-	case len(r.Nets) > 0 && r.Nets[0].Addr().Is6():
-		return 3
-	case len(r.Nets) > 0:
-		return 2
-	case r.NamespaceSelector != nil:
-		return 1
-	}
-	return 0
+	return selector.In(policy.LabelMetadataName, names...)
 }

@@ -1,6 +1,7 @@
 package recommend
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,14 +11,15 @@ import (
 
 // names gives policies names that nobody else has.
 type names struct {
-	req   *Request
-	there map[policy.Key]*policy.Policy // NetworkPolicies, enforced and staged
-	used  map[policy.Key]bool
+	req    *Request
+	labels *labeler
+	there  map[policy.Key]*policy.Policy // NetworkPolicies, enforced and staged
+	used   map[policy.Key]bool
 }
 
-func newNames(req *Request) *names {
-	n := &names{req: req, there: map[policy.Key]*policy.Policy{}, used: map[policy.Key]bool{}}
-	for _, p := range req.Model.Snapshot().Policies {
+func newNames(req *Request, labels *labeler) *names {
+	n := &names{req: req, labels: labels, there: map[policy.Key]*policy.Policy{}, used: map[policy.Key]bool{}}
+	for _, p := range req.there().Policies {
 		if p.Kind == policy.KindNetworkPolicy || p.Kind == policy.KindStagedNetworkPolicy {
 			n.there[p.Key] = p
 		}
@@ -25,41 +27,60 @@ func newNames(req *Request) *names {
 	return n
 }
 
-// assign names p after its first workload. If somebody else has a policy of
-// that name, enforced or staged, another one is found; if we made it, p extends
-// it, in its own tier.
-func (n *names) assign(p *Policy) {
-	w := p.Workloads[0]
-	for _, name := range candidates(w) {
-		enforced := policy.Key{Kind: policy.KindNetworkPolicy, Namespace: w.Namespace, Name: name}
-		staged := policy.Key{Kind: policy.KindStagedNetworkPolicy, Namespace: w.Namespace, Name: name}
-		if n.used[enforced] || n.foreign(enforced) || n.foreign(staged) {
+// assign names p after its first workload, or its namespace. If somebody else has
+// a policy of that name, enforced or staged, or ours of that name selects others
+// by now, another one is found; else p extends ours, in its own tier.
+func (n *names) assign(p *Policy, t *target) {
+	for _, name := range candidates(t) {
+		enforced := policy.Key{Kind: policy.KindNetworkPolicy, Namespace: t.namespace, Name: name}
+		staged := policy.Key{Kind: policy.KindStagedNetworkPolicy, Namespace: t.namespace, Name: name}
+		if n.used[enforced] || n.foreign(enforced, t) || n.foreign(staged, t) {
 			continue
 		}
 		n.used[enforced] = true
 		p.Key = enforced
 		if n.req.Staged {
 			p.Key = staged
-			if n.there[staged] != nil {
-				p.extend(n.there[staged])
-			} else if n.there[enforced] != nil {
-				p.extend(n.there[enforced]) // staged, it replaces this (S27)
-			}
-			return
 		}
-		if n.there[enforced] != nil {
+		switch {
+		case n.req.InPlace && n.there[staged] != nil:
+			p.Key = staged
+			p.extend(n.there[staged])
+		case n.req.InPlace && n.there[enforced] != nil:
+			p.Key = enforced
+			p.extend(n.there[enforced])
+		case n.req.Staged && n.there[staged] != nil:
+			p.extend(n.there[staged])
+		case n.there[enforced] != nil: // staged, it replaces this (S27)
 			p.extend(n.there[enforced])
 		}
-		if n.there[staged] != nil {
+		if !n.req.Staged && !n.req.InPlace && n.there[staged] != nil {
 			p.Drop = staged
+			if p.Base == nil {
+				p.promote(n.there[staged])
+			}
 		}
 		return
 	}
 }
 
-// foreign says whether a policy of that key exists that we did not make.
-func (n *names) foreign(k policy.Key) bool {
-	return n.there[k] != nil && (n.req.Mine == nil || !n.req.Mine(k))
+// foreign says whether a policy of that key exists that p must not extend: we did
+// not make it, or it selects other pods than the target.
+func (n *names) foreign(k policy.Key, t *target) bool {
+	p := n.there[k]
+	if p == nil {
+		return false
+	}
+	if n.req.Mine == nil || !n.req.Mine(k) || p.ServiceAccountSelector != nil {
+		return true
+	}
+	for _, ep := range n.labels.byNamespace[t.namespace] {
+		_, own := slices.BinarySearchFunc(t.workloads, ep.Workload, compareWorkloads)
+		if (p.Selector == nil || p.Selector.Matches(ep.Labels)) != own {
+			return true
+		}
+	}
+	return false
 }
 
 // extend makes p the addition to a policy that is there.
@@ -70,10 +91,64 @@ func (p *Policy) extend(base *policy.Policy) {
 	}
 }
 
-// candidates are names for w's policy, the best first. There are more than
+// promote makes p what our staged policy of its name says, with the rules that are
+// missing, if somebody wrote something of his own there.
+func (p *Policy) promote(staged *policy.Policy) {
+	own := p.Model()
+	edited := staged.Order != policy.Unordered || staged.Tier != p.Tier
+	for d := range own.Rules {
+		theirs := map[string]bool{}
+		for i := range staged.Rules[d] {
+			text := ruleText(&staged.Rules[d][i])
+			theirs[text] = true
+			edited = edited || !slices.ContainsFunc(own.Rules[d], func(r policy.Rule) bool { return ruleText(&r) == text })
+		}
+		for i := range own.Rules[d] {
+			p.Rules[d][i].there = theirs[ruleText(&own.Rules[d][i])]
+		}
+	}
+	if !edited {
+		return
+	}
+	for d := range p.Rules {
+		p.Rules[d] = slices.DeleteFunc(p.Rules[d], func(r Rule) bool { return r.there })
+	}
+	p.extend(staged)
+}
+
+// ruleText tells rules of policies apart: equal ones have equal text.
+func ruleText(r *policy.Rule) string {
+	text := fmt.Sprint(r.Action, r.IPVersion, r.Protocol, r.NotProtocol, r.Faulty)
+	for _, m := range []*policy.ICMPMatch{r.ICMP, r.NotICMP} {
+		if m != nil {
+			text += fmt.Sprint(*m)
+		}
+		text += ";"
+	}
+	if r.HTTP != nil {
+		text += fmt.Sprint(*r.HTTP)
+	}
+	for _, e := range []*policy.Entity{&r.Source, &r.Destination} {
+		text += fmt.Sprint(";", e.Nets, e.NotNets, e.Selector, e.NotSelector, e.NamespaceSelector, e.Ports, e.NotPorts, e.NamedPorts, e.NotNamedPorts,
+			e.Selector == nil, e.NotSelector == nil, e.NamespaceSelector == nil) // none is not all()
+		if e.ServiceAccounts != nil {
+			text += fmt.Sprint(e.ServiceAccounts.Names, e.ServiceAccounts.Selector)
+		}
+		if e.Service != nil {
+			text += fmt.Sprint(*e.Service)
+		}
+	}
+	return text
+}
+
+// candidates are names for a target's policy, the best first. There are more than
 // policies that could have them.
-func candidates(w policy.Workload) func(func(int, string) bool) {
+func candidates(t *target) func(func(int, string) bool) {
+	w := t.workloads[0]
 	fixed := []string{w.Name, w.Name + "-recommended", w.Name + "-" + strings.ToLower(string(w.Kind))}
+	if t.whole {
+		fixed = []string{"namespace", "namespace-recommended"}
+	}
 	return func(yield func(int, string) bool) {
 		for i, name := range fixed {
 			if !yield(i, name) {
@@ -81,7 +156,7 @@ func candidates(w policy.Workload) func(func(int, string) bool) {
 			}
 		}
 		for i := 2; ; i++ {
-			if !yield(i, w.Name+"-recommended-"+strconv.Itoa(i)) {
+			if !yield(i, fixed[0]+"-recommended-"+strconv.Itoa(i)) {
 				return
 			}
 		}
@@ -113,10 +188,13 @@ func (r Rule) model(dir policy.Direction) policy.Rule {
 	peer := policy.Entity{Nets: r.Nets, Selector: r.Selector, NamespaceSelector: r.NamespaceSelector, Service: r.Service}
 	out := policy.Rule{Action: policy.Allow, Protocol: r.Protocol, ICMP: r.ICMP}
 	if dir == policy.Ingress {
-		out.Source, out.Destination.Ports = peer, r.Ports
-		return out
+		out.Source = peer
+	} else {
+		out.Destination = peer
 	}
-	out.Destination = peer
 	out.Destination.Ports = r.Ports
+	for _, p := range r.NamedPorts {
+		out.Destination.NamedPorts = append(out.Destination.NamedPorts, p.Name)
+	}
 	return out
 }

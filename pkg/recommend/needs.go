@@ -1,6 +1,7 @@
 package recommend
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -13,6 +14,8 @@ import (
 // need is one flow that a target's policy must allow in one direction.
 type need struct {
 	flow *flow.Observed
+	// own is the workload of the target, peer the other end.
+	own  policy.Workload
 	peer flow.Peer
 }
 
@@ -23,10 +26,19 @@ type wantedFlow struct {
 	ends [2]*target // by policy.Direction: Egress is the source's
 }
 
-// wantedFlows are the flows of the targets that are to stay allowed: those that
-// the enforced policies allow now, or all of them if the request says so. What
-// comes from a pod's own host is always allowed and needs no rule (S12).
-func wantedFlows(req *Request, rp *replay.Replay, targets []*target, res *Result) []wantedFlow {
+// own is the end in a direction, other the one across.
+func (w *wantedFlow) own(d policy.Direction) flow.Peer {
+	if d == policy.Egress {
+		return w.Source
+	}
+	return w.Destination
+}
+
+func (w *wantedFlow) other(d policy.Direction) flow.Peer { return w.own(1 - d) }
+
+// wantedFlows are the flows of the targets that are to stay allowed. What comes
+// from a pod's own host is always allowed and needs no rule (S12).
+func wantedFlows(req *Request, labels *labeler, targets []*target, observed []flow.Observed, res *Result) []wantedFlow {
 	byWorkload := map[policy.Workload]*target{}
 	for _, t := range targets {
 		for _, w := range t.workloads {
@@ -37,22 +49,24 @@ func wantedFlows(req *Request, rp *replay.Replay, targets []*target, res *Result
 		if p.Kind != flow.PeerWorkload {
 			return nil
 		}
-		if eps := rp.Endpoints(p.Workload); len(eps) > 0 {
-			return byWorkload[eps[0].Workload]
-		}
-		return nil
+		return byWorkload[labels.workload(p)]
 	}
-	observed := rp.Observed(req.Flows)
+	r := newReview(req, labels, observed)
 	var out []wantedFlow
 	for i := range observed {
 		o := &observed[i]
 		w := wantedFlow{Observed: o}
 		w.ends[policy.Egress], w.ends[policy.Ingress] = find(o.Source), find(o.Destination)
-		if w.ends[policy.Egress] == nil && w.ends[policy.Ingress] == nil {
+		for d := range w.ends {
+			if !req.wants(policy.Direction(d)) {
+				w.ends[d] = nil
+			}
+		}
+		if w.ends == [2]*target{} {
 			continue
 		}
-		if reason := skip(req, rp, o); reason != "" {
-			res.Skipped = append(res.Skipped, Skipped{Flow: o, Reason: reason})
+		if kind, reason := r.skip(o); kind != "" {
+			res.Skipped = append(res.Skipped, Skipped{Flow: o, Kind: kind, Reason: reason})
 			continue
 		}
 		for _, t := range w.ends {
@@ -67,58 +81,43 @@ func wantedFlows(req *Request, rp *replay.Replay, targets []*target, res *Result
 	return out
 }
 
-// skip is why no rule is written for a flow, empty if one is.
-func skip(req *Request, rp *replay.Replay, o *flow.Observed) string {
-	if why := rp.Gone(o); why != "" {
-		return why + ", so no selector picks it"
-	}
-	if o.Source.Kind == flow.PeerHost && !rp.FromOwnHost(o) {
-		return "node " + o.Source.Workload.Name + " forwards it for somebody else (a NodePort or load balancer), so who may come that way is for you to say"
-	}
-	if o.Destination.Kind == flow.PeerHost && !o.Destination.Addr.IsValid() {
-		return "the host's address is not known"
-	}
-	if o.Source.Kind == flow.PeerNetwork && !o.Source.Addr.IsValid() || o.Destination.Kind == flow.PeerNetwork && !o.Destination.Addr.IsValid() {
-		return "the address is not known; a rule for any address is never recommended"
-	}
-	if req.IncludeDenied {
-		return ""
-	}
-	pairs := rp.Pairs(o)
-	if len(pairs) > 0 && !slices.ContainsFunc(pairs, func(c tier.Conn) bool {
-		return rp.Judge(tier.Enforced(), o, c).Allowed()
-	}) {
-		return "the enforced policies refuse it; --include-denied recommends it all the same"
-	}
-	return ""
-}
-
 // findNeeds asks, with every target closed and every namespace of theirs under
 // a default-deny, which wanted flows are refused: those need a rule. What is
-// allowed even so is allowed by a rule that is there.
-func findNeeds(req *Request, targets []*target, wanted []wantedFlow) {
+// allowed even so is allowed by a rule that is there. What a rule of a policy
+// that may be extended refuses by name was refused by somebody's hand, and no
+// rule after it would help.
+func findNeeds(req *Request, targets []*target, wanted []wantedFlow, res *Result) {
 	var closed []*policy.Policy
 	for i, t := range targets {
 		closed = append(closed, closing(req, t, i))
 	}
 	rp := replay.New(tier.New(withPolicies(req, targets, closed, nil), nil))
-	for _, w := range wanted {
+	for i := range wanted {
+		w := &wanted[i]
 		pairs := rp.Pairs(w.Observed)
+		if len(pairs) == 0 {
+			continue
+		}
+		verdicts := make([]replay.Verdict, len(pairs))
+		for j, c := range pairs {
+			verdicts[j] = rp.Judge(req.scope(), w.Observed, c)
+		}
 		for d, t := range w.ends {
-			if t == nil || len(pairs) == 0 {
+			if t == nil {
 				continue
 			}
-			if slices.ContainsFunc(pairs, func(c tier.Conn) bool {
-				return rp.Judge(req.scope(), w.Observed, c).Denied[d] != nil
-			}) {
-				peer := w.Source
-				if policy.Direction(d) == policy.Egress {
-					peer = w.Destination
-				}
-				t.needs[d] = append(t.needs[d], need{flow: w.Observed, peer: peer})
-			} else {
+			at := slices.IndexFunc(verdicts, func(v replay.Verdict) bool { return v.Denied[d] != nil })
+			if at < 0 {
 				t.covered[d] = true
+				continue
 			}
+			if by := verdicts[at].Denied[d]; by.Rule >= 0 && req.Mine != nil && req.Mine(by.Policy) {
+				res.Skipped = append(res.Skipped, Skipped{Flow: w.Observed, Kind: SkipRefused,
+					Reason: fmt.Sprintf("rule %d of %s refuses it", by.Rule, by.Policy)})
+				continue
+			}
+			dir := policy.Direction(d)
+			t.needs[d] = append(t.needs[d], need{flow: w.Observed, own: w.own(dir).Workload, peer: w.other(dir)})
 		}
 	}
 }
@@ -127,11 +126,11 @@ func findNeeds(req *Request, targets []*target, wanted []wantedFlow) {
 // resource can have.
 func closing(req *Request, t *target, number int) *policy.Policy {
 	p := &policy.Policy{
-		Key:      policy.Key{Kind: req.kind(), Namespace: t.workloads[0].Namespace, Name: "~" + strconv.Itoa(number)},
+		Key:      policy.Key{Kind: req.kind(), Namespace: t.namespace, Name: "~" + strconv.Itoa(number)},
 		Tier:     req.Tier,
 		Order:    policy.Unordered,
-		Types:    [2]bool{true, true},
-		Selector: t.pick.selector(),
+		Types:    [2]bool{req.wants(policy.Ingress), req.wants(policy.Egress)},
+		Selector: t.selector,
 	}
 	if req.Staged {
 		p.StagedAction = policy.StagedSet
@@ -139,24 +138,23 @@ func closing(req *Request, t *target, number int) *policy.Policy {
 	return p
 }
 
-// withPolicies is the present with more policies, some left out (drop), and a
+// withPolicies is what is there with more policies, some left out (drop), and a
 // default-deny for the targets' namespaces at the very end.
 func withPolicies(req *Request, targets []*target, added []*policy.Policy, drop func(policy.Key) bool) *policy.Snapshot {
-	s := *req.Model.Snapshot()
+	s := *req.there()
 	s.Policies = slices.DeleteFunc(slices.Clone(s.Policies), func(p *policy.Policy) bool { return drop != nil && drop(p.Key) })
 	s.Policies = append(s.Policies, added...)
 	closed := map[string]bool{}
 	for _, t := range targets {
-		ns := t.workloads[0].Namespace
-		if closed[ns] {
+		if closed[t.namespace] {
 			continue
 		}
-		closed[ns] = true
+		closed[t.namespace] = true
 		s.Policies = append(s.Policies, &policy.Policy{
-			Key:   policy.Key{Kind: policy.KindNetworkPolicy, Namespace: ns, Name: "~default-deny"},
+			Key:   policy.Key{Kind: policy.KindNetworkPolicy, Namespace: t.namespace, Name: "~default-deny"},
 			Tier:  "default",
 			Order: policy.Unordered,
-			Types: [2]bool{true, true},
+			Types: [2]bool{req.wants(policy.Ingress), req.wants(policy.Egress)},
 		})
 	}
 	slices.SortFunc(s.Policies, tier.ComparePolicies)

@@ -14,6 +14,13 @@ import (
 // more is seen. Taking it off keeps recommend's hands off.
 const Annotation = "netpol.dev/recommended"
 
+// ownNotes are annotations of one policy's own life, which a staged copy does not
+// have: kubectl's copy of it, its past, and that it is on trial.
+var ownNotes = [...]string{
+	"kubectl.kubernetes.io/last-applied-configuration",
+	"netpol.dev/history", policy.NoteRevision, policy.NotePrevious, policy.NoteConfirmBy, policy.NoteConfirmWithin, policy.NoteReverted, policy.NoteRevertedBy,
+}
+
 // apiVersion is the API group and version of the policies.
 const apiVersion = "projectcalico.org/v3"
 
@@ -28,13 +35,17 @@ func (p *Policy) Object(base *unstructured.Unstructured) (*unstructured.Unstruct
 		return nil, fmt.Errorf("%s: what it extends is not given", p.Key)
 	}
 	out := base.DeepCopy()
-	if string(p.Kind) != base.GetKind() { // staged, to replace an enforced one
+	if string(p.Kind) != base.GetKind() { // staged, to replace an enforced one; or the other way
 		out.SetKind(string(p.Kind))
 		for _, f := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences"} {
 			unstructured.RemoveNestedField(out.Object, "metadata", f)
 		}
-		unstructured.RemoveNestedField(out.Object, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")
-		if err := unstructured.SetNestedField(out.Object, string(policy.StagedSet), "spec", "stagedAction"); err != nil {
+		for _, name := range ownNotes {
+			unstructured.RemoveNestedField(out.Object, "metadata", "annotations", name)
+		}
+		if !p.Kind.Staged() {
+			unstructured.RemoveNestedField(out.Object, "spec", "stagedAction")
+		} else if err := unstructured.SetNestedField(out.Object, string(policy.StagedSet), "spec", "stagedAction"); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Key, err)
 		}
 	}
@@ -46,8 +57,8 @@ func (p *Policy) Object(base *unstructured.Unstructured) (*unstructured.Unstruct
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Key, err)
 		}
-		for _, r := range p.Rules[d] {
-			rules = append(rules, r.object(policy.Direction(d)))
+		for i := range p.Rules[d] {
+			rules = append(rules, p.Rules[d][i].object(policy.Direction(d), p.WithEvidence))
 		}
 		if err := unstructured.SetNestedSlice(out.Object, rules, "spec", field); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Key, err)
@@ -57,6 +68,22 @@ func (p *Policy) Object(base *unstructured.Unstructured) (*unstructured.Unstruct
 		return nil, fmt.Errorf("%s: %w", p.Key, err)
 	}
 	return out, nil
+}
+
+// Comments say who the new rules of object, which Object made, are for: the same
+// that YAML says, by the field of the rules and their index there.
+func (p *Policy) Comments(object *unstructured.Unstructured) map[string]map[int]string {
+	out := map[string]map[int]string{}
+	for d, field := range directionFields {
+		rules, _, err := unstructured.NestedSlice(object.Object, "spec", field)
+		if n := len(p.Rules[d]); err == nil && n > 0 && n <= len(rules) {
+			out[field] = map[int]string{}
+			for i := range p.Rules[d] {
+				out[field][len(rules)-n+i] = strings.Join(p.Rules[d][i].comment(policy.Direction(d)), "\n")
+			}
+		}
+	}
+	return out
 }
 
 // directionFields are the names of the rule lists, by policy.Direction.
@@ -73,8 +100,8 @@ func (p *Policy) newObject() *unstructured.Unstructured {
 	}
 	for d, field := range directionFields {
 		var rules []any
-		for _, r := range p.Rules[d] {
-			rules = append(rules, r.object(policy.Direction(d)))
+		for i := range p.Rules[d] {
+			rules = append(rules, p.Rules[d][i].object(policy.Direction(d), p.WithEvidence))
 		}
 		if len(rules) > 0 {
 			spec[field] = rules
@@ -99,7 +126,7 @@ func typesOf(types [2]bool) []any {
 	return out
 }
 
-func (r Rule) object(dir policy.Direction) map[string]any {
+func (r *Rule) object(dir policy.Direction, withEvidence bool) map[string]any {
 	peer := map[string]any{}
 	if r.Selector != nil {
 		peer["selector"] = quoted(r.Selector)
@@ -118,22 +145,32 @@ func (r Rule) object(dir policy.Direction) map[string]any {
 		peer["services"] = map[string]any{"name": r.Service.Name, "namespace": r.Service.Namespace}
 	}
 	out := map[string]any{"action": "Allow"}
+	if withEvidence {
+		out["metadata"] = map[string]any{"annotations": EvidenceOf(r.Evidence).annotations()}
+	}
 	if r.Protocol != 0 {
 		out["protocol"] = protocolValue(r.Protocol)
 	}
 	destination := peer
 	if r.ICMP != nil {
-		out["icmp"] = map[string]any{"type": int64(r.ICMP.Type)}
+		icmp := map[string]any{"type": int64(r.ICMP.Type)}
+		if r.ICMP.Code != policy.AnyCode {
+			icmp["code"] = int64(r.ICMP.Code)
+		}
+		out["icmp"] = icmp
 	}
 	if dir == policy.Ingress {
 		out["source"] = peer
 		destination = map[string]any{}
 	}
-	if len(r.Ports) > 0 {
-		ports := make([]any, len(r.Ports))
-		for i, p := range r.Ports {
-			ports[i] = portValue(p)
-		}
+	var ports []any
+	for _, p := range r.Ports {
+		ports = append(ports, portValue(p))
+	}
+	for _, p := range r.NamedPorts {
+		ports = append(ports, p.Name)
+	}
+	if len(ports) > 0 {
 		destination["ports"] = ports
 	}
 	if len(destination) > 0 {

@@ -2,6 +2,7 @@ package recommend
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -20,16 +21,38 @@ type Proof struct {
 	// NotObserved are workloads and ports that are allowed too though no flow
 	// was seen: what the policies are wider than the evidence.
 	NotObserved []Pair
+	// Wider are nets and network sets that hold more addresses outside than were
+	// seen.
+	Wider []Wider
 	// Breaks are observed flows, at any workload, that are allowed now and that
 	// the policies alone would refuse, default-deny or not: what enforcing them
 	// would break.
 	Breaks []Blocked
+	// Doubts are those of which nobody can say that: the address of one end is
+	// not known, and it would be refused with some addresses only.
+	Doubts []Doubt
+}
+
+// Wider is a part of a rule that lets in more addresses than were seen.
+type Wider struct {
+	Policy    policy.Key
+	Direction policy.Direction
+	Net       netip.Prefix // of a net
+	Set       policy.Key   // of a network set
+	// Seen is how many of the addresses were seen.
+	Seen int
 }
 
 // Blocked is an observed flow that would not be allowed.
 type Blocked struct {
 	Flow *flow.Observed
 	By   policy.Hit
+}
+
+// Doubt is an observed flow that may not be allowed, and why that is not known.
+type Doubt struct {
+	Flow   *flow.Observed
+	Reason string
 }
 
 // Pair is a connection that is possible between two workloads.
@@ -40,18 +63,18 @@ type Pair struct {
 }
 
 // prove judges the observed flows and every pair of workloads.
-func prove(req *Request, policies []*Policy, targets []*target, wanted []wantedFlow) Proof {
-	added := make([]*policy.Policy, len(policies))
+func prove(req *Request, res *Result, targets []*target, wanted []wantedFlow, observed []flow.Observed) Proof {
+	added := make([]*policy.Policy, len(res.Policies))
 	replaced := map[policy.Key]bool{}
-	for i, p := range policies {
+	for i, p := range res.Policies {
 		added[i] = p.Model()
 		replaced[p.Key] = true
 		replaced[p.Drop] = true
 	}
 	drop := func(k policy.Key) bool { return replaced[k] }
-	m := tier.New(withPolicies(req, targets, added, drop), nil)
+	m := tier.New(withPolicies(req, targets, added, drop), req.Model)
 	rp := replay.New(m)
-	proof := Proof{Observed: len(wanted)}
+	proof := Proof{Observed: len(wanted), Wider: wider(res.Policies)}
 	for _, w := range wanted {
 		if by := refusal(rp, req, w); by != nil {
 			proof.Blocked = append(proof.Blocked, Blocked{Flow: w.Observed, By: *by})
@@ -59,29 +82,96 @@ func prove(req *Request, policies []*Policy, targets []*target, wanted []wantedF
 		}
 		proof.Allowed++
 	}
-	proof.NotObserved = notObserved(rp, m, req, targets, wanted)
-	proof.Breaks = breaks(req, replay.New(tier.New(withPolicies(req, nil, added, drop), nil)))
+	proof.NotObserved = newPairs(req, m, rp, targets, wanted).find()
+	if suspects := refusedBy(rp, req, observed); len(suspects) > 0 {
+		then := replay.New(tier.New(withPolicies(req, nil, added, drop), req.Model), req.Model)
+		proof.Breaks, proof.Doubts = breaks(req, suspects, then)
+	}
 	return proof
 }
 
-// breaks are the flows that are allowed now and refused by then.
-func breaks(req *Request, then *replay.Replay) []Blocked {
-	var out []Blocked
-	now := replay.New(req.Model)
-	observed := now.Observed(req.Flows)
+// refusedBy are the flows that are refused at some end, those apart that are left
+// out because the request says so. What is allowed beside a default-deny is
+// allowed without it.
+func refusedBy(rp *replay.Replay, req *Request, observed []flow.Observed) []*flow.Observed {
+	var out []*flow.Observed
 	for i := range observed {
 		o := &observed[i]
-		for _, c := range now.Pairs(o) {
+		if !req.leftOut(o) && slices.ContainsFunc(rp.Any(o), func(c tier.Conn) bool { return !rp.Judge(req.scope(), o, c).Allowed() }) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// breaks are the flows that are allowed now and refused by then, and those that
+// may be.
+func breaks(req *Request, suspects []*flow.Observed, then *replay.Replay) (sure []Blocked, doubts []Doubt) {
+	now := replay.New(req.Model)
+	broken := func(o *flow.Observed, pairs []tier.Conn) *policy.Hit {
+		for _, c := range pairs {
 			v := then.Judge(req.scope(), o, c)
 			if v.Allowed() || !now.Judge(req.scope(), o, c).Allowed() {
 				continue
 			}
-			by := v.Denied[policy.Egress]
-			if by == nil {
-				by = v.Denied[policy.Ingress]
+			if by := v.Denied[policy.Egress]; by != nil {
+				return by
 			}
-			out = append(out, Blocked{Flow: o, By: *by})
-			break
+			return v.Denied[policy.Ingress]
+		}
+		return nil
+	}
+	for _, o := range suspects {
+		_, doubt := then.Ask(o, func(pairs []tier.Conn) bool { return broken(o, pairs) != nil }, "refused", "as now")
+		if doubt != "" {
+			doubts = append(doubts, Doubt{Flow: o, Reason: doubt})
+			continue
+		}
+		pairs := then.Any(o)
+		if !replay.Unaddressed(o.Source) && !replay.Unaddressed(o.Destination) {
+			pairs = append(now.Pairs(o), pairs...)
+		}
+		if by := broken(o, pairs); by != nil {
+			sure = append(sure, Blocked{Flow: o, By: *by})
+		}
+	}
+	return sure, doubts
+}
+
+// wider are the nets and network sets of the rules that hold more addresses than
+// the evidence.
+func wider(policies []*Policy) []Wider {
+	var out []Wider
+	for _, p := range policies {
+		for d, rules := range p.Rules {
+			for i := range rules {
+				r := &rules[i]
+				seen := map[netip.Addr]bool{}
+				for _, o := range r.Evidence {
+					peer := o.Source
+					if policy.Direction(d) == policy.Egress {
+						peer = o.Destination
+					}
+					seen[peer.Addr.Unmap().WithZone("")] = true
+				}
+				w := Wider{Policy: p.Key, Direction: policy.Direction(d)}
+				for _, n := range r.Nets {
+					w.Net, w.Seen = n, 0
+					for a := range seen {
+						if n.Contains(a) {
+							w.Seen++
+						}
+					}
+					if host := n.Addr().BitLen() - n.Bits(); host > 30 || w.Seen < 1<<host {
+						out = append(out, w)
+					}
+				}
+				w.Net = netip.Prefix{}
+				for _, set := range r.Sets {
+					w.Set, w.Seen = set, len(seen)
+					out = append(out, w)
+				}
+			}
 		}
 	}
 	return out
@@ -98,76 +188,6 @@ func refusal(rp *replay.Replay, req *Request, w wantedFlow) *policy.Hit {
 		}
 	}
 	return nil
-}
-
-// port is a port that something listens on or was connected to.
-type port struct {
-	protocol policy.Protocol
-	number   uint16
-}
-
-// notObserved tries every workload against every other one's ports, those that
-// its containers declare and those that were connected to.
-func notObserved(rp *replay.Replay, m *tier.Model, req *Request, targets []*target, wanted []wantedFlow) []Pair {
-	isTarget := map[policy.Workload]bool{}
-	for _, t := range targets {
-		for _, w := range t.workloads {
-			isTarget[w] = true
-		}
-	}
-	seen := map[Pair]bool{}
-	ports := map[policy.Workload]map[port]bool{}
-	reps := map[policy.Workload]*policy.Endpoint{}
-	for _, ep := range m.Snapshot().Endpoints {
-		if reps[ep.Workload] == nil {
-			reps[ep.Workload], ports[ep.Workload] = ep, map[port]bool{}
-		}
-		for _, p := range ep.Ports {
-			ports[ep.Workload][port{p.Protocol, p.Port}] = true
-		}
-	}
-	for _, w := range wanted {
-		src, dst := workloadOf(rp, w.Source), workloadOf(rp, w.Destination)
-		number := replay.Port(w.Observed)
-		seen[Pair{src, dst, w.Protocol, number}] = true
-		if ports[dst] != nil {
-			ports[dst][port{w.Protocol, number}] = true
-		}
-	}
-	var out []Pair
-	for src, from := range reps {
-		for dst, to := range reps {
-			if src == dst || !isTarget[src] && !isTarget[dst] {
-				continue
-			}
-			for p := range ports[dst] {
-				pair := Pair{src, dst, p.protocol, p.number}
-				if !seen[pair] && possible(m, req, isTarget, from, to, pair) {
-					out = append(out, pair)
-				}
-			}
-		}
-	}
-	slices.SortFunc(out, comparePairs)
-	return out
-}
-
-// possible asks the ends that are targets: the others' policies are not what
-// is being recommended.
-func possible(m *tier.Model, req *Request, isTarget map[policy.Workload]bool, from, to *policy.Endpoint, p Pair) bool {
-	src, dst := tier.Peer{Endpoint: from}, tier.Peer{Endpoint: to}
-	if isTarget[p.Source] && m.Judge(req.scope(), policy.Egress, src, dst, p.Protocol, p.Port).Action != policy.Allow {
-		return false
-	}
-	return !isTarget[p.Destination] || m.Judge(req.scope(), policy.Ingress, dst, src, p.Protocol, p.Port).Action == policy.Allow
-}
-
-// workloadOf is the workload of a flow's end as the pods have it.
-func workloadOf(rp *replay.Replay, p flow.Peer) policy.Workload {
-	if eps := rp.Endpoints(p.Workload); p.Kind == flow.PeerWorkload && len(eps) > 0 {
-		return eps[0].Workload
-	}
-	return p.Workload
 }
 
 func comparePairs(a, b Pair) int {

@@ -422,7 +422,7 @@ func TestWorkloadsThatLabelsCannotTellApartShareAPolicy(t *testing.T) {
 	w.pod("ns", "a", app("x"))
 	w.pod("ns", "b", app("x"))
 	w.saw("ns/a", "198.51.100.1", policy.TCP, 443, "")
-	w.saw("ns/b", "198.51.100.2", policy.TCP, 80, "")
+	w.saw("ns/b", "198.51.100.2", policy.TCP, 8443, "")
 	res := Recommend(w.request("ns/b"))
 	p := find(t, res, "a")
 	if len(p.Workloads) != 2 || len(p.Rules[policy.Egress]) != 2 || res.Proof.Allowed != 2 {
@@ -502,22 +502,56 @@ func TestS22_ICMPAndProtocolsWithoutPorts(t *testing.T) {
 	}
 }
 
-// S18: the network set that holds an address names it in the evidence; the rule
-// stays as narrow as what was seen.
-func TestS18_NetworkSetNamesTheEvidence(t *testing.T) {
-	w := voteWorld()
-	w.flows = nil
-	w.snap.NetworkSets = []*policy.NetworkSet{{
-		Key:  policy.Key{Kind: policy.KindGlobalNetworkSet, Name: "office"},
-		Nets: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
-	}}
-	w.saw("198.51.100.2", "vote/vote", policy.TCP, 80, "")
-	p := find(t, Recommend(w.request("vote/vote")), "vote")
-	if got := summaries(p.Rules[policy.Ingress]); len(got) != 1 || got[0] != "TCP 80 198.51.100.2/32" {
-		t.Errorf("got %q", got)
+// S18: an address that a network set holds is written as the set, by its name;
+// what else the set holds is told.
+func TestS18_NetworkSetIsThePeer(t *testing.T) {
+	office := &policy.NetworkSet{
+		Key:    policy.Key{Kind: policy.KindGlobalNetworkSet, Name: "office"},
+		Labels: selector.Labels{"projectcalico.org/name": "office"},
+		Nets:   []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 	}
-	if !strings.Contains(p.YAML(), "# from office (198.51.100.2): 3 connections") {
+	own := &policy.NetworkSet{
+		Key:    policy.Key{Kind: policy.KindNetworkSet, Namespace: "vote", Name: "partner"},
+		Labels: selector.Labels{"projectcalico.org/name": "partner", "projectcalico.org/namespace": "vote"},
+		Nets:   []netip.Prefix{netip.MustParsePrefix("203.0.113.0/25")},
+	}
+	world := func(sets ...*policy.NetworkSet) *world {
+		w := voteWorld()
+		w.flows = nil
+		w.snap.NetworkSets = sets
+		w.saw("198.51.100.2", "vote/vote", policy.TCP, 80, "")
+		w.saw("198.51.100.9", "vote/vote", policy.TCP, 80, "")
+		w.saw("203.0.113.7", "vote/vote", policy.TCP, 80, "")
+		return w
+	}
+	res := Recommend(world(office, own).request("vote/vote"))
+	p := find(t, res, "vote")
+	want := []string{
+		"TCP 80 projectcalico.org/name == 'partner'",
+		"TCP 80 ns global() projectcalico.org/name == 'office'",
+	}
+	if d := cmp.Diff(want, summaries(p.Rules[policy.Ingress])); d != "" {
+		t.Error(d)
+	}
+	if res.Proof.Allowed != 3 {
+		t.Errorf("proof %+v", res.Proof)
+	}
+	if len(res.Proof.Wider) != 2 || res.Proof.Wider[1].Set != office.Key || res.Proof.Wider[1].Seen != 2 {
+		t.Errorf("wider: %+v, want both sets, two addresses seen of office", res.Proof.Wider)
+	}
+	if !strings.Contains(p.YAML(), "# from office (198.51.100.2)\n") {
 		t.Errorf("the set is not named in\n%s", p.YAML())
+	}
+
+	// A set that is nearly the internet, and exactness: the addresses.
+	everyone := *office
+	everyone.Nets = []netip.Prefix{netip.MustParsePrefix("128.0.0.0/1")}
+	for name, req := range map[string]Request{"wide": world(&everyone).request("vote/vote"), "exact": world(office, own).request("vote/vote")} {
+		req.Exact = name == "exact"
+		got := summaries(find(t, Recommend(req), "vote").Rules[policy.Ingress])
+		if len(got) != 1 || got[0] != "TCP 80 198.51.100.2/32 198.51.100.9/32 203.0.113.7/32" {
+			t.Errorf("%s: got %q", name, got)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package recommend
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -9,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/flow"
-	"github.com/netpol-project/netpol/pkg/flow/replay"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
@@ -25,158 +23,124 @@ const (
 // Rule is one Allow rule. The peer is picked by selectors, by nets or by a
 // Service, never by none.
 type Rule struct {
-	Protocol          policy.Protocol    // 0 with a Service, which has its own
-	Ports             []policy.PortRange // empty for protocols without ports
-	ICMP              *policy.ICMPMatch  // of ICMP and ICMPv6: the type; all codes
+	Protocol policy.Protocol // 0 with a Service, which has its own
+	// Ports and NamedPorts are alternatives to each other; both are empty for
+	// protocols without ports and with a Service.
+	Ports      []policy.PortRange
+	NamedPorts []NamedPort
+	ICMP       *policy.ICMPMatch // of ICMP and ICMPv6
+	// Selector picks pods of the policy's own namespace, or of those that
+	// NamespaceSelector picks; with Set it picks that network set.
 	Selector          *selector.Selector
 	NamespaceSelector *selector.Selector
-	Nets              []netip.Prefix
-	Service           *policy.ServiceRef // egress only
+	// Namespaces are the names that NamespaceSelector picks, sorted; empty where
+	// there is no NamespaceSelector, and with a global network set.
+	Namespaces []string
+	// Sets are the network sets that Selector and NamespaceSelector pick by their
+	// names; none where they pick pods.
+	Sets    []policy.Key
+	Nets    []netip.Prefix
+	Service *policy.ServiceRef // egress only
+	// Purpose is what the traffic is to a cluster ("cluster DNS", "API server"),
+	// empty where nothing is known.
+	Purpose string
+	// Admits are workloads that the peer's selector picks now and that none of
+	// the evidence is of, sorted.
+	Admits []policy.Workload
 	// Evidence are the flows that it is written for.
 	Evidence []*flow.Observed
+
+	there bool // the policy that is extended has it
 }
 
-// class is what peers must have in common to share a rule: their namespace
-// ("" is the policy's own), or the family of their addresses.
-type class struct {
-	rank      int // 0 own namespace, 1 other namespaces, 2 IPv4, 3 IPv6, 4 a Service
-	namespace string
-	service   policy.ServiceRef
-}
-
-// one is everything that one peer needs of one protocol.
-type one struct {
-	peer     flow.Peer
-	class    class
-	pick     pick
-	net      netip.Prefix // or a Service, in class
-	protocol policy.Protocol
-	ports    map[uint16]bool
-	icmp     *policy.ICMPMatch
-	evidence []*flow.Observed
+// NamedPort is a port by its name, and the number that it has at every pod that
+// the rule is about.
+type NamedPort struct {
+	Name string
+	Port uint16
 }
 
 // rulesFor merges the needs of one direction into the fewest rules that allow
 // nothing else: peers share a rule if they need the same protocol and ports and
 // can be named together.
-func rulesFor(dir policy.Direction, t *target, labels *labeler, res *Result) []Rule {
-	ones := map[string]*one{}
-	for _, n := range t.needs[dir] {
-		for _, proto := range protocolsFor(dir, n, labels) {
-			o, reason := newOne(n, proto, t.workloads[0].Namespace, labels)
+func rulesFor(write *Write, dir policy.Direction, t *target, labels *labeler, res *Result) []Rule {
+	f := &finder{labeler: labels, write: write, dir: dir, t: t}
+	w := writer{finder: f, bounds: write.bounded()}
+	ones := f.ones(res)
+	groups := map[groupKey][]*one{}
+	for _, k := range slices.SortedFunc(maps.Keys(ones), compareKeys) {
+		o := ones[k]
+		if write.Exact {
+			for _, left := range o.inexact(t) {
+				res.Skipped = append(res.Skipped, Skipped{Flow: left, Kind: SkipNoRule,
+					Reason: "labels can't tell its workloads from others, and only what was seen is to be allowed"})
+			}
+		}
+		g := groupKey{o.class, o.what}
+		groups[g] = append(groups[g], o)
+	}
+	var drafts []*draft
+	for _, members := range groups {
+		for _, b := range cover(members) {
+			drafts = append(drafts, w.drafts(b)...)
+		}
+	}
+	drafts = joinNamespaces(drafts)
+	rules := make([]Rule, 0, len(drafts))
+	for _, d := range drafts {
+		rules = append(rules, w.finish(d)...)
+	}
+	res.Skipped = append(res.Skipped, w.left...)
+	slices.SortFunc(rules, compareRules)
+	return atMost(rules, res)
+}
+
+// ones are the peers by key.
+func (f *finder) ones(res *Result) map[oneKey]*one {
+	ones := map[oneKey]*one{}
+	for i := range f.t.needs[f.dir] {
+		n := &f.t.needs[f.dir][i]
+		for _, proto := range f.protocols(n) {
+			o, reason := f.find(n, proto)
 			if reason != "" {
-				res.Skipped = append(res.Skipped, Skipped{Flow: n.flow, Reason: reason})
+				res.Skipped = append(res.Skipped, Skipped{Flow: n.flow, Kind: SkipNoRule, Reason: reason})
 				break
 			}
 			key := o.key()
 			if ones[key] == nil {
 				ones[key] = o
 			}
-			ones[key].ports[n.flow.Port] = true
-			if !slices.Contains(ones[key].evidence, n.flow) {
-				ones[key].evidence = append(ones[key].evidence, n.flow)
-			}
+			ones[key].add(f, n)
 		}
 	}
-	groups := map[string][]*one{}
-	for _, k := range slices.Sorted(maps.Keys(ones)) {
-		o := ones[k]
-		g := o.class.key() + " " + o.what() + " " + portsText(o.portRanges())
-		groups[g] = append(groups[g], o)
+	return ones
+}
+
+// groupKey is what peers share that may be merged.
+type groupKey struct {
+	class class
+	what  what
+}
+
+// atMost keeps the API's bound on the rules of a direction.
+func atMost(rules []Rule, res *Result) []Rule {
+	if len(rules) <= maxRules {
+		return rules
 	}
-	var rules []Rule
-	for _, members := range groups {
-		rules = append(rules, groupRules(members)...)
-	}
-	slices.SortFunc(rules, compareRules)
-	if len(rules) > maxRules {
-		for _, r := range rules[maxRules:] {
-			for _, o := range r.Evidence {
-				res.Skipped = append(res.Skipped, Skipped{Flow: o, Reason: "a policy has at most " + strconv.Itoa(maxRules) + " rules a direction"})
-			}
+	for _, r := range rules[maxRules:] {
+		for _, o := range r.Evidence {
+			res.Skipped = append(res.Skipped, Skipped{Flow: o, Kind: SkipNoRule,
+				Reason: "a policy has at most " + strconv.Itoa(maxRules) + " rules a direction"})
 		}
-		rules = rules[:maxRules]
 	}
-	return rules
+	return rules[:maxRules]
 }
 
-// protocolsFor is the protocol of the flow, and for DNS the other one too: long
-// answers come over TCP (S33).
-func protocolsFor(dir policy.Direction, n need, labels *labeler) []policy.Protocol {
-	var eps []*policy.Endpoint
-	if n.peer.Kind == flow.PeerWorkload {
-		eps = labels.rp.Endpoints(n.peer.Workload)
-	}
-	if dir == policy.Egress && isDNS(n.flow, labels.services, eps) {
-		return []policy.Protocol{policy.UDP, policy.TCP}
-	}
-	return []policy.Protocol{n.flow.Protocol}
-}
-
-func newOne(n need, proto policy.Protocol, ownNamespace string, labels *labeler) (o *one, reason string) {
-	o = &one{peer: n.peer, protocol: proto, ports: map[uint16]bool{}}
-	if proto.HasTypes() {
-		typ, _ := policy.ICMPTypeCode(replay.Port(n.flow))
-		o.icmp = &policy.ICMPMatch{Type: typ, Code: policy.AnyCode}
-	}
-	if n.peer.Kind != flow.PeerWorkload {
-		addr := n.peer.Addr.Unmap()
-		if !addr.IsValid() {
-			return nil, "the address is not known; a rule for any address is never recommended"
-		}
-		if svc := labels.servedAt(addr, proto, n.flow.Port); svc != nil {
-			o.class, o.protocol = class{rank: 4, service: *svc}, 0
-			return o, ""
-		}
-		o.net = netip.PrefixFrom(addr.WithZone(""), addr.BitLen())
-		o.class = class{rank: 2}
-		if addr.Is6() {
-			o.class.rank = 3
-		}
-		return o, ""
-	}
-	w := n.peer.Workload
-	if eps := labels.rp.Endpoints(w); len(eps) > 0 {
-		w = eps[0].Workload
-	}
-	o.pick, _ = labels.pick(w)
-	if o.pick.empty() {
-		return nil, w.String() + " has no label that a selector could pick it by; give its pods one"
-	}
-	if w.Namespace != ownNamespace {
-		o.class = class{rank: 1, namespace: w.Namespace}
-	}
-	return o, ""
-}
-
-func (c class) key() string {
-	return fmt.Sprintf("%d %s %s", c.rank, c.namespace, c.service)
-}
-
-// what is the protocol, and ICMP's type.
-func (o *one) what() string {
-	if o.icmp == nil {
-		return o.protocol.String()
-	}
-	return fmt.Sprintf("%s/%d", o.protocol, o.icmp.Type)
-}
-
-// key tells peers and protocols apart; peers with one selector are one.
-func (o *one) key() string {
-	who := o.net.String()
-	if !o.pick.empty() {
-		who = o.pick.selector().String()
-	}
-	return o.class.key() + " " + who + " " + o.what()
-}
-
-// portRanges are the ports, three and more in a row as a range.
-func (o *one) portRanges() []policy.PortRange {
-	if !o.protocol.HasPorts() {
-		return nil
-	}
+// ranges are ports as ranges, three and more in a row as one. The ports are
+// sorted.
+func ranges(ports []uint16) []policy.PortRange {
 	var out []policy.PortRange
-	for _, p := range slices.Sorted(maps.Keys(o.ports)) {
+	for _, p := range ports {
 		if n := len(out); n > 0 && int(out[n-1].Max)+1 == int(p) {
 			out[n-1].Max = p
 			continue

@@ -32,7 +32,7 @@ func shared(eps []*policy.Endpoint) []label {
 // usualLabels are what people name workloads by, the best first.
 var usualLabels = [...]string{
 	"app", "app.kubernetes.io/name", "k8s-app", "app.kubernetes.io/component", "component",
-	"app.kubernetes.io/instance", "name", "role", "tier",
+	"app.kubernetes.io/instance", "name", "run", "role", "tier",
 }
 
 func usual(name string) int {
@@ -49,14 +49,17 @@ func usual(name string) int {
 // policy by them would stop to select its workload.
 var unstableLabels = [...]string{
 	"pod-template-hash", "controller-revision-hash", "pod-template-generation",
-	"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
-	"controller-uid", "batch.kubernetes.io/controller-uid",
-	"job-name", "batch.kubernetes.io/job-name", "batch.kubernetes.io/job-completion-index",
+	"apps.kubernetes.io/pod-index", "controller-uid", "job-name",
 	"app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart", "chart", "heritage",
-	"service.istio.io/canonical-revision",
+	"service.istio.io/canonical-revision", "rollouts-pod-template-hash", "leaderworkerset.sigs.k8s.io/template-revision-hash",
+	"spark-app-selector", "spark-exec-id", "workflows.argoproj.io/workflow", "tekton.dev/pipelineRun", "tekton.dev/taskRun",
 }
+
+// unstablePrefixes begin the names of labels that Kubernetes or Calico set by pod,
+// run or node.
+var unstablePrefixes = [...]string{"projectcalico.org/", "topology.kubernetes.io/", "batch.kubernetes.io/", "statefulset.kubernetes.io/"}
 
 func stable(name string) bool {
 	return !slices.Contains(unstableLabels[:], name) &&
-		!strings.HasPrefix(name, "projectcalico.org/") && !strings.HasPrefix(name, "topology.kubernetes.io/")
+		!slices.ContainsFunc(unstablePrefixes[:], func(p string) bool { return strings.HasPrefix(name, p) })
 }

@@ -2,19 +2,23 @@ package recommend
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
-// YAML is the policy as a manifest, with the evidence as comments. What it
-// extends is not in it: it is for new policies.
+// YAML is the policy as a manifest, with comments that say who the rules are for.
+// They tell no numbers and no times, so that the same policy is the same text
+// whenever it is written. What it extends is not in it: it is for new policies.
 func (p *Policy) YAML() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s: %s\n", p.who(), p.evidence())
+	fmt.Fprintf(&b, "# %s\n", workloadsText(p.Workloads))
+	if len(p.Unasked) > 0 && len(p.Unasked) < len(p.Workloads) {
+		fmt.Fprintf(&b, "# (labels can't tell them apart, so it selects %s too)\n", workloadsText(p.Unasked))
+	}
 	fmt.Fprintf(&b, "apiVersion: %s\nkind: %s\nmetadata:\n", apiVersion, p.Kind)
 	fmt.Fprintf(&b, "  name: %s\n  namespace: %s\n  annotations:\n    %s: \"true\"\n", yamlName(p.Name), yamlName(p.Namespace), Annotation)
 	fmt.Fprintf(&b, "spec:\n")
@@ -29,80 +33,80 @@ func (p *Policy) YAML() string {
 		if len(p.Rules[d]) > 0 {
 			fmt.Fprintf(&b, "  %s:\n", field)
 		}
-		for _, r := range p.Rules[d] {
-			r.yaml(&b, policy.Direction(d))
+		for i := range p.Rules[d] {
+			p.Rules[d][i].yaml(&b, policy.Direction(d), p.WithEvidence)
 		}
 	}
 	return b.String()
 }
 
-func (p *Policy) who() string {
-	out := make([]string, len(p.Workloads))
-	for i, w := range p.Workloads {
-		out[i] = string(w.Kind) + " " + w.String()
+// shownPeers is how many of a rule's peers its comment names.
+const shownPeers = 8
+
+// workloadsText are workloads with their kinds, the first few of them.
+func workloadsText(list []policy.Workload) string {
+	var out []string
+	for i, w := range list {
+		if i == shownPeers {
+			out = append(out, fmt.Sprintf("%d more", len(list)-i))
+			break
+		}
+		out = append(out, string(w.Kind)+" "+w.String())
 	}
 	return strings.Join(out, ", ")
 }
 
-func (p *Policy) evidence() string {
-	var flows, connections int64
-	var first, last time.Time
-	for _, o := range p.Flows() {
-		flows++
-		connections += o.Connections
-		if first.IsZero() || o.FirstSeen.Before(first) {
-			first = o.FirstSeen
+// comment says who a rule is for, and whom else it lets in, by lines.
+func (r *Rule) comment(dir policy.Direction) []string {
+	var out []string
+	if r.Purpose != "" {
+		out = append(out, "# "+r.Purpose)
+	}
+	peers := r.Peers(dir)
+	for i, p := range peers {
+		if i == shownPeers {
+			out = append(out, fmt.Sprintf("# … and %d more", len(peers)-i))
+			break
 		}
-		if o.LastSeen.After(last) {
-			last = o.LastSeen
+		out = append(out, "# "+p)
+	}
+	for _, o := range r.Evidence {
+		if o.Protocol != r.Protocol && r.Protocol != 0 {
+			out = append(out, fmt.Sprintf("# (long answers come over %s)", r.Protocol))
+			break
 		}
 	}
-	return fmt.Sprintf("%s, %s, seen %s to %s", plural(flows, "flow"), plural(connections, "connection"), stamp(first), stamp(last))
-}
-
-// Flows are the flows that the policy was written for, each once.
-func (p *Policy) Flows() []*flow.Observed {
-	var out []*flow.Observed
-	done := map[*flow.Observed]bool{}
-	for _, rules := range p.Rules {
-		for _, r := range rules {
-			for _, o := range r.Evidence {
-				if !done[o] {
-					done[o] = true
-					out = append(out, o)
-				}
-			}
-		}
+	if len(r.Admits) > 0 {
+		out = append(out, fmt.Sprintf("# (the labels pick %s too)", workloadsText(r.Admits)))
 	}
 	return out
 }
 
-func (r Rule) yaml(b *strings.Builder, dir policy.Direction) {
-	for _, o := range r.Evidence {
-		peer, word := o.Source, "from"
-		if dir == policy.Egress {
-			peer, word = o.Destination, "to"
-		}
-		via := ""
-		if s := o.Service(); s != "" {
-			via = " by Service " + s
-		}
-		fmt.Fprintf(b, "  # %s %s%s: %s, last %s\n", word, peer, via, plural(o.Connections, "connection"), stamp(o.LastSeen))
-		if o.Protocol != r.Protocol && r.Protocol != 0 {
-			fmt.Fprintf(b, "  # (DNS: long answers come over %s)\n", r.Protocol)
-		}
+func (r *Rule) yaml(b *strings.Builder, dir policy.Direction, withEvidence bool) {
+	for _, line := range r.comment(dir) {
+		fmt.Fprintf(b, "  %s\n", line)
 	}
 	b.WriteString("  - action: Allow\n")
+	if withEvidence {
+		annotations := EvidenceOf(r.Evidence).annotations()
+		b.WriteString("    metadata:\n      annotations:\n")
+		for _, k := range slices.Sorted(maps.Keys(annotations)) {
+			fmt.Fprintf(b, "        %s: %q\n", k, annotations[k])
+		}
+	}
 	if r.Protocol != 0 {
 		fmt.Fprintf(b, "    protocol: %s\n", r.Protocol)
 	}
 	if r.ICMP != nil {
 		fmt.Fprintf(b, "    icmp:\n      type: %d\n", r.ICMP.Type)
+		if r.ICMP.Code != policy.AnyCode {
+			fmt.Fprintf(b, "      code: %d\n", r.ICMP.Code)
+		}
 	}
 	if dir == policy.Ingress {
 		b.WriteString("    source:\n")
 		r.yamlPeer(b)
-		if len(r.Ports) == 0 {
+		if len(r.Ports)+len(r.NamedPorts) == 0 {
 			return
 		}
 	}
@@ -110,11 +114,14 @@ func (r Rule) yaml(b *strings.Builder, dir policy.Direction) {
 	if dir == policy.Egress {
 		r.yamlPeer(b)
 	}
-	if len(r.Ports) > 0 {
+	if len(r.Ports)+len(r.NamedPorts) > 0 {
 		b.WriteString("      ports:\n")
-		for _, p := range r.Ports {
-			fmt.Fprintf(b, "      - %s\n", portYAML(p))
-		}
+	}
+	for _, p := range r.Ports {
+		fmt.Fprintf(b, "      - %s\n", portYAML(p))
+	}
+	for _, p := range r.NamedPorts {
+		fmt.Fprintf(b, "      - %s\n", yamlName(p.Name))
 	}
 }
 
@@ -125,7 +132,7 @@ func portYAML(p policy.PortRange) string {
 	return "\"" + p.String() + "\"" // else YAML might read a number to base 60
 }
 
-func (r Rule) yamlPeer(b *strings.Builder) {
+func (r *Rule) yamlPeer(b *strings.Builder) {
 	if r.NamespaceSelector != nil {
 		fmt.Fprintf(b, "      namespaceSelector: %s\n", quoted(r.NamespaceSelector))
 	}
@@ -154,8 +161,6 @@ func yamlName(s string) string {
 	}
 	return s
 }
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func plural(n int64, word string) string {
 	if n == 1 {
