@@ -25,6 +25,7 @@ type AgentOptions struct {
 	PodCIDRs    []string
 	Established string
 	Tunnels     bool
+	Data        string
 	Socket      string
 	HTTP        string
 	LogLevel    string
@@ -33,8 +34,12 @@ type AgentOptions struct {
 	LogFile           string
 	LogRate, LogBurst int
 	Push              AgentFlows
-	// Cleanup removes rules instead; Stay waits after that.
-	Cleanup, Stay bool
+	// ExpectCNI: the node is to have the CNI plugin.
+	ExpectCNI bool
+	// Cleanup removes rules instead, and the CNI plugin from these directories;
+	// Stay waits after that.
+	Cleanup, Stay         bool
+	CNIBinDir, CNIConfDir string
 }
 
 // AgentFlows is the flows server that an agent tells, if Server is not empty.
@@ -78,7 +83,7 @@ More lines than --log-rate a second are counted and not written.`,
 			if runF != nil {
 				return runF(opts)
 			}
-			if opts.Cleanup || opts.Stay {
+			if opts.Cleanup || opts.Stay || opts.CNIBinDir != "" || opts.CNIConfDir != "" {
 				return cleanupRun(cmd.Context(), opts)
 			}
 			return agentRun(cmd.Context(), opts)
@@ -90,6 +95,8 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringSliceVar(&opts.PodCIDRs, "pod-cidr", nil, "addresses of this node's pods; unknown ones among them are closed (default: the podCIDRs of the Node)")
 	fs.StringVar(&opts.Established, "established", "cut", "what happens to live connections that a change forbids: cut or keep")
 	fs.BoolVar(&opts.Tunnels, "allow-pod-tunnels", false, "let pods make VXLAN, Geneve and IPIP tunnels to nodes, in which no policy sees anything")
+	fs.BoolVar(&opts.ExpectCNI, "expect-cni", false, "this node is to have the CNI plugin (netpol cni install --stay): the status says whether it is in force")
+	fs.StringVar(&opts.Data, "data", "", "directory to keep flows in, and when policies on trial end, so that they outlast this process (default: memory alone, and beside the socket)")
 	fs.StringVar(&opts.Socket, "socket", "/run/netpol/agent.sock", "unix socket to answer on")
 	fs.StringVar(&opts.HTTP, "http", "", "address to answer /healthz, /readyz and /metrics on, such as :9469 (default: none)")
 	fs.StringVar(&opts.LogLevel, "log-level", "info", "what to write to standard error: debug, info, warn or error")
@@ -102,6 +109,8 @@ More lines than --log-rate a second are counted and not written.`,
 	fs.StringVar(&opts.Push.Token, "flows-token", "/var/run/secrets/netpol-flows/token", "file of the ServiceAccount token to enroll with there")
 	fs.BoolVar(&opts.Cleanup, "cleanup", false, "enforce nothing: remove the rules that an agent has left on this node, and end")
 	fs.BoolVar(&opts.Stay, "stay", false, "with --cleanup: wait to be ended, as a pod has to")
+	fs.StringVar(&opts.CNIBinDir, "cni-bin-dir", "", "with --cleanup: take netpol's CNI plugin off the node too; its directory of plugins, such as "+defaultCNIBin)
+	fs.StringVar(&opts.CNIConfDir, "cni-conf-dir", "", "with --cni-bin-dir: the node's directory of network configurations, such as "+defaultCNIConf)
 	return cmd
 }
 

@@ -12,10 +12,23 @@ import (
 // cleanupRun is "netpol agent --cleanup".
 func cleanupRun(ctx context.Context, opts *AgentOptions) error {
 	if !opts.Cleanup {
-		return cli.Usage("netpol agent --cleanup --stay", "--stay is for --cleanup: an agent stays anyway")
+		return cli.Usage("netpol agent --cleanup --stay", "--stay and --cni-bin-dir are for --cleanup: an agent stays anyway, and leaves the plugin alone")
+	}
+	if (opts.CNIBinDir == "") != (opts.CNIConfDir == "") {
+		return cli.Usage("netpol agent --help", "--cni-bin-dir and --cni-conf-dir must be given together")
 	}
 	p := opts.Factory.IO.Printer()
 	for first := true; ; first = false {
+		// A plugin without an agent lets no pod start: it goes first.
+		if opts.CNIBinDir != "" {
+			names, err := cniPlugin(opts.CNIBinDir, opts.CNIConfDir).Take()
+			if err != nil {
+				return cniError("the CNI plugin can't be taken off this node", err)
+			}
+			if len(names) > 0 {
+				p.Printf("took the CNI plugin out of %s\n", strings.Join(names, ", "))
+			}
+		}
 		removed, err := removeRules()
 		if err != nil {
 			return cleanupError(err)

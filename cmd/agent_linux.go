@@ -38,9 +38,9 @@ func runAgent(ctx context.Context, opts *AgentOptions, dir string, cidrs []netip
 	}
 	return enforce.Run(ctx, enforce.Options{
 		Source: source, Node: opts.Node, InterfacePrefix: opts.Prefix, PodCIDRs: cidrs,
-		AllowPodTunnels: opts.Tunnels,
+		AllowPodTunnels: opts.Tunnels, ExpectPlugin: opts.ExpectCNI,
 		KeepEstablished: opts.Established == "keep", Socket: opts.Socket, Version: programVersion(),
-		HTTP: opts.HTTP, Log: log, Push: told,
+		HTTP: opts.HTTP, Log: log, Push: told, Data: opts.Data,
 		LogLines: enforce.LogLines{Out: lines, Prefix: opts.LogPrefix, PerSecond: opts.LogRate, Burst: opts.LogBurst},
 	})
 }

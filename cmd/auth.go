@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -126,31 +125,6 @@ func (o *AuthCanIOptions) read(f *cli.Factory, cmd *cobra.Command, args []string
 	return err
 }
 
-// accessReport is the command's JSON.
-type accessReport struct {
-	output.Meta
-	User    string        `json:"user"`
-	Action  accessAction  `json:"action"`
-	Allowed bool          `json:"allowed"`
-	Rights  []accessRight `json:"rights"`
-	// Grant are the manifests that give the user what is missing.
-	Grant []map[string]any `json:"grant,omitempty"`
-}
-
-type accessAction struct {
-	Verb      string `json:"verb"`
-	Resource  string `json:"resource"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
-	Tier      string `json:"tier,omitempty"`
-	From      string `json:"from,omitempty"`
-}
-
-type accessRight struct {
-	rights.Right
-	Allowed bool `json:"allowed"`
-}
-
 func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
 	needs, err := opts.Action.Needs()
 	if err != nil {
@@ -165,11 +139,18 @@ func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
 		return unanswered(err)
 	}
 	asked := rights.Rights(needs)
+	wants := opts.Action.Wants()
+	for _, w := range wants {
+		if !slices.Contains(asked, w.Right) {
+			asked = append(asked, w.Right)
+		}
+	}
 	answers, err := access.Allowed(ctx, asked)
 	if err != nil {
 		return unanswered(err)
 	}
-	report, missing := opts.judge(user, needs, func(r rights.Right) bool { return answers[slices.Index(asked, r)] })
+	allowed := func(r rights.Right) bool { return answers[slices.Index(asked, r)] }
+	report, missing := opts.judge(user, needs, wants, allowed)
 	p := opts.IO.Printer()
 	if opts.Format.Structured() {
 		err = p.Object(opts.Format, report)
@@ -188,46 +169,4 @@ func unanswered(err error) error {
 		return err
 	}
 	return &cli.Error{What: "the API server does not answer", Where: []string{err.Error()}, Try: "kubectl auth whoami", Err: err}
-}
-
-// judge finds what is missing: of every need one right will do.
-func (o *AuthCanIOptions) judge(user rights.User, needs []rights.Need, allowed func(rights.Right) bool) (*accessReport, []rights.Right) {
-	a := o.Action
-	report := &accessReport{
-		Meta: output.NewMeta("AccessReview"), User: user.Name, Rights: []accessRight{},
-		Action: accessAction{a.Verb, rights.Resource(a.Kind), a.Namespace, a.Name, a.Tier, a.From},
-	}
-	var missing []rights.Right
-	for _, need := range needs {
-		has := slices.IndexFunc(need, allowed)
-		if has < 0 {
-			missing = append(missing, need[0])
-		}
-		report.Rights = append(report.Rights, accessRight{need[max(has, 0)], has >= 0})
-	}
-	report.Allowed = len(missing) == 0
-	report.Grant = rights.Grant(a, user, missing)
-	return report, missing
-}
-
-// print writes yes, or no in a form that kubectl apply takes as it is.
-func (o *AuthCanIOptions) print(p *output.Printer, report *accessReport, missing []rights.Right) error {
-	if report.Allowed {
-		p.Printf("yes\n")
-		return nil
-	}
-	p.Printf("# no: %s has no right to\n", report.User)
-	for _, r := range missing {
-		p.Printf("#   %s\n", r)
-	}
-	p.Printf("# An administrator can grant that with: kubectl apply -f -\n")
-	for i, object := range report.Grant {
-		if i > 0 {
-			p.Printf("---\n")
-		}
-		if err := p.Object(output.YAML, object); err != nil {
-			return fmt.Errorf("role: %w", err)
-		}
-	}
-	return nil
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/netpol-project/netpol/internal/install/admission"
 	"github.com/netpol-project/netpol/internal/install/crd"
 	"github.com/netpol-project/netpol/internal/kubetest"
+	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/rights"
 )
 
 // asUser runs a command of netpol auth on a cluster, as a user of it.
@@ -105,6 +107,36 @@ func TestClusterAuthCanI(t *testing.T) {
 		if report.Kind != "AccessReview" || report.User != "mia" || report.Allowed != want || (err == nil) != want || len(report.Rights) == 0 || (len(report.Grant) == 0) != want {
 			t.Errorf("%s: %v\n%s", args, err, out)
 		}
+	}
+	// What an action goes on without makes no "no": it is told, and granted.
+	plane.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: netpol-system}\n", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: netpol-history, namespace: netpol-system}\n")
+	needed := rights.Action{Verb: "rollback", Kind: policy.KindNetworkPolicy, Namespace: "vote", Tier: "platform"}
+	needs, _ := needed.Needs()
+	for _, u := range rights.Grant(needed, rights.User{Name: "mia"}, rights.Rights(needs)) {
+		text, _ := yaml.Marshal(u)
+		plane.Apply(t, string(text))
+	}
+	const history = `{"verb":"get","group":"","resource":"configmaps","namespace":"netpol-system","name":"netpol-history"`
+	kubetest.Eventually(t, "the role is in force", func() bool {
+		out, err = asUser(mia, "can-i", "rollback", "networkpolicies", "--tier", "platform", "-o", "json")
+		return err == nil
+	})
+	if text := strings.Join(strings.Fields(out), ""); !strings.Contains(text, history+`,"allowed":false,"optional":true,"without":"netpolhistory`) || !strings.Contains(text, `"grant":`) {
+		t.Errorf("%s", out)
+	}
+	out, err = asUser(mia, "can-i", "enforce", "networkpolicies", "--tier", "platform")
+	if !errors.Is(err, cli.ErrNo) || !strings.Contains(out, "netpol-history") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	plane.Apply(t, out)
+	kubetest.Eventually(t, "the role is in force", func() bool {
+		out, err = asUser(mia, "can-i", "enforce", "networkpolicies", "--tier", "platform", "-o", "json")
+		return err == nil && !strings.Contains(out, "\"grant\"")
+	})
+	maps := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace("netpol-system")
+	archive := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "netpol-history"}, "data": map[string]any{"a": "b"}}}
+	if _, err := maps.Apply(context.Background(), "netpol-history", archive, metav1.ApplyOptions{FieldManager: "netpol"}); err != nil {
+		t.Errorf("what can-i says yes to is refused: %v", err)
 	}
 	// An administrator may do everything.
 	if out, err := asUser(plane.Admin(), "can-i", "enforce", "globalnetworkpolicies", "--tier", "security"); out != "yes\n" || err != nil {

@@ -3,7 +3,9 @@ package cmd
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"sigs.k8s.io/yaml"
@@ -36,7 +38,7 @@ func TestClusterScript(t *testing.T) {
 	for _, file := range files {
 		testscript.RunT(serial{t}, testscript.Params{
 			Files: []string{file}, UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
-			Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits,
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "awaits": awaits,
 				"manifest": func(ts *testscript.TestScript, _ bool, args []string) {
 					for _, file := range args {
 						p.Apply(t, ts.ReadFile(file))
@@ -60,6 +62,22 @@ func TestClusterScript(t *testing.T) {
 				return os.WriteFile(env.WorkDir+"/home.kubeconfig", home, 0o600)
 			},
 		})
+	}
+}
+
+// awaits runs a command until what it prints matches: awaits REGEXP command …
+func awaits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: awaits REGEXP command …")
+	}
+	want := regexp.MustCompile(args[0])
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("waited in vain for %s", args[0])
+		}
 	}
 }
 

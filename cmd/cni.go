@@ -10,22 +10,23 @@ import (
 )
 
 // NewCmdCNI is "netpol cni".
-func NewCmdCNI(*cli.Factory) *cobra.Command {
-	return &cobra.Command{
+func NewCmdCNI(f *cli.Factory) *cobra.Command {
+	cmd := &cobra.Command{
 		Use:   "cni",
 		Short: "Be the CNI plugin that makes a pod wait for its policies",
 		Long: `Be the last plugin of a node's CNI chain: a pod starts when the node's agent has
 the pod's policies in the kernel. Without it a new pod is closed for some
 milliseconds, until the API server has told the agent of the pod's address.
 
-Container runtimes run it, never people: copy this program to /opt/cni/bin/netpol
-and put it last in the list of plugins under /etc/cni/net.d:
+Container runtimes run it, never people. "netpol install --cni" puts it on every
+node of a cluster; "netpol cni install" on this one: the program as netpol in the
+directory of plugins, and last in the list of the node's network:
 
   {"type": "netpol", "socket": "/run/netpol/agent.sock", "timeout": "20s"}
 
-The agent's socket must be on the node (a hostPath in place of the DaemonSet's
-emptyDir). Where no agent answers in time no pod starts, and the pod's events say
-why. It speaks CNI 0.1.0 to 1.1.0: ADD and CHECK wait, DEL takes back what ADD
+Where no agent answers in time no pod starts, and the pod's events say why; an
+agent that is ready and has no socket there was installed without the plugin, and
+holds up nobody ("health": "127.0.0.1:9469" is where it is asked). It speaks CNI 0.1.0 to 1.1.0: ADD and CHECK wait, DEL takes back what ADD
 told, STATUS is an error while the agent is not ready, GC has nothing to do.`,
 		Args: exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
@@ -38,4 +39,6 @@ told, STATUS is an error while the agent is not ready, GC has nothing to do.`,
 			return nil
 		},
 	}
+	cmd.AddCommand(NewCmdCNIInstall(f, nil), NewCmdCNIUninstall(f, nil), NewCmdCNIStatus(f, nil))
+	return cmd
 }

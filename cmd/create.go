@@ -90,6 +90,7 @@ and writes nothing.`,
 	fs.StringSliceVar(&opts.Types, "types", nil, "ingress, egress or both (default: those that have rules)")
 	fs.BoolVar(&opts.Enforce, "enforce", false, "enforce it at once instead of staging it")
 	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds), policyKinds...)
+	addDir(cmd, "work on")
 	opts.addFlags(cmd)
 	opts.addForce(cmd)
 	completeTier(cmd, f)

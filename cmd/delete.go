@@ -150,7 +150,7 @@ func (o *DeleteOptions) keys(ctx context.Context, w *world) ([]policy.Key, error
 			continue
 		}
 		key, err := w.find(n.singular(), n.kinds, name, o.Namespace)
-		if err != nil && o.IgnoreNotFound && !w.has(n.kinds, name) {
+		if err != nil && o.IgnoreNotFound && !w.has(n.kinds, name, o.Namespace) {
 			continue
 		}
 		if err == nil && w.home != "" && o.Namespace == "" && key.Namespace != "" && key.Namespace != w.home {
@@ -177,11 +177,13 @@ func (w *world) exists(ctx context.Context, key policy.Key) (bool, error) {
 	return err == nil, err
 }
 
-// has says whether there is any resource of a name, in whatever namespace.
-func (w *world) has(kinds []policy.Kind, name string) bool {
-	_, base, ok := strings.Cut(name, "/")
-	if !ok {
-		base = name
+// has says whether there is a resource of a name in a namespace, or in any if
+// none is given.
+func (w *world) has(kinds []policy.Kind, name, namespace string) bool {
+	if ns, base, ok := strings.Cut(name, "/"); ok {
+		namespace, name = ns, base
 	}
-	return slices.ContainsFunc(w.keys, func(k policy.Key) bool { return k.Name == base && slices.Contains(kinds, k.Kind) })
+	return slices.ContainsFunc(w.keys, func(k policy.Key) bool {
+		return k.Name == name && slices.Contains(kinds, k.Kind) && (namespace == "" || k.Namespace == "" || k.Namespace == namespace)
+	})
 }

@@ -20,6 +20,7 @@ type DiffOptions struct {
 	Pending bool
 	From    string
 	To      string
+	Source  worldFrom
 	Format  output.Format
 }
 
@@ -47,7 +48,8 @@ code is 0 if nothing changes and 1 if something does. -o md is for a comment on 
 pull request.`,
 		Example: `  netpol diff --pending
   netpol diff -f policies/ -o md
-  netpol diff --from main/manifests --to manifests --ns vote`,
+  netpol diff --from main/manifests --to manifests --ns vote
+  netpol diff --from main/policies --to policies --flows flows.jsonl.zst`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -61,6 +63,7 @@ pull request.`,
 	flags.BoolVar(&opts.Pending, "pending", false, "as if every staged policy were enforced")
 	flags.StringVar(&opts.From, "from", "", "directory of manifests before")
 	flags.StringVar(&opts.To, "to", "", "directory of manifests after")
+	opts.Source.addTo(cmd)
 	for _, name := range []string{"from", "to"} {
 		_ = cmd.MarkFlagDirname(name) // the flag exists
 	}
@@ -74,7 +77,7 @@ func diffRun(ctx context.Context, opts *DiffOptions) error {
 		return err
 	}
 	f := opts.Factory
-	if err := knownNamespaces(both(before, after), f.Namespaces()); err != nil {
+	if err := knownNamespaces(both(before, after), f.Namespaces(), opts.Source.Given()); err != nil {
 		return err
 	}
 	if len(before.Model.Snapshot().Endpoints)+len(after.Model.Snapshot().Endpoints) == 0 {
@@ -111,6 +114,8 @@ func (o *DiffOptions) views(ctx context.Context) (before, after connectivity.Vie
 		return before, after, cli.Usage(try, "what to compare with is missing: -f, --pending, or --from and --to")
 	case ways > 1:
 		return before, after, cli.Usage(try, "-f, --pending and --from with --to can't be given together")
+	case o.Source.From == "-" && slices.Contains(o.Files, "-"):
+		return before, after, cli.Usage(try, "-f - and --flows -: standard input can be read only once")
 	case dirs && o.From == "":
 		return before, after, cli.Usage("", "--from is missing")
 	case dirs && o.To == "":
@@ -124,9 +129,15 @@ func (o *DiffOptions) views(ctx context.Context) (before, after connectivity.Vie
 		if err != nil {
 			return before, after, err
 		}
+		if from, err = o.Source.onto(ctx, o.Factory, from); err != nil {
+			return before, after, err
+		}
+		if to, err = o.Source.onto(ctx, o.Factory, to); err != nil {
+			return before, after, err
+		}
 		return connectivity.View{Model: tier.New(from, nil)}, connectivity.View{Model: tier.New(to, nil)}, nil
 	}
-	m, err := loadModel(ctx, o.Factory)
+	m, err := loadModel(ctx, o.Factory, &o.Source)
 	if err != nil {
 		return before, after, err
 	}

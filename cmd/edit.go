@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -35,10 +34,25 @@ type EditOptions struct {
 	// Nodes are a cluster's agents, which Wait is for.
 	Nodes func(context.Context) (agentpb.NodesClient, error)
 	Wait  waitFlags
+	// Command is a command as users have to type it; nil: as it is written.
+	Command func(string) string
+	// Author is who makes the changes, for their history; nil: nobody knows.
+	Author func() stage.Author
+	// preflight is told with a dry run's changes; nil: there was none.
+	preflight *preflightReport
 }
 
 func newEditOptions(f *cli.Factory) EditOptions {
-	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline, Default: f.DefaultNamespace, Nodes: f.Nodes}
+	return EditOptions{IO: f.IO, Now: f.Now, Store: f.Store, Agent: f.Agent, Offline: f.Offline, Default: f.DefaultNamespace, Nodes: f.Nodes, Command: f.Command,
+		Author: func() stage.Author { return authorOf(f) }}
+}
+
+// typed is a command as users have to type it.
+func (o *EditOptions) typed(command string) string {
+	if o.Command == nil {
+		return command
+	}
+	return o.Command(command)
 }
 
 // world is the policies, tiers and namespaces that there are.
@@ -57,21 +71,6 @@ func (o *EditOptions) addFlags(cmd *cobra.Command) {
 	output.AddFlag(cmd.Flags(), &o.Format, output.Text, output.Name, output.JSON, output.YAML)
 }
 
-// changeReport is the JSON of a command that changes resources.
-type changeReport struct {
-	output.Meta
-	DryRun bool         `json:"dryRun"`
-	Items  []changeItem `json:"items"`
-}
-
-type changeItem struct {
-	Kind      string `json:"kind"`
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	Outcome   string `json:"outcome"`
-	File      string `json:"file,omitempty"`
-}
-
 // change carries out changes, tells what was done, and returns when it is in
 // force. words replace an outcome's word (created → staged) by key.
 func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, words map[policy.Key]string) error {
@@ -86,11 +85,16 @@ func (o *EditOptions) change(ctx context.Context, changes []cluster.Change, word
 	if server && !o.DryRun.on() && !o.Wait.off() {
 		o.prepare(ctx)
 	}
+	changes, finish, err := o.record(ctx, store, changes)
+	if err != nil {
+		return changeError(err)
+	}
 	start := o.Now()
 	results, err := o.write(ctx, store, changes)
 	if err != nil {
 		return changeError(err)
 	}
+	finish()
 	if err := o.tell(results, words); err != nil || o.DryRun.on() {
 		return err
 	}
@@ -142,64 +146,6 @@ func changeError(err error) error {
 	return &cli.Error{What: err.Error(), Err: err}
 }
 
-func (o *EditOptions) tell(results []cluster.Result, words map[policy.Key]string) error {
-	p := o.IO.Printer()
-	report := changeReport{Meta: output.NewMeta("Changes"), DryRun: o.DryRun.on(), Items: []changeItem{}}
-	for _, r := range results {
-		word := string(r.Outcome)
-		if w := words[r.Key]; w != "" && r.Outcome != cluster.Unchanged {
-			word = w
-		}
-		if word == silent {
-			continue
-		}
-		report.Items = append(report.Items, changeItem{
-			Kind: string(r.Key.Kind), Namespace: r.Key.Namespace, Name: r.Key.Name, Outcome: word, File: r.Where.File,
-		})
-		switch o.Format {
-		case output.Text:
-			p.Printf("%s %s%s%s\n", r.Key, word, o.place(r), o.dryRunNote())
-		case output.Name:
-			p.Printf("%s\n", resourceName(r.Key))
-		}
-	}
-	if o.Format.Structured() {
-		return p.Object(o.Format, report)
-	}
-	return nil
-}
-
-// silent is the word for a change that is a part of another and not told.
-const silent = "-"
-
-// place tells the file, where files are what the user works on.
-func (o *EditOptions) place(r cluster.Result) string {
-	if !o.Offline() || r.Where.File == "" || r.Outcome == cluster.Unchanged {
-		return ""
-	}
-	return " (" + r.Where.File + ")"
-}
-
-func (o *EditOptions) dryRunNote() string {
-	switch {
-	case cluster.DryRun(o.DryRun) == cluster.DryRunServer:
-		return " (server dry run)"
-	case o.DryRun.on():
-		return " (dry run)"
-	}
-	return ""
-}
-
-// resourceName is kind.group/name, as kubectl prints it.
-func resourceName(k policy.Key) string {
-	gvk := cluster.GVK(k.Kind)
-	kind := strings.ToLower(gvk.Kind)
-	if gvk.Group != "" {
-		kind += "." + gvk.Group
-	}
-	return kind + "/" + k.Name
-}
-
 // sync waits until the agent has what was written in the kernel. Where it can't
 // enforce, that is an error if something that was to be enforced changed.
 func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
@@ -231,24 +177,6 @@ func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
 	return nil
 }
 
-// roundTime is a short time with as many digits as mean something.
-func roundTime(d time.Duration) string {
-	switch {
-	case d < time.Millisecond:
-		return d.Round(time.Microsecond).String()
-	case d < time.Second:
-		return d.Round(100 * time.Microsecond).String()
-	}
-	return d.Round(10 * time.Millisecond).String()
-}
-
-// notEnforced notes that nothing acts on a directory by itself.
-func (o *EditOptions) notEnforced() {
-	if o.Offline() && !o.DryRun.on() && o.Format == output.Text {
-		o.IO.ErrPrinter().Printf("note: no agent watches this directory here; it is in force where one does (netpol lab up -f DIR)\n")
-	}
-}
-
 // stageEdits are the edits of package stage as changes.
 func stageEdits(edits []stage.Edit) []cluster.Change {
 	out := make([]cluster.Change, len(edits))
@@ -256,15 +184,4 @@ func stageEdits(edits []stage.Edit) []cluster.Change {
 		out[i] = cluster.Change{Object: e.Object, Delete: e.Delete}
 	}
 	return out
-}
-
-// plural is "1 flow", "2 flows".
-func plural(n int, word string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", word)
-	}
-	if strings.HasSuffix(word, "y") {
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(word, "y"))
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }

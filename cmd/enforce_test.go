@@ -62,8 +62,14 @@ func enforceOptions(d *cluster.Dir, agent *syncAgent, report *stage.Report) (*En
 			Agent:   func(context.Context) (agentpb.AgentClient, error) { return agent, nil },
 			Offline: func() bool { return false },
 		},
-		Name: "default-deny", Namespace: "vote",
-		Impact: func(context.Context, policy.Key) (*stage.Report, error) { return report, nil },
+		policySelection: policySelection{Names: []string{"default-deny"}, Namespace: "vote"},
+		gate: gate{Preflight: func(context.Context, []*policy.Policy) (*stage.PreflightReport, error) {
+			out := &stage.PreflightReport{Impact: report}
+			for range report.Items {
+				out.Problems = append(out.Problems, stage.Problem{Class: stage.ClassObserved, Refuses: true})
+			}
+			return out, nil
+		}},
 	}, &text
 }
 
@@ -124,17 +130,24 @@ func TestEnforceWhereNothingWouldBeBlocked(t *testing.T) {
 		agent    syncAgent
 		code     int
 		says     string
+		closes   bool // it selects pods
 	}{
-		"in force":             {9, syncAgent{reply: &agentpb.StatusReply{Enforcing: true}}, 0, "in the kernel after"},
-		"nothing was seen":     {0, syncAgent{reply: &agentpb.StatusReply{Enforcing: true}}, 0, "no traffic has been seen yet"},
-		"agent is powerless":   {9, syncAgent{reply: &agentpb.StatusReply{Problems: []string{"no hooks"}}}, 2, ""},
-		"agent does not reply": {9, syncAgent{err: errors.New("unavailable")}, 2, ""},
+		"in force":                             {9, syncAgent{reply: &agentpb.StatusReply{Enforcing: true}}, 0, "in the kernel after", true},
+		"nothing was seen, and it is nobody's": {0, syncAgent{reply: &agentpb.StatusReply{Enforcing: true}}, 0, "no traffic has been seen yet", false},
+		"agent is powerless":                   {9, syncAgent{reply: &agentpb.StatusReply{Problems: []string{"no hooks"}}}, 2, "", true},
+		"agent does not reply":                 {9, syncAgent{err: errors.New("unavailable")}, 2, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := &stage.Report{}
 			report.Summary.Flows.Observed = tc.observed
 			d := stagedDir(t)
 			opts, text := enforceOptions(d, &tc.agent, report)
+			judge := opts.Preflight
+			opts.Preflight = func(ctx context.Context, staged []*policy.Policy) (*stage.PreflightReport, error) {
+				out, err := judge(ctx, staged)
+				out.Closes = tc.closes
+				return out, err
+			}
 			err := enforceRun(t.Context(), opts)
 			if cli.Code(err) != tc.code || !strings.Contains(text.String(), tc.says) {
 				t.Errorf("got %v and %s", err, text)

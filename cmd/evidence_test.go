@@ -44,11 +44,13 @@ func (s fakeFlows) Follow(_ context.Context, f flow.Filter, each func(flow.Flow)
 // bench is a directory with the voting application and WordPress, and what was
 // seen of them.
 type bench struct {
-	t   *testing.T
-	dir string
-	agg *flow.Aggregator
+	width int // of the terminal; 0: a pipe
+	t     *testing.T
+	dir   string
+	agg   *flow.Aggregator
 	// source takes the place of what agg saw.
 	source func() flow.Source
+	stdin  string
 }
 
 const dnsManifest = `apiVersion: apps/v1
@@ -151,7 +153,7 @@ func (b *bench) run(args ...string) (stdout, stderr string, code int) {
 	b.t.Setenv("NETPOL_CONFIG", "")
 	b.t.Setenv("XDG_CONFIG_HOME", b.dir)
 	var out, errs bytes.Buffer
-	streams := &cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}
+	streams := &cli.Streams{In: strings.NewReader(b.stdin), Out: &out, Err: &errs, Width: b.width}
 	config, err := cli.NewConfig()
 	if err != nil {
 		b.t.Fatal(err)
@@ -210,5 +212,21 @@ func TestAgentTextIsPlain(t *testing.T) {
 	}
 	if got := agentText(errors.New("bad filter")); got != "bad filter" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestCoverageTextOfNoTime(t *testing.T) {
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		from, to time.Time
+		want     string
+	}{
+		{noon, noon.Add(time.Hour), "seen from 2026-03-01T12:00:00Z to 2026-03-01T13:00:00Z"},
+		{time.Time{}, time.Time{}, "nothing was observed"},
+		{noon.Add(time.Hour), noon, "nothing was observed since 2026-03-01T13:00:00Z"},
+	} {
+		if got := (coverageReport{From: tc.from, To: tc.to}).text(); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
 	}
 }

@@ -18,6 +18,7 @@ type ExplainOptions struct {
 	Destination string
 	Scope       scopeFlags
 	SourcePort  uint16
+	World       worldFrom
 	Format      output.Format
 }
 
@@ -41,6 +42,7 @@ icmp alone is a ping.`,
 		Example: `  netpol explain wordpress/wordpress vote/db:5432
   netpol explain vote/vote kube-system/coredns:53/udp --pending
   netpol explain internet svc/vote/vote
+  netpol explain vote/worker vote/db -f policies/ --flows flows.jsonl.zst
   netpol explain vote/worker 192.0.2.7:443 -o json`,
 		Args: exactArgs("SOURCE", "DESTINATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,6 +59,8 @@ icmp alone is a ping.`,
 	flags.Uint16Var(&opts.SourcePort, "source-port", 0, "port that the source connects from; default: any that a program would get")
 	flags.Bool("exit-code", false, "")
 	_ = flags.MarkHidden("exit-code") // what it asked for is always so now
+	opts.World.addTo(cmd)
+	addDir(cmd, "judge by")
 	completeFlag(cmd, f, "only", stagedNames, stagedKinds...)
 	completeEnds(cmd, f)
 	output.AddFlag(flags, &opts.Format, output.Text, output.JSON, output.YAML)
@@ -68,7 +72,7 @@ func explainRun(ctx context.Context, opts *ExplainOptions) error {
 	if err != nil {
 		return cli.Usage("netpol explain wordpress/wordpress vote/db:5432", "%s", err)
 	}
-	m, err := loadModel(ctx, opts.Factory)
+	m, err := loadModel(ctx, opts.Factory, &opts.World)
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,11 @@ func newExplainQuestion(m *tier.Model, opts *ExplainOptions, target connectivity
 	source := strings.TrimSuffix(strings.TrimPrefix(opts.Source, "["), "]")
 	src, err := connectivity.Lookup(m, source, namespaces)
 	if err != nil {
-		return nil, endError(source, err)
+		return nil, endError(source, err, opts.World.Given())
 	}
 	dst, target, err := connectivity.LookupTarget(m, target, namespaces)
 	if err != nil {
-		return nil, endError(target.Name, err)
+		return nil, endError(target.Name, err, opts.World.Given())
 	}
 	if src.Kind == connectivity.EndService {
 		return nil, cli.Usage("netpol explain NAMESPACE/WORKLOAD "+opts.Destination, "%s: a Service starts no connections, the pods behind it do", src.Name)
@@ -56,12 +56,12 @@ func newExplainQuestion(m *tier.Model, opts *ExplainOptions, target connectivity
 }
 
 // endError is the error for a name, with what to type instead.
-func endError(name string, err error) error {
+func endError(name string, err error, recorded bool) error {
 	var unknown *connectivity.UnknownName
 	var ambiguous *connectivity.AmbiguousName
 	switch {
 	case errors.As(err, &unknown):
-		try := "netpol get pods -A"
+		try := listPods(recorded)
 		switch unknown.What {
 		case "network set":
 			try = "netpol get globalnetworksets"

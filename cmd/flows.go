@@ -3,15 +3,12 @@ package cmd
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/flow"
-	"github.com/netpol-project/netpol/pkg/policy"
-	"github.com/netpol-project/netpol/pkg/stage"
 )
 
 // FlowsOptions are what flows needs.
@@ -19,57 +16,19 @@ type FlowsOptions struct {
 	Factory  *cli.Factory
 	From     string
 	To       string
-	Workload string
+	Ends     ends
 	Port     string
 	Protocol string
 	Verdict  string
+	Pending  string
 	Since    string
+	Until    string
+	Last     int
+	By       string
 	Follow   bool
 	Probes   bool
 	Source   flowsFrom
 	Format   output.Format
-}
-
-// flowsReport is the JSON of flows; with --follow there is a flowItem a line.
-type flowsReport struct {
-	output.Meta
-	Coverage coverageReport `json:"coverage"`
-	Summary  flowsSummary   `json:"summary"`
-	Items    []flowItem     `json:"items"`
-}
-
-type flowsSummary struct {
-	Flows       int   `json:"flows"`
-	Connections int64 `json:"connections"` // of both ends, as each reports
-}
-
-// flowItem is one flow as one end reports it.
-type flowItem struct {
-	Source      stage.Peer `json:"source"`
-	Destination stage.Peer `json:"destination"`
-	flow.Port
-	Service   string     `json:"service"`
-	Direction string     `json:"direction"`
-	Verdict   string     `json:"verdict"` // allow or deny
-	By        *hitReport `json:"by,omitempty"`
-	// Logs are the Log rules that were passed before that.
-	Logs           []hitReport `json:"logs,omitempty"`
-	PendingVerdict string      `json:"pendingVerdict"`
-	PendingBy      *hitReport  `json:"pendingBy,omitempty"`
-	// Trace and PendingTrace are all hits on the way, where the source of flows
-	// tells them.
-	Trace        []stepReport `json:"trace,omitempty"`
-	PendingTrace []stepReport `json:"pendingTrace,omitempty"`
-	Connections  int64        `json:"connections"`
-	Completed    int64        `json:"completed"`
-	Live         int64        `json:"live"`
-	PacketsIn    int64        `json:"packetsIn"`
-	PacketsOut   int64        `json:"packetsOut"`
-	BytesIn      int64        `json:"bytesIn"`
-	BytesOut     int64        `json:"bytesOut"`
-	FirstSeen    time.Time    `json:"firstSeen"`
-	LastSeen     time.Time    `json:"lastSeen"`
-	Probe        bool         `json:"probe,omitempty"`
 }
 
 // NewCmdFlows is "netpol flows".
@@ -84,16 +43,39 @@ only the rule that decided changed). A connection between two pods shows twice:
 as the source's egress (out) and as the destination's ingress (in). "allow→deny"
 is allowed now, and would be denied if every staged policy were enforced.
 
+--from, --to and what begins with --from- and --to- pick one end, the same names
+without it either end; a flow must fit all that are given. Flows are kept by
+workload, so --pod means the workload of that pod. The port is the destination's:
+source ports are not kept.
+
+With --by, flows are summed up by where they come from and go to.
+
+With -o wide a terminal has the columns that it has room for, and it is said which
+are missing; a pipe has all.
+
 With --follow, what comes in is shown as it comes, until Ctrl-C.
 
-With --flows, they are Calico's: flow logs from a file or from standard input, or
-those of a Goldmane. The pending verdict is then Calico's own.`,
+With --flows, they are those of a recording (netpol flows record), or Calico's:
+flow logs from a file or from standard input, or those of a Goldmane. What was
+decided is what was seen. The pending verdict is judged as by netpol report, by
+the policies of --dir, of the lab or of the cluster; where there is none of these
+it is that of the time of recording. Calico's flows have Calico's own.`,
 		Example: `  netpol flows --ns vote
   netpol flows --to vote/db --verdict deny --since 10m
+  netpol flows --from-label app=web --to-ip 192.0.2.0/24 --pending deny --last 20
+  netpol flows --by namespace --since 1h
   netpol flows --follow -o json
   netpol flows --dir manifests/ --flows flows.log -o wide`,
-		Args: exactArgs(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && opts.Follow {
+				return cli.Usage("netpol flows --flows FILE --dir "+cli.ShellWord(args[0]), "-f of %s is --follow and takes no directory: %s", cmd.CommandPath(), args[0])
+			}
+			return exactArgs()(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("port") && cmd.Flags().Changed("to-port") {
+				return cli.Usage("netpol flows --port 443", "--port and --to-port are the same: give one of them")
+			}
 			if runF != nil {
 				return runF(opts)
 			}
@@ -103,30 +85,42 @@ those of a Goldmane. The pending verdict is then Calico's own.`,
 	flags := cmd.Flags()
 	flags.StringVar(&opts.From, "from", "", "only from this workload (NAME or NAMESPACE/NAME), node or address")
 	flags.StringVar(&opts.To, "to", "", "only to this workload (NAME or NAMESPACE/NAME), node or address")
-	flags.StringVar(&opts.Workload, "workload", "", "only from or to this workload (NAME or NAMESPACE/NAME)")
+	opts.Ends.addTo(cmd, f)
 	flags.StringVar(&opts.Port, "port", "", "only to this port")
+	flags.StringVar(&opts.Port, "to-port", "", "the same as --port")
 	flags.StringVar(&opts.Protocol, "protocol", "", "only this protocol: TCP, UDP, ICMP, … or a number")
 	flags.StringVar(&opts.Verdict, "verdict", "", "only what was decided so: allow or deny")
+	flags.StringVar(&opts.Pending, "pending", "", "only what all staged policies together would decide so: allow or deny")
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
+	flags.StringVar(&opts.Until, "until", "", "only what was seen until: how long ago, or a time (RFC 3339); default: now")
+	flags.IntVar(&opts.Last, "last", 0, "only so many, those that were seen last")
+	flags.StringVar(&opts.By, "by", "", "sum up by namespace or by workload: connections and bytes a second")
 	flags.BoolVarP(&opts.Follow, "follow", "f", false, "show what comes in as it comes")
 	flags.BoolVar(&opts.Probes, "include-probes", false, "netpol's own test connections too")
 	opts.Source.addTo(cmd)
-	for _, name := range []string{"from", "to", "workload"} {
+	for _, name := range []string{"from", "to"} {
 		completeFlag(cmd, f, name, allWorkloads, workloadKinds...)
 	}
 	output.AddFlag(flags, &opts.Format, output.Text, output.Wide, output.JSON, output.YAML)
+	cmd.AddCommand(newCmdFlowsRecord(f, nil))
 	return cmd
 }
 
 // filter reads the flags.
 func (o *FlowsOptions) filter() (flow.Filter, error) {
 	const try = "netpol flows --help"
-	out := flow.Filter{From: o.From, To: o.To, Workload: o.Workload, IncludeProbes: o.Probes}
+	out := flow.Filter{
+		From: o.From, To: o.To, Workload: o.Ends.either.workload, IncludeProbes: o.Probes,
+		FromNamespace: o.Ends.from.namespace, ToNamespace: o.Ends.to.namespace,
+	}
 	var err error
 	if out.Namespaces, err = namespacesOf(o.Factory); err != nil {
 		return out, err
 	}
 	if out.Since, err = parseSince(o.Since, o.Factory.Now()); err != nil {
+		return out, err
+	}
+	if out.Until, err = parseUntil(o.Until, o.Factory.Now()); err != nil {
 		return out, err
 	}
 	if out.Port, err = parsePort(o.Port); err != nil {
@@ -146,7 +140,32 @@ func (o *FlowsOptions) filter() (flow.Filter, error) {
 		}
 		out.Action = a
 	}
-	return out, nil
+	if o.Pending != "" {
+		a, ok := flow.ParseAction(o.Pending)
+		if !ok {
+			return out, cli.Usage(try, "--pending %q: expected allow or deny", o.Pending)
+		}
+		out.Pending = a
+	}
+	return out, o.check(out)
+}
+
+// check refuses what does not go together.
+func (o *FlowsOptions) check(f flow.Filter) error {
+	const try = "netpol flows --help"
+	switch {
+	case o.By != "" && o.By != "namespace" && o.By != "workload":
+		return cli.Usage(try, "--by %q: expected namespace or workload", o.By)
+	case o.Last < 0:
+		return cli.Usage(try, "--last %d: expected a number, 1 or more", o.Last)
+	case !f.Until.IsZero() && f.Until.Before(f.Since):
+		return cli.Usage(try, "--until is before --since")
+	case o.Follow && (o.By != "" || o.Last > 0 || o.Until != ""):
+		return cli.Usage(try, "--follow has no end: --by, --last and --until can't be given with it")
+	case o.By != "" && o.Format == output.Wide:
+		return cli.Usage(try, "--by has no -o wide")
+	}
+	return nil
 }
 
 func flowsRun(ctx context.Context, opts *FlowsOptions) error {
@@ -157,17 +176,26 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	if opts.Follow {
 		return followFlows(ctx, opts, filter)
 	}
-	opts.Source.partial = true
-	ev, err := gather(ctx, opts.Factory, &opts.Source, filter)
+	ev, whose, err := opts.gather(ctx, filter)
 	if err != nil {
 		return err
 	}
+	fits, err := opts.Ends.read(ev.world)
+	if err != nil {
+		return err
+	}
+	ev.flows = slices.DeleteFunc(ev.flows, func(f flow.Flow) bool { return !fits(&f) })
 	if len(ev.flows) == 0 {
 		if err := opts.knownPeers(ev.snap); err != nil {
 			return err
 		}
 	}
-	doc := flowsReport{Meta: output.NewMeta("FlowList"), Coverage: newCoverageReport(ev.coverage), Items: []flowItem{}}
+	ev.flows = lastOf(ev.flows, opts.Last)
+	opts.notePending(whose, ev.flows)
+	if opts.By != "" {
+		return flowsMatrix(ev, opts)
+	}
+	doc := flowsReport{Meta: output.NewMeta("FlowList"), Coverage: newCoverageReport(ev.coverage), Pending: whose, Items: []flowItem{}}
 	for i := range ev.flows {
 		doc.Items = append(doc.Items, newFlowItem(&ev.flows[i]))
 		doc.Summary.Connections += ev.flows[i].Connections
@@ -188,26 +216,16 @@ func flowsRun(ctx context.Context, opts *FlowsOptions) error {
 	return nil
 }
 
-func newFlowItem(f *flow.Flow) flowItem {
-	it := flowItem{
-		Source: stage.NewPeer(f.Source), Destination: stage.NewPeer(f.Destination),
-		Port: flow.NewPort(f.Protocol, f.Port), Service: f.ServiceString(), Direction: f.Direction.String(),
-		Verdict: verdictWord(f.Enforced), PendingVerdict: verdictWord(f.Pending),
-		Connections: f.Connections, Completed: f.Completed, Live: f.Live,
-		PacketsIn: f.PacketsIn, PacketsOut: f.PacketsOut, BytesIn: f.BytesIn, BytesOut: f.BytesOut,
-		FirstSeen: f.FirstSeen.UTC().Truncate(time.Second), LastSeen: f.LastSeen.UTC().Truncate(time.Second), Probe: f.Probe,
+// flowsMatrix is the answer of flows --by.
+func flowsMatrix(ev *evidence, opts *FlowsOptions) error {
+	doc := newFlowMatrix(ev.flows, opts.By, ev.coverage)
+	p := opts.Factory.IO.Printer()
+	if opts.Format.Structured() {
+		return p.Object(opts.Format, doc)
 	}
-	if f.Enforced.Rule != policy.NoPolicy {
-		by := newHitReport(f.Enforced, f.Direction)
-		it.By = &by
+	if err := printFlowMatrix(p, &doc); err != nil {
+		return err
 	}
-	for _, h := range f.Logs.Hits() {
-		it.Logs = append(it.Logs, newHitReport(h, f.Direction))
-	}
-	if f.Pending.Rule != policy.NoPolicy {
-		by := newHitReport(f.Pending, f.Direction)
-		it.PendingBy = &by
-	}
-	it.Trace, it.PendingTrace = newStepReports(f.EnforcedTrace, f.Direction), newStepReports(f.PendingTrace, f.Direction)
-	return it
+	opts.Factory.IO.ErrPrinter().Printf("%s, %s\n", plural(len(doc.Items), "row"), doc.Coverage.text())
+	return nil
 }

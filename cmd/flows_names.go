@@ -13,11 +13,16 @@ import (
 // empty answer would look like silence. What is gone still has its flows.
 func (o *FlowsOptions) knownPeers(s *policy.Snapshot) error {
 	names := peerNames(s)
-	for _, name := range []string{o.From, o.To, o.Workload} {
+	for _, end := range [][2]string{{"from", o.From}, {"to", o.To}} {
+		if _, err := netip.ParsePrefix(end[1]); err == nil {
+			return cli.Usage("--"+end[0]+"-ip "+end[1], "--%s %s: that is a network, and no name or address", end[0], end[1])
+		}
+	}
+	for _, name := range []string{o.From, o.To, o.Ends.either.workload, o.Ends.from.workload, o.Ends.to.workload} {
 		if _, err := netip.ParseAddr(name); name == "" || err == nil || slices.Contains(names, name) {
 			continue
 		}
-		return cli.Unknown("workload, network set, node or address", name, names, "netpol get pods -A")
+		return cli.Unknown("workload, network set, node or address", name, names, listPods(o.Source.isFile()))
 	}
 	return nil
 }

@@ -90,34 +90,57 @@ func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
 	columns := []string{"SEEN", "FROM", "TO", "PORT", "DIR", "CONNS", "VERDICT"}
 	if opts.Format == output.Wide {
 		columns = []string{"FIRST SEEN", "LAST SEEN", "FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "LIVE", "BYTES IN", "BYTES OUT", "VERDICT", "BY"}
+		if p.Width > 0 { // where every column counts
+			columns[6], columns[7] = "DIR", "CONNS"
+		}
 	}
 	t := p.Table(columns...)
+	t.Spare("BYTES IN|BYTES OUT", "SERVICE", "FIRST SEEN", "LAST SEEN", "BY")
 	for i := range doc.Items {
 		it := &doc.Items[i]
 		port := it.Port.Text()
 		conns := output.Count(it.Connections, doc.Coverage.LostUnknown)
 		verdict := it.verdictCell()
 		if opts.Format == output.Wide {
-			t.Row(output.Time(it.FirstSeen), output.Time(it.LastSeen), it.Source, it.Destination, port, it.Service,
-				it.Direction, conns, it.Live, it.BytesIn, it.BytesOut, verdict, it.byText())
+			direction := it.Direction
+			if p.Width > 0 {
+				direction = shortDirection(direction)
+			}
+			t.Row(output.Time(it.FirstSeen), output.Time(it.LastSeen), it.Source, flow.WithDomains(it.Destination.String(), it.Domains), port, it.Service,
+				direction, conns, it.Live, it.BytesIn, it.BytesOut, verdict, it.byText())
 			continue
 		}
 		t.Row(output.Ago(it.LastSeen, now), it.Source, it.Destination, port, shortDirection(it.Direction), conns, verdict)
 	}
-	return t.Print()
+	if err := t.Print(); err != nil {
+		return err
+	}
+	noteLeft(opts.Factory.IO, t, "a pipe and -o json have all")
+	return nil
 }
 
 // followFlows prints each flow as it gains connections: JSON a line each, or
 // columns of a fixed width.
 func followFlows(ctx context.Context, opts *FlowsOptions, filter flow.Filter) error {
-	_, source, err := openFlows(ctx, opts.Factory, &opts.Source, filter)
+	w, source, err := openFlows(ctx, opts.Factory, &opts.Source, filter)
 	if err != nil {
 		return err
+	}
+	fits, err := opts.Ends.read(w)
+	if err != nil {
+		return err
+	}
+	keep := opts.pendingAsTheyCome(w, source, filter.Pending)
+	if opts.Source.Given() {
+		filter.Pending = 0
 	}
 	p := opts.Factory.IO.Printer()
 	enc := json.NewEncoder(opts.Factory.IO.Out)
 	enc.SetEscapeHTML(false)
 	err = source.Follow(ctx, filter, func(f flow.Flow) error {
+		if !fits(&f) || !keep(&f) {
+			return nil
+		}
 		it := newFlowItem(&f)
 		switch opts.Format {
 		case output.JSON:

@@ -25,6 +25,7 @@ type FlowsServerOptions struct {
 	HTTP     string
 	MaxFlows int
 	Keep     time.Duration
+	Data     string
 }
 
 // NewCmdFlowsServer is "netpol flows-server".
@@ -45,8 +46,8 @@ namespace of its source or destination (SubjectAccessReview).
 It also holds tiers that policies are in: by a finalizer, a tier that is deleted
 stays until the last of them is gone.
 
-It keeps flows in memory: agents send what they have to a server that begins
-anew. Its certificate authority is in Secret netpol-flows-ca, made at the first
+It keeps flows in --data, or without it in memory: agents send what they have to a
+server that begins anew. Its certificate authority is in Secret netpol-flows-ca, made at the first
 start, and is replaced by itself a year before it ends; what to trust is
 published in the ConfigMap of the same name.`,
 		Args: exactArgs(),
@@ -62,6 +63,7 @@ published in the ConfigMap of the same name.`,
 	fs.StringVar(&opts.HTTP, "http", ":9470", "address for /healthz, /readyz and /metrics")
 	fs.IntVar(&opts.MaxFlows, "max-flows", 30_000, "how many different flows are kept, of 1 to 45 KiB each, the longer seen the more")
 	fs.DurationVar(&opts.Keep, "keep", usual.Keep, "how long flows are kept")
+	fs.StringVar(&opts.Data, "data", "", "directory to keep flows in, so that they outlast this process (default: memory alone)")
 	return cmd
 }
 
@@ -107,7 +109,7 @@ func flowsServerRun(ctx context.Context, opts *FlowsServerOptions) error {
 		return flowserver.Run(ctx, flowserver.Options{
 			Listen: listen, HTTP: web, Namespace: namespace, Agents: relay.Agents,
 			Vault: client, Reviewer: client, Expected: agents, Pods: agents,
-			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Version: programVersion(), Log: log,
+			Limits: flow.Limits{Keys: opts.MaxFlows, Keep: opts.Keep}, Version: programVersion(), Log: log, Data: opts.Data,
 		})
 	})
 	return g.Wait()

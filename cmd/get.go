@@ -68,6 +68,7 @@ Kubernetes: pods (po), namespaces (ns), services (svc), serviceaccounts (sa)`,
 			return getRun(cmd.Context(), opts)
 		},
 	}
+	addDir(cmd, "look at")
 	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.Wide, output.JSON, output.YAML, output.Name)
 	cmd.ValidArgsFunction = completeGet(f)
 	return cmd

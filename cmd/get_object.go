@@ -8,6 +8,7 @@ import (
 
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/policy"
+	"github.com/netpol-project/netpol/pkg/stage"
 )
 
 // getObjects prints the resources themselves: one as it is, several as a List.
@@ -48,6 +49,7 @@ func (w *world) objects(ctx context.Context, keys []policy.Key) (map[policy.Key]
 		for _, u := range list {
 			// It is the store's, for its own checks, and would only confuse.
 			u.SetResourceVersion("")
+			stage.HideHistory(u) // netpol history shows it
 			if key := cluster.KeyOf(u); out[key] == nil {
 				out[key] = u
 			}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -34,7 +35,7 @@ func getTable(opts *GetOptions, w *world, n noun, keys []policy.Key) error {
 	case "serviceaccounts":
 		return accountTable(p, w, keys)
 	}
-	return policyTable(p, w, keys, wide)
+	return policyTable(p, w, keys, wide, opts.Now())
 }
 
 func tierTable(p *output.Printer, w *world, keys []policy.Key) error {
@@ -54,7 +55,7 @@ func tierTable(p *output.Printer, w *world, keys []policy.Key) error {
 	return t.Print()
 }
 
-func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool) error {
+func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool, now time.Time) error {
 	columns := []string{"NAMESPACE", "NAME", "TIER", "ORDER", "STATE", "TYPES", "SELECTOR"}
 	if wide {
 		columns = []string{"NAMESPACE", "NAME", "KIND", "TIER", "ORDER", "STATE", "TYPES", "RULES", "FILE", "SELECTOR"}
@@ -71,7 +72,7 @@ func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool) erro
 			}
 			continue
 		}
-		state := state(pol)
+		state := state(pol, now)
 		if w.faulty[k] {
 			state = output.Cell{Text: state.Text + ",faulty", Style: output.Bad}
 		}
@@ -86,8 +87,12 @@ func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool) erro
 	return t.Print()
 }
 
-// state says whether a policy acts, and what enforcing it would do.
-func state(p *policy.Policy) output.Cell {
+// state says whether a policy acts, until when if nobody confirms it, and what
+// enforcing it would do.
+func state(p *policy.Policy, now time.Time) output.Cell {
+	if p.Trial != nil {
+		return output.Cell{Text: "on-trial:" + leftText(p.Trial, now), Style: output.Warn}
+	}
 	if !p.Kind.Staged() {
 		return output.Cell{Text: "enforced", Style: output.Good}
 	}

@@ -29,6 +29,11 @@ type InstallOptions struct {
 	Image, Version string
 	// Force installs beside another enforcer; ForceConflicts takes over fields.
 	Force, ForceConflicts bool
+	// CNI and its directories are set if their flags are given.
+	CNI                   *bool
+	CNIBinDir, CNIConfDir string
+	// Storage is the size of the flows server's claim, empty for none.
+	Storage, StorageClass string
 	Wait                  bool
 	Timeout               time.Duration
 }
@@ -36,6 +41,7 @@ type InstallOptions struct {
 // NewCmdInstall is "netpol install".
 func NewCmdInstall(f *cli.Factory, runF func(context.Context, *InstallOptions) error) *cobra.Command {
 	opts := &InstallOptions{IO: f.IO, Now: f.Now, Cluster: f.Cluster}
+	var cni bool
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Put netpol on a cluster: an agent on every node, and a flows server",
@@ -51,14 +57,24 @@ Where Calico is, it enforces what netpol writes, so there is nothing to install,
 and this refuses. Where another network plugin enforces Kubernetes' NetworkPolicy
 itself, both would enforce: that takes --force.
 
+With --cni a pod that starts waits until its policies are in force: the program is
+the last plugin of every node's CNI chain, kept there by the agents' pods, and
+taken off again by an installation without --cni and by uninstall. Where no agent
+is up, no pod starts then.
+
 Without a cluster --dry-run=client shows what would be applied.`,
 		Example: `  netpol install --wait
+  netpol install --cni --wait
+  netpol install --storage 8Gi --storage-class fast --wait
   netpol install --dry-run=client -o yaml > netpol.yaml
   netpol install --values values.yaml --image registry.example/netpol:v0.1.0`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := clusterOnly(cmd); err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("cni") {
+				opts.CNI = &cni
 			}
 			if runF != nil {
 				return runF(cmd.Context(), opts)
@@ -74,6 +90,11 @@ Without a cluster --dry-run=client shows what would be applied.`,
 	fs.StringVar(&opts.Version, "version", "", "version of the image (default: this program's, "+release(programVersion())+")")
 	fs.BoolVar(&opts.Force, "force", false, "install beside another enforcer of Kubernetes' NetworkPolicy")
 	fs.BoolVar(&opts.ForceConflicts, "force-conflicts", false, "take over fields that others manage")
+	fs.BoolVar(&cni, "cni", false, "have pods wait for their policies when they start, by a CNI plugin on every node")
+	fs.StringVar(&opts.CNIBinDir, "cni-bin-dir", "", "the nodes' directory of CNI plugins (default "+defaultCNIBin+")")
+	fs.StringVar(&opts.CNIConfDir, "cni-conf-dir", "", "the nodes' directory of network configurations (default "+defaultCNIConf+")")
+	fs.StringVar(&opts.Storage, "storage", "", "keep the flows server's flows in a claim of this size, such as 8Gi (default: none, they go with its pod)")
+	fs.StringVar(&opts.StorageClass, "storage-class", "", "storage class of the claim (default: as it is, else the cluster's default)")
 	addWaitFlags(cmd, &opts.Wait, &opts.Timeout, "wait until the agents of all nodes are ready")
 	output.AddFlag(fs, &opts.Format, output.Text, output.Name, output.JSON, output.YAML)
 	return cmd
@@ -146,7 +167,10 @@ func (o *InstallOptions) settings() (*install.Values, error) {
 	if err := v.Validate(); err != nil {
 		return nil, cli.Usage(try, "--%v", err)
 	}
-	return v, nil
+	if err := o.cni(v); err != nil {
+		return nil, err
+	}
+	return v, o.storage(v)
 }
 
 func installRun(ctx context.Context, opts *InstallOptions) error {
@@ -154,12 +178,8 @@ func installRun(ctx context.Context, opts *InstallOptions) error {
 	if err != nil {
 		return err
 	}
-	objects, err := install.Objects(v)
-	if err != nil {
-		return err
-	}
 	if cluster.DryRun(opts.DryRun) == cluster.DryRunClient {
-		return opts.show(v, objects)
+		return opts.show(v)
 	}
-	return opts.apply(ctx, v, objects)
+	return opts.apply(ctx, v)
 }

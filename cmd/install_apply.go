@@ -40,7 +40,11 @@ type installNodes struct {
 }
 
 // show prints what would be applied, without a cluster.
-func (o *InstallOptions) show(v *install.Values, objects []*unstructured.Unstructured) error {
+func (o *InstallOptions) show(v *install.Values) error {
+	objects, err := install.Objects(v)
+	if err != nil {
+		return err
+	}
 	p := o.IO.Printer()
 	switch o.Format {
 	case output.JSON:
@@ -98,7 +102,7 @@ func installItemOf(r site.Result) installItem {
 }
 
 // apply installs on the cluster.
-func (o *InstallOptions) apply(ctx context.Context, v *install.Values, objects []*unstructured.Unstructured) error {
+func (o *InstallOptions) apply(ctx context.Context, v *install.Values) error {
 	conn, err := o.Cluster()
 	if err != nil {
 		return err
@@ -114,6 +118,16 @@ func (o *InstallOptions) apply(ctx context.Context, v *install.Values, objects [
 	}
 	if err := o.refuse(found); err != nil {
 		return err
+	}
+	if err := o.checkStorage(ctx, client, v); err != nil {
+		return err
+	}
+	objects, err := install.Objects(v)
+	if err != nil {
+		return err
+	}
+	if install.InstalledCNI(found.Agent).Enabled && !v.Agent.CNI.Enabled {
+		e.Printf("note: without --cni the agents take the CNI plugin off every node, and pods don't wait for their policies any more\n")
 	}
 	if found.Agent == nil {
 		if err := o.foretell(ctx, client); err != nil {

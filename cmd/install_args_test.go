@@ -18,6 +18,7 @@ func TestInstalledArgumentsAreTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	v.Agent.CNI.Enabled = true
 	objects, err := install.Objects(v)
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +31,7 @@ func TestInstalledArgumentsAreTaken(t *testing.T) {
 	commands := map[string]func() *cobra.Command{
 		"agent":        func() *cobra.Command { return NewCmdAgent(f, nil) },
 		"flows-server": func() *cobra.Command { return NewCmdFlowsServer(f, nil) },
+		"cni install":  func() *cobra.Command { return NewCmdCNIInstall(f, nil) },
 	}
 	seen := 0
 	for _, u := range append(objects, cleanup) {
@@ -37,6 +39,9 @@ func TestInstalledArgumentsAreTaken(t *testing.T) {
 			containers, _, _ := unstructured.NestedSlice(u.Object, "spec", "template", "spec", list)
 			for _, c := range containers {
 				args, _, err := unstructured.NestedStringSlice(c.(map[string]any), "args")
+				if len(args) > 1 && args[0] == "cni" {
+					args = append([]string{strings.Join(args[:2], " ")}, args[2:]...)
+				}
 				if err != nil || len(args) == 0 || commands[args[0]] == nil {
 					t.Fatalf("%s: %v: %v", u.GetName(), args, err)
 				}
@@ -47,7 +52,7 @@ func TestInstalledArgumentsAreTaken(t *testing.T) {
 			}
 		}
 	}
-	if seen != 4 {
-		t.Errorf("%d containers, want the agent's, the flows server's and two of the cleanup", seen)
+	if seen != 5 {
+		t.Errorf("%d containers, want the agent's two, the flows server's and two of the cleanup", seen)
 	}
 }

@@ -25,6 +25,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	site "github.com/netpol-project/netpol/internal/cluster/install"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/internal/install"
 	"github.com/netpol-project/netpol/internal/kubetest"
 )
@@ -264,6 +266,7 @@ func TestClusterInstall(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	})
+	t.Run("with the CNI plugin, and without it again", s.withPlugin)
 	t.Run("after an uninstallation that did not end", s.cleanupLeft)
 	t.Run("ports are forwarded to the flows server alone", s.portForward)
 	t.Run("a node that does not get ready", func(t *testing.T) {
@@ -338,6 +341,40 @@ func (s *realCluster) conflict(t *testing.T) {
 	}
 	if out, _ := s.must(t, "install", "--force-conflicts"); !strings.Contains(out, "daemonset.apps/netpol-agent configured") {
 		t.Errorf("%s", out)
+	}
+}
+
+// withPlugin: what the plugin takes is there with it, and gone without it; the
+// agents' pods know which of the two comes after them.
+func (s *realCluster) withPlugin(t *testing.T) {
+	role := gvr("rbac.authorization.k8s.io", "v1", "roles")
+	conn := &kube.Conn{Config: s.plane.ServiceAccount(t, install.Namespace, install.AgentName)}
+	leaves := func(about, says string) {
+		t.Helper()
+		client, err := site.New(conn, func(string) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		why, err := client.Leaves(t.Context(), "n1", "--bin-dir=/opt/cni/bin", "--conf-dir=/etc/cni/net.d")
+		if err != nil || (why == "") != (says == "") || !strings.Contains(why, says) {
+			t.Errorf("%s: %q, %v, want %q", about, why, err, says)
+		}
+	}
+	s.must(t, "install", "--cni", "--wait")
+	if s.get(t, role, install.Namespace, "netpol-agent-cni") == nil {
+		t.Error("the agents may not see what comes after them")
+	}
+	leaves("installed", "")
+	s.must(t, "install", "--cni", "--cni-conf-dir", "/etc/other")
+	leaves("installed in other directories", "other directories")
+	_, errs := s.must(t, "install", "--wait")
+	if !strings.Contains(errs, "note: without --cni the agents take the CNI plugin off every node") || s.get(t, role, install.Namespace, "netpol-agent-cni") != nil {
+		t.Errorf("%s", errs)
+	}
+	// Its right to know is gone with the plugin.
+	leaves("installed without", "goes")
+	if _, errs = s.must(t, "install"); strings.Contains(errs, "note") {
+		t.Errorf("again: %s", errs)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
@@ -84,12 +85,18 @@ func findNoun(word, try string) (noun, error) {
 type world struct {
 	store cluster.Store
 	snap  *policy.Snapshot
-	keys  []policy.Key // of all there is, faulty ones too
+	own   *policy.Snapshot // snap without what a recording of flows adds; nil: it adds nothing
+	keys  []policy.Key     // of all there is, faulty ones too
 	// home is the namespace that is meant where a name fits in several; "" for
 	// none.
 	home string
 	// faulty are the resources that are not judged as they were meant.
 	faulty map[policy.Key]bool
+	// made is when policies were made, of those that the store was asked about;
+	// zero: nobody knows.
+	made map[policy.Key]time.Time
+	// told are the faults that the user has been told of.
+	told policy.Faults
 }
 
 // loadWorld reads the store. On a cluster, where that is much work and needs
@@ -126,7 +133,7 @@ func (w *world) namespaces(names []string) error {
 	if len(w.snap.Endpoints) == 0 && !slices.ContainsFunc(w.keys, func(k policy.Key) bool { return k.Kind == policy.KindNamespace }) {
 		return nil
 	}
-	return knownNamespaces(w.snap, names)
+	return knownNamespaces(w.snap, names, w.own != nil)
 }
 
 // errAmbiguous is the cause where a name means more than one resource.

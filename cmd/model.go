@@ -9,10 +9,11 @@ import (
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// loadModel reads the store and prepares it for judging. Faults in resources
-// are told on stderr, since the answer may depend on what is missing.
-func loadModel(ctx context.Context, f *cli.Factory) (*tier.Model, error) {
-	store, err := f.Store()
+// loadModel reads the store, and what --flows adds to it, and prepares it for
+// judging. Faults in resources are told on stderr, since the answer may depend on
+// what is missing.
+func loadModel(ctx context.Context, f *cli.Factory, from *worldFrom) (*tier.Model, error) {
+	store, err := from.storeOf(f)()
 	if err != nil {
 		return nil, err
 	}
@@ -21,6 +22,9 @@ func loadModel(ctx context.Context, f *cli.Factory) (*tier.Model, error) {
 		return nil, err
 	}
 	tellFaults(f.IO, faults)
+	if snap, err = from.onto(ctx, f, snap); err != nil {
+		return nil, err
+	}
 	return tier.New(snap, nil), nil
 }
 
@@ -90,8 +94,13 @@ func newWorkloadReport(w policy.Workload) workloadReport {
 	return workloadReport{Namespace: w.Namespace, Workload: w.Name, Kind: string(w.Kind)}
 }
 
-// knownNamespaces refuses a namespace that does not exist.
-func knownNamespaces(s *policy.Snapshot, names []string) error {
+// knownNamespaces refuses a namespace that does not exist. What a recording alone
+// has no list of resources tells.
+func knownNamespaces(s *policy.Snapshot, names []string, recorded bool) error {
+	try := "netpol get namespaces"
+	if recorded {
+		try = "netpol flows --by namespace"
+	}
 	var known []string
 	exists := map[string]bool{}
 	for _, ns := range s.Namespaces {
@@ -100,7 +109,7 @@ func knownNamespaces(s *policy.Snapshot, names []string) error {
 	}
 	for _, n := range names {
 		if !exists[n] {
-			return cli.Unknown("namespace", n, known, "netpol get namespaces")
+			return cli.Unknown("namespace", n, known, try)
 		}
 	}
 	return nil

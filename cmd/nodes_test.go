@@ -43,11 +43,13 @@ func (s serverStore) Only(...policy.Kind) cluster.Store { return s }
 type fakeNodes struct {
 	list    *agentpb.NodesReply
 	await   []*agentpb.NodeReply
+	turns   [][]*agentpb.NodeReply // what is answered first, one question after the other
 	err     error
 	awaited *agentpb.AwaitRequest
 	// asked counts the changes of all requests, and largest is the bytes of the
 	// largest.
 	asked, largest int
+	questions      []*agentpb.AwaitRequest
 }
 
 func (n *fakeNodes) List(context.Context, *agentpb.NodesRequest, ...grpc.CallOption) (*agentpb.NodesReply, error) {
@@ -57,7 +59,12 @@ func (n *fakeNodes) List(context.Context, *agentpb.NodesRequest, ...grpc.CallOpt
 func (n *fakeNodes) Await(_ context.Context, r *agentpb.AwaitRequest, _ ...grpc.CallOption) (agentpb.Nodes_AwaitClient, error) {
 	n.awaited = r
 	n.asked, n.largest = n.asked+len(r.GetChanges()), max(n.largest, proto.Size(r))
-	return &awaitStream{replies: n.await, err: n.err}, nil
+	n.questions = append(n.questions, r)
+	replies := n.await
+	if len(n.turns) > 0 {
+		replies, n.turns = n.turns[0], n.turns[1:]
+	}
+	return &awaitStream{replies: replies, err: n.err}, nil
 }
 
 type awaitStream struct {
@@ -83,6 +90,12 @@ type clusterBench struct {
 	*bench
 	nodes    *fakeNodes
 	nodesErr error
+	// store is what there is; nil: the bench's directory.
+	store func() (cluster.Store, error)
+	// noFlows: nothing of netpol is installed that could tell of traffic.
+	noFlows bool
+	// live: what the bench saw is what the agents tell.
+	live bool
 }
 
 func (b *clusterBench) run(args ...string) (stdout, stderr string, code int) {
@@ -99,6 +112,15 @@ func (b *clusterBench) run(args ...string) (stdout, stderr string, code int) {
 	f.Store = func() (cluster.Store, error) {
 		d, err := cluster.OpenDir(b.dir)
 		return serverStore{d}, err
+	}
+	if b.store != nil {
+		f.Store = b.store
+	}
+	if b.noFlows {
+		f.Flows = func(context.Context) (flow.Source, error) { return nil, cli.ErrNotInstalled }
+	}
+	if b.live {
+		f.Flows = func(context.Context) (flow.Source, error) { return fakeFlows{b.agg}, nil }
 	}
 	f.Nodes = func(context.Context) (agentpb.NodesClient, error) { return b.nodes, b.nodesErr }
 	root, err := NewCmdRoot(f, "netpol")
@@ -216,7 +238,11 @@ func TestStatusOfACluster(t *testing.T) {
 		"disagrees":       {[]*agentpb.NodeReply{with(well("n1"), func(n *agentpb.NodeReply) { n.Status.Disagreements = 1 })}, 1, []string{"problem: n1: disagrees"}},
 		"versions differ": {[]*agentpb.NodeReply{with(well("n1"), func(n *agentpb.NodeReply) { n.Status.Version = "v0.0.9" })}, 0, []string{"warning: versions differ: "}},
 		"loss":            {[]*agentpb.NodeReply{with(well("n1"), func(n *agentpb.NodeReply) { n.Status.LostEvents, n.Status.LostUnknown = 3, true })}, 0, []string{"≥3"}},
-		"no nodes":        {nil, 1, []string{"problem: no node has an agent"}},
+		"no CNI plugin": {[]*agentpb.NodeReply{with(well("n1"), func(n *agentpb.NodeReply) {
+			n.Status.Plugin = &agentpb.PluginStatus{Reason: "no network"}
+			n.Status.Problems = []string{"warning: the CNI plugin is not in force: no network"}
+		})}, 0, []string{"warning: n1: the CNI plugin is not in force: no network"}},
+		"no nodes": {nil, 1, []string{"problem: no node has an agent"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &clusterBench{bench: newBench(t), nodes: &fakeNodes{list: &agentpb.NodesReply{Nodes: tc.nodes, Version: programVersion()}}}
@@ -240,9 +266,52 @@ func TestStatusOfACluster(t *testing.T) {
 	contains(t, stderr, "ann may not list flows.netpol.dev in all namespaces", "--clusterrole=netpol-flows-reader")
 }
 
+// -o wide has a column for the CNI plugin, and JSON what is known of it.
+func TestStatusTellsOfTheCNIPlugin(t *testing.T) {
+	node := func(name string, p *agentpb.PluginStatus) *agentpb.NodeReply {
+		n := nodeDone(name, true)
+		n.Status.Version, n.Status.Plugin = programVersion(), p
+		return n
+	}
+	b := &clusterBench{bench: newBench(t), nodes: &fakeNodes{list: &agentpb.NodesReply{Version: programVersion(), Nodes: []*agentpb.NodeReply{
+		node("n1", nil), node("n2", &agentpb.PluginStatus{InForce: true, File: "10-a.conflist"}), node("n3", &agentpb.PluginStatus{Reason: "no network"}),
+	}}}}
+	out, _, code := b.run("status", "-o", "wide")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for i, want := range []string{"CNI", " - ", " in force ", " missing "} {
+		if line := strings.Split(out, "\n")[i] + " "; !strings.Contains(line, want) {
+			t.Errorf("%q is not in %q", want, line)
+		}
+	}
+	out, _, _ = b.run("status", "-o", "json")
+	var doc statusReport
+	if err := json.Unmarshal([]byte(out), &doc); err != nil || len(doc.Nodes) != 3 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if n := doc.Nodes; n[0].CNI != nil || n[1].CNI == nil || *n[1].CNI != (cniStatus{InForce: true, File: "10-a.conflist"}) || n[2].CNI == nil || *n[2].CNI != (cniStatus{Reason: "no network"}) {
+		t.Errorf("%s", out)
+	}
+}
+
 func TestStatusOfADirectory(t *testing.T) {
 	_, stderr := newBench(t).must(2, "status")
 	contains(t, stderr, "--dir is files alone")
+}
+
+// What is wrong with the flows server itself is told beside the agents' troubles, and
+// makes no node unhealthy.
+func TestStatusTellsOfTheFlowsServer(t *testing.T) {
+	b := &clusterBench{bench: newBench(t), nodes: &fakeNodes{list: &agentpb.NodesReply{
+		Version: programVersion(), Warnings: []string{"flows are counted in memory alone"},
+		Nodes: []*agentpb.NodeReply{{Node: "n1", Connected: true, Status: &agentpb.StatusReply{Node: "n1", Version: programVersion(), Ready: true, Enforcing: true}}},
+	}}}
+	out, _, code := b.run("status")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	contains(t, out, "warning: flows server: flows are counted in memory alone")
 }
 
 // TestFlowsServerIsNotInstalled: a cluster without netpol, as its API server

@@ -58,6 +58,7 @@ order is left between neighbours.`,
 	}
 	cmd.Flags().StringVar(&opts.Tier, "tier", "", "tier to move it to")
 	opts.Place.addTo(cmd, f, "policy of the tier", policyNames(f, policyKinds), policyKinds...)
+	addDir(cmd, "work on")
 	opts.addFlags(cmd)
 	opts.addForce(cmd)
 	completeArg(cmd, f, policyNames(f, policyKinds), policyKinds...)

@@ -74,7 +74,7 @@ func (s *siteFlags) open(ctx context.Context, f *cli.Factory) (*probeSite, error
 }
 
 func (s *siteFlags) openCluster(ctx context.Context, f *cli.Factory) (*probeSite, error) {
-	m, err := loadModel(ctx, f)
+	m, err := loadModel(ctx, f, &worldFrom{})
 	if err != nil {
 		return nil, err
 	}

@@ -2,32 +2,31 @@ package cmd
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/netpol-project/netpol/internal/cli"
-	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/flow"
-	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/recommend"
 )
 
 // RecommendOptions are what recommend needs.
 type RecommendOptions struct {
-	Factory       *cli.Factory
-	Workloads     []string
-	Since         string
-	Source        flowsFrom
-	Tier          string
-	Stage         bool
-	Enforce       bool
-	Force         bool
-	IncludeDenied bool
-	DryRun        dryRun
-	Format        output.Format
+	Factory   *cli.Factory
+	Workloads []string
+	Since     string
+	Source    flowsFrom
+	Tier      string
+	Rules     recommendRules
+	Keep      string
+	Stage     bool
+	Enforce   bool
+	Force     bool
+	Explain   bool
+	As        dialectFlag
+	DryRun    dryRun
+	Format    output.Format
 	// FormatGiven: -o was typed; else what is written is told in words.
 	FormatGiven bool
 }
@@ -39,24 +38,36 @@ func NewCmdRecommend(f *cli.Factory, runF func(*RecommendOptions) error) *cobra.
 		Use:   "recommend",
 		Short: "Write the policies that allow what was seen, and nothing else",
 		Long: `Write for each workload the narrowest policy that allows the traffic that was
-seen, with the evidence as comments. Only what no policy's rules allow yet is
-written; a policy that recommend wrote before is extended, others are never
-touched. DNS is allowed over UDP and TCP. What comes from a pod's own node needs
-no rule.
+seen. Only what no policy's rules allow yet is written; a policy that recommend
+wrote before is extended, others are never touched. DNS is allowed over UDP and
+TCP. What comes from a pod's own node needs no rule.
 
 A policy has both types, Ingress and Egress: what was not seen is refused, also
 for a workload that was never seen to connect anywhere. Flows that are refused
-now are left out, unless --include-denied is given.
+now are left out, unless --include-denied is given, and so are those that
+somebody should look at first: scans, plaintext to the internet, what crosses
+namespaces marked netpol.dev/sensitive=true, what was seen once and not again.
 
 The policies are printed; --stage writes them as staged ones, --enforce puts
-them in force. On stderr is what the model proves of them: whether every flow
-that was seen is allowed beside a default-deny, and what else is.`,
+them in force, --keep writes them into files (with --enforce as enforced ones)
+and keeps what people wrote there: comments, other rules, order. Written twice
+from the same flows, nothing changes.
+
+--explain tells of each rule why it is there and what else it lets in. On stderr
+is what the model proves: whether every flow that was seen is allowed beside a
+default-deny, and what else is. All of it is in -o json.`,
 		Example: `  netpol recommend --ns vote
+  netpol recommend --ns vote --workload redis --explain
   netpol recommend --ns vote --workload redis --enforce
-  netpol recommend -A --since 7d --stage`,
+  netpol recommend --ns vote --keep policies/
+  netpol recommend --ns vote --as kubernetes | kubectl apply --dry-run=server -f -
+  netpol recommend -A --since 7d --exclude from=vote/worker,to=192.0.2.0/24 --stage`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.FormatGiven = cmd.Flags().Changed("output")
+			if err := opts.As.read(cmd, f); err != nil {
+				return err
+			}
 			if runF != nil {
 				return runF(opts)
 			}
@@ -67,10 +78,13 @@ that was seen is allowed beside a default-deny, and what else is.`,
 	flags.StringSliceVar(&opts.Workloads, "workload", nil, "only for this workload (NAME or NAMESPACE/NAME)")
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
 	flags.StringVar(&opts.Tier, "tier", "default", "tier of the new policies")
+	flags.StringVar(&opts.Keep, "keep", "", "write into this file or directory of policies, and keep what people wrote there")
 	flags.BoolVar(&opts.Stage, "stage", false, "write staged policies")
 	flags.BoolVar(&opts.Enforce, "enforce", false, "put the policies in force")
 	flags.BoolVar(&opts.Force, "force", false, "with --enforce: even if they would block a flow that was seen")
-	flags.BoolVar(&opts.IncludeDenied, "include-denied", false, "recommend flows too that are refused now")
+	flags.BoolVar(&opts.Explain, "explain", false, "tell of each rule why it is there, instead of manifests")
+	opts.Rules.addTo(cmd)
+	opts.As.addTo(cmd)
 	opts.Source.addTo(cmd)
 	opts.DryRun.addTo(cmd)
 	completeFlag(cmd, f, "workload", allWorkloads, workloadKinds...)
@@ -80,13 +94,8 @@ that was seen is allowed beside a default-deny, and what else is.`,
 
 func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 	f := opts.Factory
-	switch {
-	case opts.Stage && opts.Enforce:
-		return cli.Usage("", "--stage and --enforce can't be given together")
-	case opts.DryRun.on() && !opts.Stage && !opts.Enforce:
-		return cli.Usage("", "--dry-run is for --stage and --enforce; without them nothing is written anyway")
-	case opts.Force && !opts.Enforce:
-		return cli.Usage("", "--force is for --enforce only")
+	if err := opts.check(); err != nil {
+		return err
 	}
 	namespaces, err := namespacesOf(f)
 	if err != nil {
@@ -108,95 +117,36 @@ func recommendRun(ctx context.Context, opts *RecommendOptions) error {
 	if err != nil {
 		return err
 	}
+	store := ev.store
+	if opts.Keep != "" {
+		if store, err = keepIn(ctx, opts.Keep, ev, req); err != nil {
+			return err
+		}
+	}
+	if opts.As.name != "" {
+		return recommendAs(opts, ev, req)
+	}
 	res := recommend.Recommend(*req)
-	changes, objects, err := recommendChanges(ctx, ev.store, res)
+	changes, objects, err := recommendChanges(ctx, store, res)
 	if err != nil {
 		return err
 	}
-	if opts.Enforce && !opts.Force && len(res.Proof.Breaks) > 0 {
+	coverage := newCoverageReport(ev.coverage)
+	switch {
+	case opts.Keep != "":
+		err = writeKept(ctx, opts, store, changes)
+	case opts.Enforce && !opts.Force && len(res.Proof.Breaks)+len(res.Proof.Doubts) > 0:
 		return refuseBreaks(res)
-	}
-	if opts.Stage || opts.Enforce {
+	case opts.Stage || opts.Enforce:
 		err = writeRecommended(ctx, opts, res, changes)
-	} else {
-		err = printRecommended(opts, res, objects, newCoverageReport(ev.coverage))
+	case opts.Explain:
+		err = printExplained(f.IO.Printer(), res)
+	default:
+		err = printRecommended(opts, res, objects, coverage)
 	}
 	if err != nil {
 		return err
 	}
-	printProof(opts, res, newCoverageReport(ev.coverage))
+	printProof(opts, res, coverage)
 	return nil
-}
-
-// writeRecommended makes the edits and returns when they are in force.
-func writeRecommended(ctx context.Context, opts *RecommendOptions, res *recommend.Result, changes []cluster.Change) error {
-	edit := newEditOptions(opts.Factory)
-	edit.DryRun, edit.Format = opts.DryRun, output.Text
-	if opts.FormatGiven && opts.Format.Structured() {
-		edit.Format = opts.Format
-	}
-	words := map[policy.Key]string{}
-	for _, p := range res.Policies {
-		words[p.Key] = "staged"
-		if opts.Enforce {
-			words[p.Key] = "enforced"
-		}
-		if p.Base != nil {
-			words[p.Key] += " with more rules"
-		}
-		if p.Drop != (policy.Key{}) {
-			words[p.Drop] = silent
-		}
-	}
-	if err := edit.change(ctx, changes, words); err != nil {
-		return err
-	}
-	edit.notEnforced()
-	return nil
-}
-
-// recommendChanges are the edits, and the objects one for each policy.
-func recommendChanges(ctx context.Context, store cluster.Store, res *recommend.Result) ([]cluster.Change, []*unstructured.Unstructured, error) {
-	var changes []cluster.Change
-	var objects []*unstructured.Unstructured
-	for _, p := range res.Policies {
-		var base *unstructured.Unstructured
-		if p.Base != nil {
-			var err error
-			if base, err = store.Get(ctx, p.Base.Key); err != nil {
-				return nil, nil, changeError(err)
-			}
-		}
-		object, err := p.Object(base)
-		if err != nil {
-			return nil, nil, err
-		}
-		objects = append(objects, object)
-		// A policy that somebody else makes meanwhile is not overwritten.
-		fresh := p.Base == nil || p.Base.Key != p.Key
-		changes = append(changes, cluster.Change{Object: object, IfAbsent: fresh})
-		if p.Drop != (policy.Key{}) {
-			changes = append(changes, cluster.Change{Delete: p.Drop})
-		}
-	}
-	return changes, objects, nil
-}
-
-func refuseBreaks(res *recommend.Result) error {
-	var where []string
-	for _, b := range res.Proof.Breaks {
-		where = append(where, flowText(b.Flow)+", by "+hitText(newHitReport(b.By, policy.Egress)))
-	}
-	for _, s := range res.Skipped {
-		if s.Flow != nil {
-			where = append(where, "no rule for "+flowText(s.Flow)+": "+s.Reason)
-		}
-	}
-	return cli.Refuse("enforcing the recommendation would block "+plural(len(res.Proof.Breaks), "flow")+" that was seen",
-		where, "netpol recommend … --stage, then look at netpol report; or --force")
-}
-
-// flowText is a flow on one line.
-func flowText(o *flow.Observed) string {
-	return o.Source.String() + " → " + o.Destination.String() + " " + strings.ToLower(flow.PortText(o.Protocol, o.Port))
 }

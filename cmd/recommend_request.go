@@ -31,10 +31,34 @@ func recommendRequest(ctx context.Context, opts *RecommendOptions, ev *evidence,
 	if err != nil {
 		return nil, err
 	}
-	return &recommend.Request{
+	req := &recommend.Request{
 		Model: ev.model, Flows: ev.flows, Targets: targets, Tier: opts.Tier, Staged: !opts.Enforce,
-		Select: recommend.Select{IncludeDenied: opts.IncludeDenied}, Mine: func(k policy.Key) bool { return mine[k] },
-	}, nil
+		Mine: func(k policy.Key) bool { return mine[k] },
+	}
+	if err := opts.Rules.fill(req); err != nil {
+		return nil, err
+	}
+	req.Until = ev.coverage.To
+	tellUnmatched(opts.Factory.IO.ErrPrinter(), "--exclude", opts.Rules.Exclude, req.Exclude, ev)
+	sensitive, err := sensitiveNamespaces(ctx, ev.store)
+	req.Sensitive = func(namespace string) bool { return sensitive[namespace] }
+	return req, err
+}
+
+// sensitiveNamespaces are those whose annotation marks them so; the model knows
+// the label.
+func sensitiveNamespaces(ctx context.Context, store cluster.Store) (map[string]bool, error) {
+	objects, err := store.List(ctx, policy.KindNamespace, "")
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, o := range objects {
+		if o.GetAnnotations()[recommend.SensitiveMark] == "true" {
+			out[o.GetName()] = true
+		}
+	}
+	return out, nil
 }
 
 // recommendTargets are the workloads asked for: those named, or all of the

@@ -2,11 +2,10 @@ package cmd
 
 import (
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/netpol-project/netpol/internal/output"
+	"github.com/netpol-project/netpol/pkg/flow/replay"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/stage"
 )
@@ -38,6 +37,15 @@ func (r *impactReport) subject() string {
 func (r *impactReport) heading(width int) []string {
 	subject, flows := r.subject()+":", r.Summary.Flows
 	answer := fmt.Sprintf("%d of %s would be blocked", flows.WouldBlock, plural(int(flows.Observed), "flow"))
+	if flows.WouldAllow > 0 {
+		answer += fmt.Sprintf(", %d allowed", flows.WouldAllow)
+	}
+	if n := len(r.Refused); n > 0 {
+		answer += fmt.Sprintf(", %d %s refused by what is enforced", n, isAre(n))
+	}
+	if flows.Undecided > 0 {
+		answer += fmt.Sprintf(", %d can't be judged", flows.Undecided)
+	}
 	switch {
 	case width == 0 || len(subject)+1+len(answer) <= width:
 		return []string{subject + " " + answer}
@@ -62,6 +70,67 @@ func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error 
 		p.Printf(", namespace %s", strings.Join(r.Namespaces, ", "))
 	}
 	p.Printf("\n")
+	for _, note := range r.actionNotes() {
+		p.Indented(0, note)
+	}
+	if text := r.trendText(p, opts.Factory.Now()); text != "" {
+		p.Indented(0, text)
+	}
+	if err := printChanges(p, r, opts); err != nil {
+		return err
+	}
+	for _, d := range r.CalicoDiffers {
+		key := policy.Key{Kind: policy.Kind(d.Kind), Namespace: d.Namespace, Name: d.Name}
+		p.Printf("note: the pending verdict in Calico's own flows differs for %s: %s\n", key, d.Reason)
+	}
+	if err := printLive(p, r, opts); err != nil {
+		return err
+	}
+	if len(r.Policies)+len(r.Unjudged) > 0 {
+		printReadiness(p, r, opts)
+	}
+	if flows.WouldBlock > 0 && !opts.Watch {
+		opts.Factory.IO.ErrPrinter().Printf("try: %s\n", opts.Factory.Command("netpol recommend"+flagsOf(r.Namespaces)))
+	}
+	return nil
+}
+
+// actionNotes say what staged policies do to enforced ones (S27), where that is
+// not to be seen from their names.
+func (r *impactReport) actionNotes() []string {
+	var replaced, deleted, ignored []string
+	for _, p := range r.Policies {
+		key := policy.Key{Kind: policy.Kind(p.Kind), Namespace: p.Namespace, Name: p.Name}
+		twin, _ := stage.Twin(key)
+		switch {
+		case p.StagedAction == string(policy.StagedDelete) && p.Replaces:
+			deleted = append(deleted, twin.String())
+		case p.StagedAction == string(policy.StagedDelete):
+			ignored = append(ignored, key.String()+" deletes "+twin.String()+", which is not enforced")
+		case p.StagedAction == string(policy.StagedIgnore): // below
+		case p.Replaces:
+			replaced = append(replaced, twin.String())
+		}
+	}
+	for _, p := range r.Ignored {
+		key := policy.Key{Kind: policy.Kind(p.Kind), Namespace: p.Namespace, Name: p.Name}
+		ignored = append(ignored, key.String()+" counts for nothing (stagedAction Ignore)")
+	}
+	var out []string
+	if len(replaced) > 0 {
+		out = append(out, "Replaced then: "+strings.Join(replaced, ", "))
+	}
+	if len(deleted) > 0 {
+		out = append(out, "Deleted then: "+strings.Join(deleted, ", "))
+	}
+	return append(out, ignored...)
+}
+
+// printChanges are the flows that would change their verdicts, or their totals.
+func printChanges(p *output.Printer, r *impactReport, opts *ReportOptions) error {
+	if opts.By != "" {
+		return printGroups(p, r, opts)
+	}
 	for _, list := range []struct {
 		title string
 		items []stage.Item
@@ -69,7 +138,9 @@ func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error 
 	}{
 		{"", r.Items, "BLOCKED BY"},
 		{"Would be allowed, and is refused now", r.WouldAllow, "REFUSED BY"},
-		{"Can't be judged", r.Gone, "WHY"},
+		{refusedTitle, r.Refused, "REFUSED BY"},
+		{undecidedTitle, r.Undecided, "WHY"},
+		{goneTitle, r.Gone, "WHY"},
 	} {
 		if len(list.items) == 0 {
 			continue
@@ -78,109 +149,9 @@ func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error 
 		if err := printItems(p, list.items, list.by, opts); err != nil {
 			return err
 		}
-	}
-	for _, d := range r.CalicoDiffers {
-		key := policy.Key{Kind: policy.Kind(d.Kind), Namespace: d.Namespace, Name: d.Name}
-		p.Printf("note: the pending verdict in Calico's own flows differs for %s: %s\n", key, d.Reason)
-	}
-	if flows.WouldBlock > 0 {
-		opts.Factory.IO.ErrPrinter().Printf("try: netpol recommend%s\n", flagsOf(r.Namespaces))
-	}
-	return nil
-}
-
-// flagsOf are the namespaces as flags.
-func flagsOf(namespaces []string) string {
-	if len(namespaces) == 0 {
-		return " -A"
-	}
-	return " --ns " + strings.Join(namespaces, ",")
-}
-
-func printItems(p *output.Printer, items []stage.Item, by string, opts *ReportOptions) error {
-	now := opts.Factory.Now()
-	columns := []string{"FROM", "TO", "PORT", "CONNS", "SEEN", by}
-	if opts.Format == output.Wide {
-		columns = []string{"FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "FIRST SEEN", "LAST SEEN", by}
-	}
-	notes := footnotes{on: p.Width > 0 && opts.Format != output.Wide}
-	t := p.Table(columns...)
-	for i := range items {
-		it := &items[i]
-		port := it.Port.Text()
-		if opts.Format == output.Wide {
-			t.Row(it.Source, it.Destination, port, it.Service, it.Direction, it.Connections,
-				output.Time(it.FirstSeen), output.Time(it.LastSeen), itemBy(it, &notes))
-			continue
-		}
-		t.Row(it.Source, it.Destination, port, it.Connections, seenText(it, now), itemBy(it, &notes))
-	}
-	if err := t.Print(); err != nil {
-		return err
-	}
-	for i, text := range notes.texts {
-		p.Printf("[%d] %s\n", i+1, text)
-	}
-	return nil
-}
-
-// seenText is how long ago a flow was first and last seen.
-func seenText(it *stage.Item, now time.Time) string {
-	first, last := output.Ago(it.FirstSeen, now), output.Ago(it.LastSeen, now)
-	if first == last {
-		return first
-	}
-	return first + "-" + last
-}
-
-// footnotes put long texts that many rows share below the table, where columns
-// are scarce: on a terminal.
-type footnotes struct {
-	on    bool
-	texts []string
-}
-
-// mark is the text, or the number of its footnote.
-func (n *footnotes) mark(text string) string {
-	if !n.on {
-		return text
-	}
-	i := slices.Index(n.texts, text)
-	if i < 0 {
-		i = len(n.texts)
-		n.texts = append(n.texts, text)
-	}
-	return fmt.Sprintf("[%d]", i+1)
-}
-
-// itemBy is what refuses a flow, at which end.
-func itemBy(it *stage.Item, notes *footnotes) string {
-	if it.BlockedBy == nil {
-		return it.Reason
-	}
-	out := it.Direction + " " + notes.mark(byText(*it.BlockedBy))
-	if also := it.AlsoBlockedBy; also != nil {
-		if also.By == *it.BlockedBy {
-			out = "both ends " + notes.mark(byText(also.By))
-		} else {
-			out += ", " + also.Direction + " " + notes.mark(byText(also.By))
+		if list.title == undecidedTitle {
+			p.Indented(0, "try: "+replay.Advice)
 		}
 	}
-	if it.PodPairs != nil {
-		out += fmt.Sprintf(" (%d of %d pairs of pods)", it.PodPairs.Affected, it.PodPairs.All)
-	}
-	return out
-}
-
-// byText is tier/policy and the rule, or the end of the tier.
-func byText(b stage.By) string {
-	name := b.Name
-	if b.Namespace != "" {
-		name = b.Namespace + "/" + name
-	}
-	name = b.Kind + " " + name
-	if b.Rule < 0 {
-		return b.Tier + ": " + name + ", end of tier"
-	}
-	return fmt.Sprintf("%s: %s, rule %d", b.Tier, name, b.Rule)
+	return nil
 }

@@ -31,7 +31,7 @@ func TestReportDefaultDeny(t *testing.T) {
 		"90 of 90 connections, seen from 2026-03-01T11:00:00Z to 2026-03-01T12:00:00Z, namespace vote\n",
 		"vote/worker   vote/redis            TCP/6379   10      30m-21m   both ends default: StagedGlobalNetworkPolicy default-deny, end of tier\n",
 		"192.0.2.10    vote/vote             TCP/80     10      30m-21m   Ingress default: StagedGlobalNetworkPolicy default-deny, end of tier\n")
-	contains(t, errs, "try: netpol recommend --ns vote")
+	contains(t, errs, "try: netpol --dir "+b.dir+" recommend --ns vote\n")
 	b.must(1, "report", "default-deny", "--ns", "vote", "--exit-code")
 	b.must(0, "report", "default-deny", "--ns", "wordpress", "--exit-code")
 }
@@ -42,7 +42,10 @@ func TestReportJSONIsAContract(t *testing.T) {
 	out, _ := b.must(0, "report", "-o", "json")
 	var doc struct {
 		APIVersion, Kind, Scope string
-		Summary                 struct {
+		Coverage                struct {
+			Policies []struct{ Kind, Name string }
+		}
+		Summary struct {
 			Flows       struct{ Observed, WouldBlock int }
 			Connections struct{ Observed, WouldBlock int }
 		}
@@ -76,6 +79,9 @@ func TestReportJSONIsAContract(t *testing.T) {
 		it.Destination.Workload != "coredns" || it.Protocol != "UDP" || it.Port != 53 || it.Service != "kube-system/kube-dns" ||
 		it.Direction != "Egress" || it.Connections != 10 || it.FirstSeen != "2026-03-01T11:30:00Z" || it.LastSeen != "2026-03-01T11:39:00Z" {
 		t.Errorf("got %+v", it)
+	}
+	if in := doc.Coverage.Policies; len(in) != 1 || in[0].Kind != "StagedGlobalNetworkPolicy" || in[0].Name != "default-deny" {
+		t.Errorf("coverage of %+v", in)
 	}
 	if by := it.BlockedBy; by == nil || by.Tier != "default" || by.Kind != "StagedGlobalNetworkPolicy" || by.Name != "default-deny" || by.Rule != -1 {
 		t.Errorf("blocked by %+v", by)

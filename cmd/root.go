@@ -44,8 +44,9 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 			}
 			return unknownCommand(cmd, args[0])
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			f.Remember(cmd)
+			f.Ran = commandText(cmd, args)
 			return cli.ApplyConfig(cmd, f.Config)
 		},
 	}
@@ -56,9 +57,7 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 	root.SetIn(f.IO.In)
 	root.SetOut(f.IO.Out)
 	root.SetErr(f.IO.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &cli.Error{What: err.Error(), Try: cmd.CommandPath() + " --help", Err: err}
-	})
+	root.SetFlagErrorFunc(flagError)
 	if err := cli.AddGlobalFlags(root, f.Config); err != nil {
 		return nil, err
 	}
@@ -138,6 +137,14 @@ func parent(cmd *cobra.Command, args []string) error {
 		return cmd.Help()
 	}
 	return unknownCommand(cmd, args[0])
+}
+
+// atMostOneArg is cobra.MaximumNArgs(1) with an error that names what is too much.
+func atMostOneArg(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return cli.Usage(cmd.CommandPath()+" --help", "unexpected argument %q", args[1])
+	}
+	return nil
 }
 
 // exactArgs is cobra.ExactArgs with an error that names what is missing.

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,46 +19,6 @@ type StatusOptions struct {
 	Format  output.Format
 }
 
-// statusReport is the JSON of status.
-type statusReport struct {
-	output.Meta
-	Healthy bool `json:"healthy"`
-	// FlowsServer is a cluster's.
-	FlowsServer *serverStatus `json:"flowsServer,omitempty"`
-	Nodes       []nodeStatus  `json:"nodes"`
-	Problems    []string      `json:"problems"`
-	Warnings    []string      `json:"warnings"`
-}
-
-type serverStatus struct {
-	Version   string `json:"version"`
-	Expected  int    `json:"agentsExpected"`
-	Connected int    `json:"agentsConnected"`
-}
-
-// nodeStatus is one node's agent.
-type nodeStatus struct {
-	Node      string `json:"node"`
-	Connected bool   `json:"connected"`
-	Ready     bool   `json:"ready"`
-	Enforcing bool   `json:"enforcing"`
-	Version   string `json:"version"`
-	// Revision is the agent's own count of what it has programmed.
-	Revision uint64 `json:"revision"`
-	// LagSeconds is how long the last change took to the kernel.
-	LagSeconds     float64    `json:"lagSeconds"`
-	Policies       int64      `json:"policies"`
-	Endpoints      int64      `json:"endpoints"`
-	LostEvents     uint64     `json:"lostEvents"`
-	LostUnknown    bool       `json:"lostUnknown"`
-	Disagreements  uint64     `json:"disagreements"`
-	Resyncs        uint64     `json:"resyncs"`
-	Repairs        uint64     `json:"repairs"`
-	CutConnections uint64     `json:"cutConnections"`
-	Told           *time.Time `json:"told,omitempty"`
-	Problems       []string   `json:"problems"`
-}
-
 // NewCmdStatus is "netpol status".
 func NewCmdStatus(f *cli.Factory, runF func(*StatusOptions) error) *cobra.Command {
 	opts := &StatusOptions{Factory: f}
@@ -72,7 +31,8 @@ how often kernel and model disagreed, which must be 0. On a cluster that is what
 the agents tell the flows server; in a lab, its one agent.
 
 Exit code 1 if an agent is missing, not ready, does not enforce, or disagrees.
-Versions that differ are a warning.`,
+Versions that differ are a warning, and so is a node that is to have the CNI plugin
+and where it is not in force (-o wide has a column for it).`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {
@@ -151,6 +111,9 @@ func (doc *statusReport) readCluster(ctx context.Context, f *cli.Factory) error 
 		return &cli.Error{What: "the flows server does not tell the agents' status", Where: []string{statusText(err)}, Try: "kubectl -n netpol-system get pods", Err: err}
 	}
 	doc.FlowsServer = &serverStatus{Version: reply.GetVersion(), Expected: len(reply.GetNodes())}
+	for _, w := range reply.GetWarnings() {
+		doc.Warnings = append(doc.Warnings, "flows server: "+w)
+	}
 	for _, n := range reply.GetNodes() {
 		if n.GetConnected() {
 			doc.FlowsServer.Connected++
@@ -158,69 +121,4 @@ func (doc *statusReport) readCluster(ctx context.Context, f *cli.Factory) error 
 		doc.Nodes = append(doc.Nodes, newNodeStatus(n))
 	}
 	return nil
-}
-
-func newNodeStatus(n *agentpb.NodeReply) nodeStatus {
-	s := n.GetStatus()
-	out := nodeStatus{
-		Node: n.GetNode(), Connected: n.GetConnected(), Ready: s.GetReady(), Enforcing: s.GetEnforcing(), Version: s.GetVersion(),
-		Revision: s.GetRevision(), LagSeconds: s.GetLastProgramSeconds(), Policies: s.GetPolicies(), Endpoints: s.GetEndpoints(),
-		LostEvents: s.GetLostEvents(), LostUnknown: s.GetLostUnknown(), Disagreements: s.GetDisagreements(),
-		Resyncs: s.GetResyncs(), Repairs: s.GetRepairs(), CutConnections: s.GetCutConnections(), Problems: append([]string{}, s.GetProblems()...),
-	}
-	if t := n.GetToldNanos(); t != 0 {
-		told := time.Unix(0, t).UTC().Truncate(time.Second)
-		out.Told = &told
-	}
-	return out
-}
-
-// word is how a node is, and healthy whether that is well.
-func (n *nodeStatus) word() (word string, healthy bool) {
-	switch {
-	case !n.Connected && n.Told == nil:
-		return "missing", false
-	case !n.Connected:
-		return "not connected", false
-	case !n.Ready:
-		return "not ready", false
-	case !n.Enforcing:
-		return "not enforcing", false
-	case n.Disagreements > 0:
-		return "disagrees", false
-	}
-	return "enforcing", true
-}
-
-// judge says what is wrong.
-func (doc *statusReport) judge(program string) {
-	doc.Healthy = len(doc.Nodes) > 0
-	if !doc.Healthy {
-		doc.Problems = append(doc.Problems, "no node has an agent, or is to have one")
-	}
-	versions := map[string]bool{program: true}
-	if doc.FlowsServer != nil {
-		versions[doc.FlowsServer.Version] = true
-	}
-	for i := range doc.Nodes {
-		n := &doc.Nodes[i]
-		if word, healthy := n.word(); !healthy {
-			doc.Healthy = false
-			doc.Problems = append(doc.Problems, n.Node+": "+word)
-		}
-		for _, p := range n.Problems {
-			text, warning := strings.CutPrefix(p, "warning: ")
-			if warning {
-				doc.Warnings = append(doc.Warnings, n.Node+": "+text)
-			} else {
-				doc.Problems = append(doc.Problems, n.Node+": "+text)
-			}
-		}
-		if n.Version != "" {
-			versions[n.Version] = true
-		}
-	}
-	if len(versions) > 1 {
-		doc.Warnings = append(doc.Warnings, "versions differ: "+strings.Join(sortedKeys(versions), ", "))
-	}
 }

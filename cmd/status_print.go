@@ -13,7 +13,7 @@ import (
 func printStatus(p *output.Printer, doc *statusReport, wide bool, now time.Time) error {
 	columns := []string{"NODE", "STATUS", "REVISION", "LAG", "LOST", "DISAGREEMENTS", "VERSION"}
 	if wide {
-		columns = append(columns, "POLICIES", "PODS", "RESYNCS", "REPAIRS", "CUT", "TOLD")
+		columns = append(columns, "POLICIES", "PODS", "RESYNCS", "REPAIRS", "CUT", "CNI", "TOLD")
 	}
 	t := p.Table(columns...)
 	for i := range doc.Nodes {
@@ -60,7 +60,18 @@ func statusRow(n *nodeStatus, wide bool, now time.Time) []any {
 	if n.Told != nil {
 		told = max(now.Sub(*n.Told), 0).Round(time.Second).String() + " ago"
 	}
-	return append(row, n.Policies, n.Endpoints, n.Resyncs, n.Repairs, n.CutConnections, told)
+	return append(row, n.Policies, n.Endpoints, n.Resyncs, n.Repairs, n.CutConnections, n.CNI.word(), told)
+}
+
+// word is how the plugin is.
+func (c *cniStatus) word() output.Cell {
+	switch {
+	case c == nil:
+		return output.Cell{Text: "-"}
+	case c.InForce:
+		return output.Cell{Text: "in force"}
+	}
+	return output.Cell{Text: "missing", Style: output.Warn}
 }
 
 func sortedKeys(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }

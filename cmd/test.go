@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ type TestOptions struct {
 	Run       string // regular expression on TEST/CASE
 	Live      bool
 	Site      siteFlags
+	Source    worldFrom
 	Timeout   time.Duration
 	Scope     scopeFlags
 	Verbose   bool
@@ -92,6 +94,7 @@ tries the connections in the lab.`,
 	flags.StringVar(&opts.Run, "run", "", "only cases whose TEST/CASE matches this regular expression")
 	flags.BoolVar(&opts.Live, "live", false, "also try the connections in the lab or the cluster, and compare")
 	opts.Site.addTo(flags)
+	opts.Source.addTo(cmd)
 	flags.DurationVar(&opts.Timeout, "timeout", 3*time.Second, "with --live: how long to wait for an answer or for a record of a denial")
 	flags.BoolVar(&opts.Scope.pending, "pending", false, "as if every staged policy were enforced, whatever the tests say")
 	flags.StringVar(&opts.Scope.only, "only", "", "as if this staged policy were enforced, whatever the tests say")
@@ -111,6 +114,12 @@ func testRun(ctx context.Context, opts *TestOptions) error {
 	}
 	if !opts.Live && opts.Site != (siteFlags{}) {
 		return cli.Usage(try, "--image and --yes are for --live")
+	}
+	if opts.Live && opts.Source.Given() {
+		return cli.Usage(try, "--live asks what there is, and --flows is about what there was: they can't be given together")
+	}
+	if opts.Source.From == "-" && slices.Contains(opts.Files, "-") {
+		return cli.Usage(try, "-f - and --flows -: standard input can be read only once")
 	}
 	if err := checkTimeout(opts.Timeout, try); err != nil {
 		return err

@@ -115,7 +115,7 @@ func (s *testSession) world(ctx context.Context, t *policytest.Test) (*testWorld
 	var w *testWorld
 	var err error
 	if own {
-		w, err = s.readWorld(t, paths)
+		w, err = s.readWorld(ctx, t, paths)
 	} else {
 		w, err = s.storeWorld(ctx)
 	}
@@ -133,7 +133,7 @@ func resourcePath(t *policytest.Test, path string) string {
 
 // readWorld reads manifests; directories with all that are in them, as --dir
 // does.
-func (s *testSession) readWorld(t *policytest.Test, paths []string) (*testWorld, error) {
+func (s *testSession) readWorld(ctx context.Context, t *policytest.Test, paths []string) (*testWorld, error) {
 	var resources []policy.Resource
 	var all policy.Faults
 	w := &testWorld{silent: true}
@@ -160,18 +160,25 @@ func (s *testSession) readWorld(t *policytest.Test, paths []string) (*testWorld,
 		}
 	}
 	snap, more := policy.NewSnapshot(1, resources, nil)
+	snap, err := s.opts.Source.onto(ctx, s.opts.Factory, snap)
+	if err != nil {
+		return nil, err
+	}
 	w.model = tier.New(snap, nil)
 	return w, s.trust(append(all, more...))
 }
 
 // storeWorld reads the store in use.
 func (s *testSession) storeWorld(ctx context.Context) (*testWorld, error) {
-	store, err := s.opts.Factory.Store()
+	store, err := s.opts.Source.storeOf(s.opts.Factory)()
 	if err != nil {
 		return nil, err
 	}
 	snap, faults, err := store.Snapshot(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if snap, err = s.opts.Source.onto(ctx, s.opts.Factory, snap); err != nil {
 		return nil, err
 	}
 	return &testWorld{model: tier.New(snap, nil)}, s.trust(faults)

@@ -36,6 +36,7 @@ func NewCmdTierList(f *cli.Factory, runF func(context.Context, *GetOptions) erro
 			return getRun(cmd.Context(), opts)
 		},
 	}
+	addDir(cmd, "look at")
 	output.AddFlag(cmd.Flags(), &opts.Format, output.Text, output.Wide, output.JSON, output.YAML, output.Name)
 	return cmd
 }
@@ -95,6 +96,7 @@ func NewCmdTierMove(f *cli.Factory, runF func(context.Context, *TierMoveOptions)
 		},
 	}
 	opts.Place.addTo(cmd, f, "tier", tierNames, policy.KindTier)
+	addDir(cmd, "work on")
 	opts.addFlags(cmd)
 	completeArg(cmd, f, tierNames, policy.KindTier)
 	return cmd

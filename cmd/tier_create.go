@@ -49,6 +49,7 @@ tier's default action: deny, or pass to the next tier.`,
 	}
 	cmd.Flags().StringVar(&opts.DefaultAction, "default-action", "deny", "what happens at the end of the tier: deny or pass")
 	opts.Place.addTo(cmd, f, "tier", tierNames, policy.KindTier)
+	addDir(cmd, "work on")
 	opts.addFlags(cmd)
 	return cmd
 }

@@ -33,6 +33,7 @@ func NewCmdTierDelete(f *cli.Factory, runF func(context.Context, *TierDeleteOpti
 			return tierDeleteRun(cmd.Context(), opts)
 		},
 	}
+	addDir(cmd, "work on")
 	opts.addFlags(cmd)
 	completeArg(cmd, f, tierNames, policy.KindTier)
 	return cmd

@@ -30,8 +30,10 @@ type UninstallOptions struct {
 	// CleanNodes removes rules though there is no agent.
 	CleanNodes bool
 	Image      string
-	Wait       bool
-	Timeout    time.Duration
+	// The nodes' CNI directories, if they are not those of the installed agents.
+	CNIBinDir, CNIConfDir string
+	Wait                  bool
+	Timeout               time.Duration
 }
 
 // NewCmdUninstall is "netpol uninstall".
@@ -45,7 +47,8 @@ policies. Policies and their kinds stay, so that another installation finds them
 --purge removes them too.
 
 An agent's rules outlive it, so every node is then asked to remove them, by a pod
-that is gone a moment later. Nodes that do not answer within --timeout are named;
+that is gone a moment later; where the CNI plugin (install --cni) is still on the
+node, that removes it before. Nodes that do not answer within --timeout are named;
 there the rules stay until the node is installed anew, or until somebody types
 "netpol agent --cleanup" there. From then on every pod may talk to every pod.`,
 		Example: `  netpol uninstall
@@ -69,6 +72,8 @@ there the rules stay until the node is installed anew, or until somebody types
 	fs.BoolVarP(&opts.Yes, "yes", "y", false, "with --purge: do not ask")
 	fs.BoolVar(&opts.CleanNodes, "clean-nodes", false, "have the nodes remove rules though no agent is installed (after helm uninstall, say)")
 	fs.StringVar(&opts.Image, "image", "", "image for that (default: the agents')")
+	fs.StringVar(&opts.CNIBinDir, "cni-bin-dir", "", "the nodes' directory of CNI plugins (default: as installed, else "+defaultCNIBin+")")
+	fs.StringVar(&opts.CNIConfDir, "cni-conf-dir", "", "the nodes' directory of network configurations (default: as installed, else "+defaultCNIConf+")")
 	addWaitFlags(cmd, &opts.Wait, &opts.Timeout, "wait until nothing of it is left")
 	output.AddFlag(fs, &opts.Format, output.Text, output.Name, output.JSON, output.YAML)
 	return cmd
@@ -147,6 +152,13 @@ func (o *UninstallOptions) remove(ctx context.Context, client *site.Client, foun
 	}
 	if err := v.Validate(); err != nil {
 		return cli.Usage("netpol uninstall --help", "--%v", err)
+	}
+	cni := install.InstalledCNI(agent)
+	if cni.Enabled {
+		v.Agent.CNI = cni
+	}
+	if err := setCNIDirs(v, o.CNIBinDir, o.CNIConfDir, "netpol uninstall --help"); err != nil {
+		return err
 	}
 	remove := site.RemoveOptions{Agent: agent, Purge: o.Purge, Wait: o.Wait, Within: o.Timeout}
 	if agent != nil || o.CleanNodes {

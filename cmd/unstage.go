@@ -38,6 +38,7 @@ func NewCmdUnstage(f *cli.Factory, runF func(context.Context, *UnstageOptions) e
 			return unstageRun(cmd.Context(), opts)
 		},
 	}
+	addDir(cmd, "work on")
 	opts.addFlags(cmd)
 	completeArg(cmd, f, policyNames(f, stagedKinds), stagedKinds...)
 	return cmd

@@ -50,6 +50,9 @@ func makeCgroup(name string) error {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
+		if err := delegate(root, name); err != nil {
+			return fmt.Errorf("cgroup: %w", err)
+		}
 		// Version 1 starts a cpuset empty, and nothing may run in it then.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
 			value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file))
@@ -60,6 +63,34 @@ func makeCgroup(name string) error {
 				return fmt.Errorf("cgroup: %w", err)
 			}
 		}
+	}
+	return nil
+}
+
+// delegate gives a cgroup of version 2 the controllers that its hierarchy has:
+// each one above it must hand them down, and kubelet refuses a root without them.
+// Version 1 has a hierarchy a controller, and nothing to hand down.
+func delegate(root, name string) error {
+	dir := root
+	for part := range strings.SplitSeq(name, "/") {
+		have, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(strings.Fields(string(have)), "memory") {
+			return nil // beside version 1, which has what counts
+		}
+		var add []string
+		for c := range strings.FieldsSeq(string(have)) {
+			add = append(add, "+"+c)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte(strings.Join(add, " ")), 0); err != nil {
+			return err
+		}
+		dir = filepath.Join(dir, part)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ func TestE2E(t *testing.T) {
 	g := startGap(t, c)
 	part("the first install breaks no connection", func(t *testing.T) { testInstall(t, g) })
 	part("default-deny spares what is allowed and kubelet's probes", func(t *testing.T) { testDefaultDeny(t, g) })
+	part("a report lists the connections that would be cut", func(t *testing.T) { testLive(t, g) })
 	part("a new pod is never open", func(t *testing.T) { testNewPod(t, g) })
 	part("no gap when agents are killed", func(t *testing.T) { testAgentKilled(t, g) })
 	part("no gap when agents are upgraded", func(t *testing.T) { testAgentUpgraded(t, g) })
@@ -34,6 +35,7 @@ func TestE2E(t *testing.T) {
 	c.Kubectl(t, "delete", "namespace", "gap", "reach", "--wait")
 	part("the workshop", func(t *testing.T) { testWorkshop(t, c) })
 	part("uninstalling leaves nothing", func(t *testing.T) { testUninstall(t, c) })
+	part("with the CNI plugin a new pod waits for its policies", func(t *testing.T) { testCNI(t, c) })
 }
 
 const reach = `

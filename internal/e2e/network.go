@@ -88,6 +88,9 @@ func (n *Node) configure(all []*Node) error {
 		"set -e",
 		"echo 1 >/proc/sys/net/ipv4/ip_forward",
 		"echo 1 >/proc/sys/net/ipv6/conf/all/forwarding",
+		// A gateway that still looks whether its address is taken answers no pod: for
+		// a second a new pod would reach nobody by IPv6, whatever policies say.
+		"echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad",
 		"ip link set lo up",
 		fmt.Sprintf("ip address add %s/24 dev eth0", n.IPv4),
 		fmt.Sprintf("ip address add %s/64 dev eth0 nodad", n.IPv6),

@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/flow"
+)
+
+// coverageReport is a flow.Coverage in JSON.
+type coverageReport struct {
+	From        time.Time `json:"from"`
+	To          time.Time `json:"to"`
+	Lost        int64     `json:"lost"`
+	LostUnknown bool      `json:"lostUnknown"`
+	Evicted     int64     `json:"evicted"`
+	// Restricted: flows are left out that are not the user's to see.
+	Restricted bool `json:"restricted,omitempty"`
+	// Namespaces are those whose flows a recording has; none: all.
+	Namespaces []string `json:"namespaces,omitempty"`
+	// Nodes are the windows of each node's agent, where they are known.
+	Nodes []nodeCoverageReport `json:"nodes,omitempty"`
+	// Policies are the staged policies that a report is about, and since when
+	// each is judged as it is, where that is known.
+	Policies []policyReport `json:"policies,omitempty"`
+}
+
+func newCoverageReport(c flow.Coverage) coverageReport {
+	return coverageReport{
+		Nodes: newNodeCoverage(c.Nodes),
+		From:  c.From.UTC().Truncate(time.Second), To: c.To.UTC().Truncate(time.Second),
+		Lost: c.Lost, LostUnknown: c.LostUnknown, Evicted: c.Evicted, Restricted: c.Restricted, Namespaces: c.Namespaces,
+	}
+}
+
+// text is the window in words, and what is missing of it.
+func (c coverageReport) text() string {
+	out := fmt.Sprintf("seen from %s to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
+	switch {
+	case c.From.IsZero() && c.To.IsZero():
+		return "nothing was observed"
+	case c.To.Before(c.From):
+		return "nothing was observed since " + c.From.Format(time.RFC3339)
+	}
+	switch {
+	case c.LostUnknown && c.Lost == 0:
+		out += "; some connections are missing, so every number is a lower bound"
+	case c.LostUnknown:
+		out += fmt.Sprintf("; at least %d connections were lost, so every number is a lower bound", c.Lost)
+	case c.Lost > 0:
+		out += fmt.Sprintf("; %d connections more were lost", c.Lost)
+	}
+	if c.Evicted > 0 {
+		out += fmt.Sprintf("; %d flows more were dropped to stay within bounds", c.Evicted)
+	}
+	out += nodesText(c)
+	if c.Restricted {
+		out += "; only flows of namespaces that are yours to see"
+	}
+	return out
+}

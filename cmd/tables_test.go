@@ -1,0 +1,87 @@
+package cmd
+
+import (
+	"cmp"
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/lipgloss"
+)
+
+// rows are the lines of a table, none of which is wider than width; each of
+// them has so many.
+func rows(t *testing.T, text string, width, want int) []string {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) != want {
+		t.Errorf("%d lines, want %d: cells take several lines, or rows are lost:\n%s", len(lines), want, text)
+	}
+	for _, line := range lines {
+		if w := lipgloss.Width(strings.TrimRight(line, " ")); w > width {
+			t.Errorf("%d columns are more than %d: %q", w, width, line)
+		}
+	}
+	return lines
+}
+
+// On a terminal whole columns are left out, and it is said which; the row of a
+// flow stays one line.
+func TestWideFlowsOnATerminal(t *testing.T) {
+	b := newBench(t).sawVote()
+	for _, c := range []struct {
+		width int
+		want  string // of the header
+		left  string // out
+	}{
+		{80, "FROM TO PORT DIR CONNS LIVE VERDICT", "FIRST SEEN, LAST SEEN, SERVICE, BYTES IN, BYTES OUT, BY"},
+		{120, "LAST SEEN FROM TO PORT DIR CONNS LIVE VERDICT BY", "FIRST SEEN, SERVICE, BYTES IN, BYTES OUT"},
+		{250, "FIRST SEEN LAST SEEN FROM TO PORT SERVICE DIR CONNS LIVE BYTES IN BYTES OUT VERDICT BY", ""},
+		{0, "FIRST SEEN LAST SEEN FROM TO PORT SERVICE DIRECTION CONNECTIONS LIVE BYTES IN BYTES OUT VERDICT BY", ""},
+	} {
+		b.width = c.width
+		out, errs := b.must(0, "flows", "-o", "wide", "--ns", "vote")
+		lines := rows(t, out, cmp.Or(c.width, 1000), 17)
+		if got := strings.Join(strings.Fields(lines[0]), " "); got != c.want {
+			t.Errorf("%d columns: got %s, want %s", c.width, got, c.want)
+		}
+		note := "note: no room here for " + c.left + "; a pipe and -o json have all"
+		if strings.Contains(errs, "no room") != (c.left != "") || c.left != "" && !strings.Contains(errs, note) {
+			t.Errorf("%d columns: %s", c.width, errs)
+		}
+	}
+}
+
+// A past is one line on a terminal, whatever the command was; -o wide has it in
+// whole.
+func TestHistoryOnATerminal(t *testing.T) {
+	b := newBench(t)
+	const name = "a-rather-long-name-for-a-policy"
+	const command = "netpol create policy " + name + " --enforce --ingress=allow tcp:8080 --namespace=vote"
+	b.must(0, "create", "policy", name, "--ns", "vote", "--enforce", "--ingress", "allow tcp:8080")
+	b.must(0, "create", "policy", "b", "--ns", "vote", "--enforce", "--ingress", "allow tcp:8080")
+
+	b.width = 80
+	out, errs := b.must(0, "history")
+	lines := rows(t, out, 80, 3)
+	contains(t, lines[0], "NAMESPACE", "NAME", "STATE", "TIME")
+	contains(t, lines[1], name, "enforced")
+	contains(t, errs, "note: no room here for REVISION, LAST CHANGE; -o wide has all")
+
+	out, errs = b.must(0, "history", name, "--ns", "vote")
+	lines = rows(t, out, 80, 3)
+	contains(t, lines[2], "netpol create policy a-rather-long", "…")
+	if errs != "" {
+		t.Errorf("no column is left out: %s", errs)
+	}
+	out, _ = b.must(0, "history", name, "--ns", "vote", "-o", "wide")
+	contains(t, strings.Join(strings.Fields(out), " "), "--namespace=vote")
+
+	b.width = 0
+	out, _ = b.must(0, "history")
+	contains(t, out, command)
+	out, errs = b.must(0, "history", name, "--ns", "vote")
+	contains(t, out, command)
+	if errs != "" {
+		t.Errorf("in a pipe nothing is left out: %s", errs)
+	}
+}
