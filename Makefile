@@ -1,7 +1,7 @@
 # Everything here works on a fresh machine with Go, make and git.
 export CGO_ENABLED ?= 0
 
-.PHONY: all build demo test race lint prove fuzz bench generate completions image krew deploy-check kube-binaries test-cluster e2e e2e-binaries e2e-packages clean
+.PHONY: all build demo test race lint prove fuzz bench bench-flows generate completions image krew deploy-check kube-binaries test-cluster test-prometheus e2e e2e-binaries e2e-packages clean
 
 all: build
 
@@ -49,6 +49,26 @@ else
 	NETPOL_KUBE_BIN=$(CURDIR)/bin/kube go test -run '^TestCluster' ./...
 endif
 
+# Tests against a real Prometheus server: Debian's package, taken apart into
+# bin/prometheus and not installed. NETPOL_PROMETHEUS_BIN is where prometheus and
+# promtool are, if they are not to be fetched.
+PROMETHEUS_VERSION = 2.42.0+ds-5+deb12u1
+test-prometheus:
+ifdef NETPOL_PROMETHEUS_BIN
+	go test -run '^TestPrometheus' ./cmd ./pkg/flow/prometheus ./pkg/enforce
+else
+	$(MAKE) bin/prometheus/$(PROMETHEUS_VERSION)/usr/bin/prometheus
+	NETPOL_PROMETHEUS_BIN=$(CURDIR)/bin/prometheus/$(PROMETHEUS_VERSION)/usr/bin go test -run '^TestPrometheus' ./cmd ./pkg/flow/prometheus ./pkg/enforce
+endif
+
+bin/prometheus/$(PROMETHEUS_VERSION)/usr/bin/prometheus:
+	@command -v apt-get >/dev/null && command -v dpkg >/dev/null || { echo "Prometheus is taken from Debian's package: without apt set NETPOL_PROMETHEUS_BIN to the directory of prometheus and promtool" >&2; exit 1; }
+	rm -rf bin/prometheus && mkdir -p bin/prometheus/deb
+	if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi
+	cd bin/prometheus/deb && apt-get download -qq prometheus=$(PROMETHEUS_VERSION)
+	dpkg -x bin/prometheus/deb/*.deb bin/prometheus/$(PROMETHEUS_VERSION)
+	rm -rf bin/prometheus/deb
+
 # A real cluster of three nodes on this machine, as root. KEEP=1 leaves it up
 # after the tests until Ctrl-C; RUN picks tests, as -run does.
 CONTAINERD_VERSION = $(shell sed -n 's|^\tgithub.com/containerd/containerd/v2 \(v[^ ]*\).*|\1|p' test/containerd/go.mod)
@@ -78,11 +98,11 @@ bin/kube/containerd bin/kube/containerd-shim-runc-v2 bin/kube/ctr: test/containe
 
 # The race detector needs a C compiler.
 race:
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 # Linters run as pinned modules, so that nothing has to be installed.
 lint:
-	test -z "$$(gofmt -l cmd pkg internal tools main.go | tee /dev/stderr)"
+	test -z "$$(gofmt -l cmd pkg internal tools main.go | tee -a /dev/stderr)"
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	go run github.com/OpenPeeDeeP/depguard/v2/cmd/depguard@v2.3.0 ./...
 	go mod tidy -diff
@@ -91,7 +111,7 @@ lint:
 # The three proofs on many more random worlds than make test has time for, and
 # fuzzing.
 prove:
-	NETPOL_PROVE_CASES=2000 go test -count 1 -timeout 60m ./internal/prove ./pkg/enforce/ruleset
+	NETPOL_PROVE_CASES=2000 go test -count 1 -timeout 60m ./internal/prove ./pkg/enforce/ruleset ./pkg/recommend
 	$(MAKE) fuzz FUZZTIME=5m
 
 # Every fuzz target, one after the other. Inputs that failed stay in testdata.
@@ -107,6 +127,13 @@ fuzz:
 BENCH ?= .
 bench:
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count 6 -timeout 60m ./...
+
+# The command line over large files of flows. DIR keeps the files.
+RECORDS ?= 10000000
+FLOWS ?= 100000
+bench-flows:
+	NETPOL_BENCH_RECORDS=$(RECORDS) NETPOL_BENCH_FLOWS=$(FLOWS) NETPOL_BENCH_DIR=$(DIR) \
+		go test -run '^$$' -bench File -benchtime 1x -timeout 0 ./internal/figures
 
 generate:
 	go generate ./...
