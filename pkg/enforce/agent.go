@@ -59,6 +59,8 @@ type Agent struct {
 	cuts  chan struct{}
 	// wereCut are connections that are cut at present.
 	wereCut []wasCut
+	// recalled tells whether those of the agent before are among them.
+	recalled bool
 	// loose is on for a while after the first install on a node (S11);
 	// looseUntil is when that ends.
 	loose      atomic.Bool

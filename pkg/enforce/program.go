@@ -168,7 +168,7 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		a.firstCommit = next.since
 		close(a.programmed)
 	}
-	if had && next.model != prev.model {
+	if !had || next.model != prev.model { // at first for what the agent before had cut
 		a.judgeAgain()
 	}
 	return nil

@@ -2,7 +2,14 @@
 
 package enforce
 
-import "time"
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/netpol-project/netpol/pkg/enforce/nft"
+	"github.com/netpol-project/netpol/pkg/policy"
+)
 
 // wasCut is a connection whose packets are refused because it was cut.
 type wasCut struct {
@@ -22,6 +29,9 @@ func (a *Agent) noteCut(conns []*liveConn, life time.Duration) {
 // allowAgain lets through what was cut and is allowed by now: a client that
 // takes the same port again must not wait until the cut is over.
 func (a *Agent) allowAgain() error {
+	if err := a.recallCuts(); err != nil {
+		return err
+	}
 	if len(a.wereCut) == 0 {
 		return nil
 	}
@@ -44,4 +54,46 @@ func (a *Agent) allowAgain() error {
 	}
 	a.wereCut = left
 	return nil
+}
+
+// recallCuts remembers, once, what the agent before this one had cut, or nobody
+// would let it through again before its time is over.
+func (a *Agent) recallCuts() error {
+	if a.recalled {
+		return nil
+	}
+	var list []wasCut
+	now := a.opts.Now()
+	for _, set := range []string{"cut4", "cut6"} {
+		cuts, err := a.kernel.Cuts(set)
+		if err != nil {
+			return err
+		}
+		for _, c := range cuts {
+			if t, ok := cutBack(c); ok {
+				list = append(list, wasCut{t, now.Add(c.Left)})
+			}
+		}
+	}
+	a.wereCut, a.recalled = append(a.wereCut, list...), true
+	return nil
+}
+
+// cutBack is the connection whose way back a cut is; ok is false for the way
+// there, whose time is over in a moment anyway.
+func cutBack(c nft.Cut) (t tuple, ok bool) {
+	key, n := []byte(c.Key), 4
+	if len(key) > 2*16 {
+		n = 16
+	}
+	if len(key) != 2*n+3*4 || c.Left <= cutForward {
+		return t, false
+	}
+	src, _ := netip.AddrFromSlice(key[n : 2*n])
+	dst, _ := netip.AddrFromSlice(key[:n])
+	rest := key[2*n:]
+	return tuple{
+		src: src, dst: dst, protocol: policy.Protocol(rest[0]),
+		srcPort: binary.BigEndian.Uint16(rest[8:]), dstPort: binary.BigEndian.Uint16(rest[4:]),
+	}, true
 }

@@ -101,10 +101,13 @@ func (k *Kernel) closed(err error) bool {
 
 // dump asks for all objects of a kind in our table, or for the tables of every
 // family, and calls each for them.
-func (k *Kernel) dump(kind uint16, each func(m nfnl.Message)) error {
+func (k *Kernel) dump(kind uint16, each func(m nfnl.Message)) error { return k.dumpOf(kind, "", each) }
+
+// dumpOf is dump for what a set holds, which is given by the kernel's name.
+func (k *Kernel) dumpOf(kind uint16, set string, each func(m nfnl.Message)) error {
 	for {
 		var found []nfnl.Message
-		err := k.dumpOnce(kind, &found)
+		err := k.dumpOnce(kind, set, &found)
 		if errors.Is(err, unix.EINTR) {
 			continue // somebody changed the list meanwhile
 		}
@@ -118,7 +121,7 @@ func (k *Kernel) dump(kind uint16, each func(m nfnl.Message)) error {
 	}
 }
 
-func (k *Kernel) dumpOnce(kind uint16, found *[]nfnl.Message) error {
+func (k *Kernel) dumpOnce(kind uint16, set string, found *[]nfnl.Message) error {
 	k.drain()
 	var enc nfnl.Encoder
 	family := uint8(unix.NFPROTO_INET)
@@ -131,6 +134,9 @@ func (k *Kernel) dumpOnce(kind uint16, found *[]nfnl.Message) error {
 	})
 	if kind != unix.NFT_MSG_GETTABLE {
 		enc.String(1, Table) // NFTA_*_TABLE is 1 everywhere
+	}
+	if set != "" {
+		enc.String(unix.NFTA_SET_ELEM_LIST_SET, set)
 	}
 	enc.End()
 	if err := k.conn.Send(enc.Bytes()); err != nil {

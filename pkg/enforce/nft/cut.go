@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/netpol-project/netpol/pkg/enforce/internal/nfnl"
 	"github.com/netpol-project/netpol/pkg/enforce/ruleset"
 )
 
@@ -61,6 +62,47 @@ func (k *Kernel) remove(set string, kind uint16, keys []string) error {
 		e.finish()
 		b.optional = true
 	})
+}
+
+// Cut is a connection's direction that is in a cut set.
+type Cut struct {
+	// Key is laid out as Element.Key is.
+	Key string
+	// Left is for how long it stays there.
+	Left time.Duration
+}
+
+// Cuts lists what one of the External sets holds, also what a process before
+// this one put there.
+func (k *Kernel) Cuts(set string) (list []Cut, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.programmed == nil {
+		return nil, ErrNotProgrammed
+	}
+	err = k.dumpOf(unix.NFT_MSG_GETSETELEM, k.names.kernel(set), func(m nfnl.Message) {
+		nfnl.Attrs(m.Body, func(typ uint16, data []byte) {
+			if typ == unix.NFTA_SET_ELEM_LIST_ELEMENTS {
+				nfnl.Attrs(data, func(_ uint16, data []byte) { list = append(list, decodeCut(data)) })
+			}
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set %s: %w", set, err)
+	}
+	return list, nil
+}
+
+func decodeCut(data []byte) (c Cut) {
+	nfnl.Attrs(data, func(typ uint16, data []byte) {
+		switch typ {
+		case unix.NFTA_SET_ELEM_KEY:
+			nfnl.Attrs(data, func(_ uint16, data []byte) { c.Key = string(data) })
+		case unix.NFTA_SET_ELEM_EXPIRATION:
+			c.Left = time.Duration(nfnl.Uint64(data)) * time.Millisecond
+		}
+	})
+	return c
 }
 
 func (k *Kernel) cut(set string, fill func(*batch, *ruleset.Set)) error {

@@ -253,12 +253,18 @@ func TestS11_CutSet(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.want(t, port, false)
+		if cuts, err := k.Cuts("cut4"); err != nil || len(cuts) != 1 || cuts[0].Key != key || cuts[0].Left <= 0 || cuts[0].Left > 1<<40 {
+			t.Errorf("the set holds %v, %v", cuts, err)
+		}
 		for range 2 { // the second time there is none
 			if err := k.RemoveCut("cut4", []string{key}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		w.want(t, port, true)
+		if cuts, err := k.Cuts("cut4"); err != nil || len(cuts) != 0 {
+			t.Errorf("the empty set holds %v, %v", cuts, err)
+		}
 		if failed := k.Stats().Failed; failed != 0 {
 			t.Errorf("%d batches count as failed", failed)
 		}
