@@ -137,7 +137,7 @@ func (f *fixer) unseen(m *tier.Model, rp *replay.Replay, observed []flow.Observe
 
 // open says whether both ends of a pair allow it in a model.
 func (p *pairs) open(m *tier.Model, c Pair) bool {
-	src, dst := tier.Peer{Endpoint: p.reps[c.Source]}, tier.Peer{Endpoint: p.reps[c.Destination]}
+	src, dst := tier.Peer{Endpoint: p.all[p.index[c.Source]].pod}, tier.Peer{Endpoint: p.all[p.index[c.Destination]].pod}
 	return m.Judge(p.req.scope(), policy.Egress, src, dst, c.Protocol, c.Port).Action == policy.Allow &&
 		m.Judge(p.req.scope(), policy.Ingress, dst, src, c.Protocol, c.Port).Action == policy.Allow
 }
