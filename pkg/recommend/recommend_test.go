@@ -67,6 +67,26 @@ func TestS12_OwnHostNeedsNoRule(t *testing.T) {
 	}
 }
 
+// Of a manifest there is one endpoint for all replicas: that they talk to each
+// other is no pod's talk to itself (S32).
+func TestS32_ReplicasOfAManifestTalkToEachOther(t *testing.T) {
+	w := &world{}
+	w.namespace("shop")
+	kafka := w.pod("shop", "kafka", app("kafka"), 9093)
+	kafka.Name, kafka.Node, kafka.Addrs = "kafka", "", nil
+	w.saw("shop/kafka", "shop/kafka", policy.TCP, 9093, "")
+	res := Recommend(w.request("shop/kafka"))
+	want := "TCP 9093 app == 'kafka'"
+	for d, rules := range find(t, res, "kafka").Rules {
+		if got := summaries(rules); strings.Join(got, "; ") != want {
+			t.Errorf("%s: %q, want %q", policy.Direction(d), got, want)
+		}
+	}
+	if res.Proof.Observed != 1 || res.Proof.Allowed != 1 {
+		t.Errorf("got %+v", res.Proof)
+	}
+}
+
 func TestS33_DNSHasUDPAndTCP(t *testing.T) {
 	w := voteWorld()
 	w.flows = nil

@@ -51,7 +51,7 @@ func TestPairsOfPodsThatAreAlike(t *testing.T) {
 	nets := policy.Rule{Action: policy.Allow, Source: policy.Entity{Nets: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}}
 	eps := []*policy.Endpoint{
 		pod("a-1", "a", "n1", "10.0.0.1", "fd00::1"), pod("a-2", "a", "n1", "10.0.0.2", "fd00::2"),
-		pod("b-1", "b", "n1", "10.0.0.3", "fd00::3"), pod("c-1", "c", "n1"),
+		pod("b-1", "b", "n1", "10.0.0.3", "fd00::3"), pod("c-1", "c", "n1"), pod("d", "d", ""),
 	}
 	bare := New(model([]*policy.Policy{closed()}, eps...))
 	byNets := New(model([]*policy.Policy{closed(nets)}, eps...))
@@ -65,6 +65,7 @@ func TestPairsOfPodsThatAreAlike(t *testing.T) {
 		{"addresses tell them apart, of both families", byNets, workload("a"), workload("b"), 4},
 		{"replicas of one workload", bare, workload("a"), workload("a"), 2},
 		{"a pod and itself is no pair (S32)", bare, workload("b"), workload("b"), 0},
+		{"a manifest stands for all replicas", bare, workload("d"), workload("d"), 1},
 		{"a pod without an address yet", byNets, workload("c"), workload("b"), 1},
 		{"an address outside is of one family", byNets, flow.Peer{Kind: flow.PeerNetwork, Addr: netip.MustParseAddr("2001:db8::1")}, workload("b"), 1},
 		{"an end that is gone", bare, workload("gone"), workload("b"), 0},
