@@ -47,7 +47,7 @@ func (c *confirmFlags) addTo(cmd *cobra.Command, f *cli.Factory, from *flowsFrom
 	cmd.Flags().IntVar(&c.Rollback.Denied, "rollback-on-deny", 0,
 		"on guard (--confirm-within --wait): go back as soon as so many connections (3 if none is given) of two pods are refused that were usual before it was staged")
 	cmd.Flags().Lookup("rollback-on-deny").NoOptDefVal = "3"
-	cmd.Flags().DurationVar(&c.Within, "confirm-within", 0,
+	cli.SpanVar(cmd.Flags(), &c.Within, "confirm-within", 0,
 		"go back to what is enforced now unless netpol confirm comes in this time; with --wait this command stays on guard")
 }
 
@@ -67,7 +67,7 @@ func (o *EnforceOptions) checkTrial(ctx context.Context) error {
 	case !o.onTrial():
 		return nil
 	case within < shortestTrial || within > policy.LongestTrial:
-		return cli.Usage("--confirm-within 5m", "--confirm-within %s: expected from %s to %s", within, shortestTrial, policy.LongestTrial)
+		return cli.Usage("--confirm-within 5m", "--confirm-within %s: expected from %s to %s", within, output.Age(shortestTrial), output.Age(policy.LongestTrial))
 	case o.guards() && o.DryRun.on():
 		return cli.Usage("", "--wait and --dry-run can't be given together: nothing is written that could be guarded")
 	case o.guards() || o.DryRun.on():

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/netpol-project/netpol/internal/cli"
@@ -29,13 +28,7 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 		}
 		return at, nil
 	}
-	d, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); err != nil && ok {
-		var n int
-		if n, err = strconv.Atoi(days); err == nil && n <= 36500 {
-			d = time.Duration(n) * 24 * time.Hour
-		}
-	}
+	d, err := cli.ParseSpan(s)
 	if err != nil || d <= 0 {
 		return time.Time{}, cli.Usage("--since 10m", "--since %q: expected how long ago (90s, 10m, 2h, 7d) or a time such as %s", s, now.UTC().Format(time.RFC3339))
 	}

@@ -25,6 +25,9 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // expected is what a flag's value has to be, or what is wrong with it.
 func expected(e *pflag.InvalidValueError) string {
+	if cli.IsSpan(e.GetFlag().Value) {
+		return errors.Unwrap(e).Error()
+	}
 	switch e.GetFlag().Value.Type() {
 	case "int", "int64":
 		return "expected a whole number"

@@ -55,7 +55,7 @@ those namespaces, and of others only what these flows touch.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.Output, "output", "o", "", "the file: FILE.jsonl.zst, FILE.jsonl.gz or FILE.jsonl; - for standard output")
-	flags.DurationVar(&opts.For, "for", 0, "record what comes in for so long")
+	cli.SpanVar(flags, &opts.For, "for", 0, "record what comes in for so long (1h, 7d)")
 	flags.BoolVarP(&opts.Follow, "follow", "F", false, "record what comes in until Ctrl-C")
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
 	flags.BoolVar(&opts.Probes, "include-probes", false, "netpol's own test connections too")

@@ -62,7 +62,7 @@ published in the ConfigMap of the same name.`,
 	fs.StringVar(&opts.Listen, "listen", ":7443", "address for agents and users (gRPC over TLS 1.3)")
 	fs.StringVar(&opts.HTTP, "http", ":9470", "address for /healthz, /readyz and /metrics")
 	fs.IntVar(&opts.MaxFlows, "max-flows", 30_000, "how many different flows are kept, of 1 to 45 KiB each, the longer seen the more")
-	fs.DurationVar(&opts.Keep, "keep", usual.Keep, "how long flows are kept")
+	cli.SpanVar(fs, &opts.Keep, "keep", usual.Keep, "how long flows are kept (12h, 30d)")
 	fs.StringVar(&opts.Data, "data", "", "directory to keep flows in, so that they outlast this process (default: memory alone)")
 	return cmd
 }

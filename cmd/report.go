@@ -99,7 +99,7 @@ so.`,
 	flags.BoolVar(&opts.Pending, "pending", false, "all staged policies together (the default if no policy is named)")
 	flags.StringVar(&opts.By, "by", "", "totals of flows that have this in common: workload, namespace, policy or port")
 	flags.StringVar(&opts.Since, "since", "", sinceHelp)
-	flags.DurationVar(&opts.Least, "min-window", defaultLeast, "how long traffic has to have been seen to be ready")
+	cli.SpanVar(flags, &opts.Least, "min-window", defaultLeast, "how long traffic has to have been seen to be ready (12h, 7d)")
 	flags.StringVar(&opts.ExitCode, "exit-code", "", "exit code 1 if anything would be blocked, or it is not ready; =blocked: only if it would or may be blocked")
 	flags.Lookup("exit-code").NoOptDefVal = exitReady
 	flags.BoolVarP(&opts.Watch, "watch", "w", false, "show it anew as policies and flows change")
@@ -125,7 +125,7 @@ func (o *ReportOptions) check() error {
 		return cli.Usage("netpol report --exit-code", "--exit-code=%s: expected ready (the default) or blocked", o.ExitCode)
 	}
 	if o.Least < 0 {
-		return cli.Usage("netpol report --min-window 24h", "--min-window %s: expected a time, 0 or more", o.Least)
+		return cli.Usage("netpol report --min-window 24h", "--min-window %s: expected a time such as 12h or 7d, 0 or more", o.Least)
 	}
 	if o.Watch {
 		return o.watchable()

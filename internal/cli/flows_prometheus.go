@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -96,13 +95,7 @@ const maxSpan = 3650
 
 // span reads a time such as 90m, 12h or 14d.
 func span(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if days, ok := strings.CutSuffix(text, "d"); err != nil && ok {
-		var n int
-		if n, err = strconv.Atoi(days); err == nil && n <= maxSpan {
-			d = time.Duration(n) * 24 * time.Hour
-		}
-	}
+	d, err := ParseSpan(text)
 	if err != nil || d < time.Second || d > maxSpan*24*time.Hour {
 		return 0, fmt.Errorf("%q: expected a time such as 90m, 12h or 14d", text)
 	}
