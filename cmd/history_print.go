@@ -91,8 +91,10 @@ func printPasts(opts *HistoryOptions, pasts []past, wide bool) error {
 
 // noteLeft tells which columns of a table the terminal has no room for, and where
 // they are.
-func noteLeft(io *cli.Streams, t *output.Table, where string) {
-	if left := t.Left(); len(left) > 0 {
+func noteLeft(io *cli.Streams, t *output.Table, where string) { noteColumns(io, t.Left(), where) }
+
+func noteColumns(io *cli.Streams, left []string, where string) {
+	if len(left) > 0 {
 		io.ErrPrinter().Printf("note: no room here for %s; %s\n", strings.Join(left, ", "), where)
 	}
 }

@@ -26,31 +26,51 @@ func flagsOf(namespaces []string) string {
 	return " --ns " + strings.Join(namespaces, ",")
 }
 
-func printItems(p *output.Printer, items []stage.Item, by string, opts *ReportOptions) error {
-	now := opts.Factory.Now()
-	columns := []string{"FROM", "TO", "PORT", "CONNS", "SEEN", by}
+// printItems prints a list of flows. left are the columns that the terminal has no
+// room for: then wide has what the usual table has, and of the rest what fits.
+func printItems(p *output.Printer, items []stage.Item, by string, opts *ReportOptions) (left []string, err error) {
 	if opts.Format == output.Wide {
-		columns = []string{"FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "FIRST SEEN", "LAST SEEN", by}
+		if t := wideItems(p, items, by); t.Fits() {
+			return nil, t.Print()
+		}
 	}
-	notes := footnotes{on: p.Width > 0 && opts.Format != output.Wide}
+	now, wide := opts.Factory.Now(), opts.Format == output.Wide
+	columns := []string{"FROM", "TO", "PORT", "CONNS", "SEEN", by}
+	if wide {
+		columns = []string{"FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNS", "SEEN", "FIRST SEEN", "LAST SEEN", by}
+	}
+	notes := footnotes{on: p.Width > 0}
 	t := p.Table(columns...)
 	for i := range items {
 		it := &items[i]
 		port := it.Port.Text()
-		if opts.Format == output.Wide {
-			t.Row(it.Source, it.Destination, port, it.Service, it.Direction, it.Connections,
+		if wide {
+			t.Row(it.Source, it.Destination, port, it.Service, it.Direction, it.Connections, seenText(it, now),
 				output.Time(it.FirstSeen), output.Time(it.LastSeen), itemBy(it, &notes))
 			continue
 		}
 		t.Row(it.Source, it.Destination, port, it.Connections, seenText(it, now), itemBy(it, &notes))
 	}
+	t.Spare("FIRST SEEN|LAST SEEN", "DIRECTION", "SERVICE")
 	if err := t.Print(); err != nil {
-		return err
+		return nil, err
 	}
 	for i, text := range notes.texts {
-		p.Printf("[%d] %s\n", i+1, text)
+		p.Indented(0, fmt.Sprintf("[%d] %s", i+1, text))
 	}
-	return nil
+	return t.Left(), nil
+}
+
+// wideItems is a table with all that is known of flows.
+func wideItems(p *output.Printer, items []stage.Item, by string) *output.Table {
+	var notes footnotes // off: in full
+	t := p.Table("FROM", "TO", "PORT", "SERVICE", "DIRECTION", "CONNECTIONS", "FIRST SEEN", "LAST SEEN", by)
+	for i := range items {
+		it := &items[i]
+		t.Row(it.Source, it.Destination, it.Port.Text(), it.Service, it.Direction, it.Connections,
+			output.Time(it.FirstSeen), output.Time(it.LastSeen), itemBy(it, &notes))
+	}
+	return t
 }
 
 // seenText is how long ago a flow was first and last seen.

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netpol-project/netpol/internal/output"
@@ -131,6 +132,7 @@ func printChanges(p *output.Printer, r *impactReport, opts *ReportOptions) error
 	if opts.By != "" {
 		return printGroups(p, r, opts)
 	}
+	var left []string // columns, of any of the lists
 	for _, list := range []struct {
 		title string
 		items []stage.Item
@@ -146,12 +148,19 @@ func printChanges(p *output.Printer, r *impactReport, opts *ReportOptions) error
 			continue
 		}
 		p.Heading(list.title, list.title == "")
-		if err := printItems(p, list.items, list.by, opts); err != nil {
+		some, err := printItems(p, list.items, list.by, opts)
+		if err != nil {
 			return err
+		}
+		for _, column := range some {
+			if !slices.Contains(left, column) {
+				left = append(left, column)
+			}
 		}
 		if list.title == undecidedTitle {
 			p.Indented(0, "try: "+replay.Advice)
 		}
 	}
+	noteColumns(opts.Factory.IO, left, "a pipe and -o json have all")
 	return nil
 }

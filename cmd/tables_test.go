@@ -85,3 +85,39 @@ func TestHistoryOnATerminal(t *testing.T) {
 		t.Errorf("in a pipe nothing is left out: %s", errs)
 	}
 }
+
+// The whole of a report is as wide as a pipe takes it; on a terminal columns are left
+// out, but none of the usual table.
+func TestWideReportOnATerminal(t *testing.T) {
+	b := newBench(t).sawVote()
+	b.write("deny.yaml", stagedDeny)
+	for _, c := range []struct {
+		width int
+		want  string // of the header
+		left  string // out
+	}{
+		{80, "FROM TO PORT CONNS SEEN BLOCKED BY", "SERVICE, DIRECTION, FIRST SEEN, LAST SEEN"},
+		{120, "FROM TO PORT SERVICE DIRECTION CONNS SEEN BLOCKED BY", "FIRST SEEN, LAST SEEN"},
+		{160, "FROM TO PORT SERVICE DIRECTION CONNS SEEN FIRST SEEN LAST SEEN BLOCKED BY", ""},
+		{250, "FROM TO PORT SERVICE DIRECTION CONNECTIONS FIRST SEEN LAST SEEN BLOCKED BY", ""},
+		{0, "FROM TO PORT SERVICE DIRECTION CONNECTIONS FIRST SEEN LAST SEEN BLOCKED BY", ""},
+	} {
+		b.width = c.width
+		out, errs := b.must(0, "report", "-o", "wide")
+		_, table, _ := strings.Cut(out, "\nFROM")
+		table, _, _ = strings.Cut(table, "\n\n")
+		lines := strings.Split("FROM"+table, "\n")
+		if got := strings.Join(strings.Fields(lines[0]), " "); got != c.want {
+			t.Errorf("%d columns: got %s, want %s", c.width, got, c.want)
+		}
+		for _, line := range lines {
+			if w := lipgloss.Width(strings.TrimRight(line, " ")); c.width > 0 && w > c.width {
+				t.Errorf("%d columns are more than %d: %q", w, c.width, line)
+			}
+		}
+		note := "note: no room here for " + c.left + "; a pipe and -o json have all\n"
+		if strings.Contains(errs, "no room") != (c.left != "") || c.left != "" && !strings.Contains(errs, note) {
+			t.Errorf("%d columns: %s", c.width, errs)
+		}
+	}
+}

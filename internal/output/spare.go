@@ -13,6 +13,16 @@ func (t *Table) Spare(columns ...string) { t.spare = columns }
 // Left are the columns that Print left out, in the order of the table.
 func (t *Table) Left() []string { return t.left }
 
+// Fits says whether every cell so far has room on one line, with all columns; in a
+// pipe it has.
+func (t *Table) Fits() bool {
+	used := -narrowGap
+	for _, w := range t.measure(cellWidth) {
+		used += w + narrowGap
+	}
+	return t.p.Width == 0 || used <= t.p.Width-1
+}
+
 // shed leaves spare columns out until every cell is on one line, and takes those
 // back for which the last of them made room.
 func (t *Table) shed() {
