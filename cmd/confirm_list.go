@@ -26,7 +26,7 @@ type confirmItem struct {
 }
 
 func confirmList(ctx context.Context, opts *ConfirmOptions) error {
-	w, err := opts.world(ctx)
+	w, err := opts.worldTold(ctx)
 	if err != nil {
 		return err
 	}

@@ -57,11 +57,26 @@ func (o *EditOptions) typed(command string) string {
 
 // world is the policies, tiers and namespaces that there are.
 func (o *EditOptions) world(ctx context.Context) (*world, error) {
-	w, _, err := loadWorld(ctx, o.Store, orderKinds...)
+	w, _, err := o.worldAndFaults(ctx)
+	return w, err
+}
+
+// worldTold is world for commands that show what there is: faults are told, since what
+// has them may be missing in the answer.
+func (o *EditOptions) worldTold(ctx context.Context) (*world, error) {
+	w, faults, err := o.worldAndFaults(ctx)
+	if err == nil {
+		tellFaults(o.IO, faults)
+	}
+	return w, err
+}
+
+func (o *EditOptions) worldAndFaults(ctx context.Context) (*world, policy.Faults, error) {
+	w, faults, err := loadWorld(ctx, o.Store, orderKinds...)
 	if err == nil && o.Default != nil {
 		w.home = o.Default()
 	}
-	return w, err
+	return w, faults, err
 }
 
 // addFlags gives a command --dry-run, --wait, --timeout and -o.

@@ -71,9 +71,5 @@ func eventNote(why *stage.Revert, revision uint64) string {
 	if why.Denied != nil {
 		out += ": " + strings.Join(denialLines(why.Denied), "; ")
 	}
-	if len(out) > maxEventNote {
-		const more = " …"
-		out = strings.ToValidUTF8(out[:maxEventNote-len(more)], "") + more
-	}
-	return out
+	return shortened(out, maxEventNote)
 }

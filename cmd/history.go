@@ -49,7 +49,8 @@ func NewCmdHistory(f *cli.Factory, runF func(context.Context, *HistoryOptions) e
 		Long: `Show the last revisions of enforced policies: what netpol changed, when, who did,
 and by which command. What somebody else changed in between is shown as such once
 it is noticed. Without a name it is one line for each policy that has a past. What a
-terminal has no room for is there with -o wide and in a pipe.
+terminal has no room for, the end of a long command too, is there with -o wide, -o json
+and in a pipe.
 
 On a cluster a policy carries its history (annotation netpol.dev/history, at most
 128 KiB, the oldest goes first); that of deleted ones is in ConfigMap netpol-history
@@ -77,7 +78,7 @@ in namespace netpol-system. In a directory it is in .netpol-history.json.`,
 }
 
 func historyRun(ctx context.Context, opts *HistoryOptions) error {
-	w, err := opts.world(ctx)
+	w, err := opts.worldTold(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func historyRun(ctx context.Context, opts *HistoryOptions) error {
 		return opts.IO.Printer().Object(opts.Format, doc)
 	}
 	if opts.Name != "" {
-		return printRevisions(opts.IO.Printer(), &pasts[0], opts.Format == output.Wide)
+		return printRevisions(opts.IO, &pasts[0], opts.Format == output.Wide)
 	}
 	return printPasts(opts, pasts, opts.Format == output.Wide)
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // printRevisions prints a table; wide is one with all of every command.
-func printRevisions(p *output.Printer, one *past, wide bool) error {
+func printRevisions(io *cli.Streams, one *past, wide bool) error {
+	p := io.Printer()
 	if len(one.revisions) == 0 {
 		p.Printf("%s has no past\n", one.key)
 		return nil
@@ -29,7 +30,14 @@ func printRevisions(p *output.Printer, one *past, wide bool) error {
 	if !wide {
 		t.Spare("USER")
 	}
-	return t.Print()
+	if err := t.Print(); err != nil {
+		return err
+	}
+	noteLeft(io, t, "-o wide has all")
+	if t.Shortened() {
+		io.ErrPrinter().Printf("note: what ends in … is longer; -o wide has it whole\n")
+	}
+	return nil
 }
 
 // whatOf is what made a revision, in words.

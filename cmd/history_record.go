@@ -194,9 +194,18 @@ func commandText(cmd *cobra.Command, args []string) string {
 		}
 		words = append(words, fmt.Sprintf("--%s=%s", f.Name, strings.Trim(f.Value.String(), "[]")))
 	})
-	text := strings.Join(words, " ")
-	return text[:min(len(text), maxCommand)]
+	return shortened(strings.Join(words, " "), maxCommand)
 }
 
-// maxCommand bounds what of a command is kept, in bytes.
-const maxCommand = 200
+// maxCommand bounds what of a command is kept, in bytes: a policy keeps 50 revisions
+// at most, in 128 KiB with their specs.
+const maxCommand = 1024
+
+// shortened is a text of at most most bytes, and says so where its end is left out.
+func shortened(text string, most int) string {
+	const more = " …"
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len(more)], "") + more
+}

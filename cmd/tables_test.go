@@ -70,11 +70,17 @@ func TestHistoryOnATerminal(t *testing.T) {
 	out, errs = b.must(0, "history", name, "--ns", "vote")
 	lines = rows(t, out, 80, 3)
 	contains(t, lines[2], "netpol create policy a-rather-long", "…")
-	if errs != "" {
+	if errs != "note: what ends in … is longer; -o wide has it whole\n" {
 		t.Errorf("no column is left out: %s", errs)
 	}
-	out, _ = b.must(0, "history", name, "--ns", "vote", "-o", "wide")
+	out, errs = b.must(0, "history", name, "--ns", "vote", "-o", "wide")
 	contains(t, strings.Join(strings.Fields(out), " "), "--namespace=vote")
+	if errs != "" {
+		t.Errorf("nothing is left out: %s", errs)
+	}
+	b.width = 50
+	_, errs = b.must(0, "history", name, "--ns", "vote")
+	contains(t, errs, "note: no room here for USER; -o wide has all\n")
 
 	b.width = 0
 	out, _ = b.must(0, "history")

@@ -29,6 +29,7 @@ type Table struct {
 	rows    [][]Cell
 	spare   []string
 	left    []string
+	short   bool
 }
 
 // Table starts a table. Columns are in capitals; put the one whose text may be
@@ -71,6 +72,9 @@ func (t *Table) remove(i int) {
 		t.rows[j] = slices.Delete(t.rows[j], i, i+1)
 	}
 }
+
+// Shortened says that Print left the end of some cell out (Cell.Cut).
+func (t *Table) Shortened() bool { return t.short }
 
 // Len is the number of rows so far.
 func (t *Table) Len() int { return len(t.rows) }
@@ -199,7 +203,7 @@ func (t *Table) render(cells []Cell, widths []int) []string {
 	for i, c := range cells {
 		lines := wrap(c.Text, widths[i])
 		if c.Cut && len(lines) > 1 {
-			lines = []string{string([]rune(c.Text)[:widths[i]-1]) + "…"}
+			lines, t.short = []string{string([]rune(c.Text)[:widths[i]-1]) + "…"}, true
 		}
 		for j := range lines {
 			lines[j] = t.p.paint(c.Style, lines[j])
