@@ -196,7 +196,7 @@ func (o *EditOptions) sync(ctx context.Context, enforced bool) error {
 func stageEdits(edits []stage.Edit) []cluster.Change {
 	out := make([]cluster.Change, len(edits))
 	for i, e := range edits {
-		out[i] = cluster.Change{Object: e.Object, Delete: e.Delete}
+		out[i] = cluster.Change{Object: e.Object, Delete: e.Delete, Version: e.Version}
 	}
 	return out
 }

@@ -34,6 +34,8 @@ func (p *plan) add(c Change) error {
 	switch {
 	case c.Object == nil && f == nil:
 		return fmt.Errorf("%s: %w", key, ErrNotFound)
+	case c.Object == nil && strings.HasPrefix(c.Version, versionPrefix) && c.Version != f.version():
+		return fmt.Errorf("%s: %w: it has changed since it was read", key, ErrConflict)
 	case c.Object == nil:
 		r, err = p.remove(key, t, f)
 	case f != nil && c.IfAbsent:

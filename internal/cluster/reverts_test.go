@@ -59,3 +59,52 @@ func TestTakeBackNotesWhoDid(t *testing.T) {
 		t.Errorf("reverts %+v, %v", list, err)
 	}
 }
+
+// confirming is a store in which somebody confirms between reading and writing.
+type confirming struct {
+	*Dir
+	t *testing.T
+}
+
+func (c confirming) Change(ctx context.Context, changes []Change, dryRun bool) ([]Result, error) {
+	u, err := c.Get(ctx, KeyOf(object(c.t, newOnTrial)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	edits, err := stage.Confirm(u, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	other, err := OpenDir(c.Path())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := other.Change(ctx, []Change{{Object: edits[0].Object}}, false); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.Dir.Change(ctx, changes, dryRun)
+}
+
+// What was confirmed while an agent took it back stays, although there was no policy
+// before: a deletion is of the trial, and not of whatever has its name.
+func TestTakeBackLeavesWhatWasConfirmedMeanwhile(t *testing.T) {
+	ctx, root := context.Background(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "db.yaml"), []byte(newOnTrial), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d, err := OpenDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := stage.TrialIDOf(stage.TrialOf(object(t, newOnTrial)))
+	done, err := TakeBack(ctx, confirming{d, t}, id, stage.NewRevert(stage.RevertDeadline, "agent on n1", time.Now()))
+	if done || err != nil {
+		t.Errorf("done %v, %v", done, err)
+	}
+	if u, err := d.Get(ctx, id.Key); err != nil || stage.TrialOf(u) != nil {
+		t.Errorf("there is %v, %v", u, err)
+	}
+	if list, err := Reverts(ctx, d); err != nil || len(list) != 0 {
+		t.Errorf("reverts %+v, %v", list, err)
+	}
+}

@@ -88,6 +88,9 @@ type State struct {
 type Change struct {
 	Object *unstructured.Unstructured // nil for a deletion
 	Delete policy.Key                 // set for a deletion
+	// Version is the resourceVersion that what is to be deleted was read with: a
+	// deletion fails with ErrConflict if it is another by now. "" for any.
+	Version string
 	// IfAbsent fails with ErrConflict if the object exists already.
 	IfAbsent bool
 	// Text is what a directory writes for an object that it has not yet, with

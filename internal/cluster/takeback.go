@@ -26,7 +26,7 @@ func TakeBack(ctx context.Context, store Store, id stage.TrialID, by stage.Rever
 	if err != nil {
 		return false, err
 	}
-	changes := []Change{{Object: edit.Object, Delete: edit.Delete}}
+	changes := []Change{{Object: edit.Object, Delete: edit.Delete, Version: edit.Version}}
 	if server, ok := store.(Server); ok {
 		_, err = server.ChangeWith(ctx, changes, ChangeOptions{Force: true})
 	} else {

@@ -147,7 +147,7 @@ func Confirm(enforced, staged *unstructured.Unstructured) ([]Edit, error) {
 	setNotes(out, withoutTrial(out.GetAnnotations()))
 	edits := []Edit{{Object: out}}
 	if staged != nil && sameAsEnforced(staged, enforced) {
-		edits = append(edits, Edit{Delete: keyOf(staged)})
+		edits = append(edits, Edit{Delete: keyOf(staged), Version: staged.GetResourceVersion()})
 	}
 	return edits, nil
 }

@@ -19,7 +19,7 @@ func TakeBack(object *unstructured.Unstructured, id TrialID, by Revert) (Edit, e
 		return Edit{}, fmt.Errorf("%s: %w", keyOf(object), ErrNoTrial)
 	}
 	if p.Trial.Previous == nil {
-		return Edit{Delete: id.Key}, nil
+		return Edit{Delete: id.Key, Version: object.GetResourceVersion()}, nil
 	}
 	spec, err := fromCanonical(object.GetAnnotations()[policy.NotePrevious])
 	if err != nil {

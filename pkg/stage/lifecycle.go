@@ -38,6 +38,9 @@ var (
 type Edit struct {
 	Object *unstructured.Unstructured
 	Delete policy.Key
+	// Version is the resourceVersion of what is to be deleted, where it is to go
+	// only as it was read.
+	Version string
 }
 
 // stagedKind is the staged form of an enforced kind, "" if there is none.

@@ -58,7 +58,7 @@ func (c *core) plan(ctx context.Context, change cluster.Change, force bool) (*st
 	case st.object == nil && st.live == nil:
 		return nil, missing(st.key)
 	case st.object == nil:
-		return st, st.planDelete()
+		return st, st.planDelete(change.Version)
 	case change.IfAbsent && st.live != nil:
 		return nil, fmt.Errorf("%s: %w: it exists already", st.key, cluster.ErrConflict)
 	case st.edits && st.live == nil:
@@ -116,15 +116,19 @@ type because struct {
 
 func (b because) Unwrap() []error { return []error{b.error, b.cause} }
 
-// planDelete: what was handed out is deleted only as it was then.
-func (st *step) planDelete() error {
+// planDelete: what was handed out is deleted only as it was then, and what was read
+// as a version only as that.
+func (st *step) planDelete(version string) error {
 	st.mu.Lock()
 	g, ok := st.given[st.key]
 	st.mu.Unlock()
 	if ok && (g.uid != string(st.live.GetUID()) || g.version != st.live.GetResourceVersion()) {
 		return st.stale()
 	}
-	st.strict = ok
+	if version != "" && version != st.live.GetResourceVersion() {
+		return st.stale()
+	}
+	st.strict = ok || version != ""
 	return nil
 }
 
