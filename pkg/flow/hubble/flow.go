@@ -83,7 +83,8 @@ func (l *l4) to() (p policy.Protocol, port, from uint16, ok bool) {
 }
 
 // flow is the packet as a flow of one connection, and which connection it is of.
-// An end that can't be told has no kind.
+// An end that can't be told has no kind, and neither end has where the protocol
+// can't be told.
 func (p *packet) flow() (flow.Flow, conn, error) {
 	f := flow.Flow{
 		FirstSeen: p.Time.UTC(), LastSeen: p.Time.UTC(), Connections: 1,
@@ -94,10 +95,8 @@ func (p *packet) flow() (flow.Flow, conn, error) {
 	}
 	f.ServiceNamespace, f.ServiceName = p.Service.Namespace, p.Service.Name
 	var from uint16
-	var ok bool
-	if f.Protocol, f.Port, from, ok = p.L4.to(); !ok {
-		return f, conn{}, errors.New("l4 is missing: expected TCP, UDP, SCTP, ICMPv4 or ICMPv6")
-	}
+	var known bool
+	f.Protocol, f.Port, from, known = p.L4.to()
 	f.Direction = policy.Egress
 	if p.Direction == "INGRESS" {
 		f.Direction = policy.Ingress
@@ -112,7 +111,9 @@ func (p *packet) flow() (flow.Flow, conn, error) {
 	if err != nil {
 		return f, conn{}, err
 	}
-	f.Source, f.Destination = p.Source.peer(source, p.Node), p.Destination.peer(destination, p.Node)
+	if known { // of another protocol (IGMP, VRRP, …) Hubble does not tell which
+		f.Source, f.Destination = p.Source.peer(source, p.Node), p.Destination.peer(destination, p.Node)
+	}
 	if f.Destination.Kind == flow.PeerNetwork {
 		f.Domains = flow.Domains(p.Domains)
 	}

@@ -18,6 +18,16 @@ func fuzzLines(add func(string)) {
 	add(`{"flow":{},"flow":{}}`)
 }
 
+// oddLines are those that hardly anybody writes.
+func oddLines(add func(string)) {
+	add(line(4, `"l4":{"VRRP":{"type":1}}`, `"source":{"namespace":"a","labels":["k8s:a=\u001b[31m","k8s:a=b"],"workloads":[{"name":""}]}`))
+	add(line(5, `"l4":{"TCP":{"source_port":1,"destination_port":2,"flags":{"SYN":true}},"UDP":{"destination_port":3}}`, `"IP":{"source":"::ffff:10.0.0.1","destination":"fe80::1%eth0"}`))
+	add(line(6, `"l4":{"TCP":{"source_port":-1,"destination_port":1e2}}`, `"is_reply":null`, `"l7":null`, `"destination_names":null`))
+	add(strings.ReplaceAll(line(7), "vote", "vo\xffte"))
+	add(`{"flow":` + line(8) + `,"node_name":null,"time":"9999-12-31T23:59:59Z"}`)
+	add(`{"flow":{"time":"0001-01-01T00:00:00Z","Time":"2026-03-01T12:00:00Z","source":{"namespace":"a","Namespace":"b"}},"time":"2026-03-01T12:00:00Z"}`)
+}
+
 // agree fails if the decoder of our own reads a line that encoding/json reads
 // otherwise.
 func agree(t *testing.T, d *decoder, data []byte) bool {
@@ -48,6 +58,7 @@ func agree(t *testing.T, d *decoder, data []byte) bool {
 // FuzzEvent holds the decoder of our own against encoding/json.
 func FuzzEvent(f *testing.F) {
 	fuzzLines(func(s string) { f.Add([]byte(s)) })
+	oddLines(func(s string) { f.Add([]byte(s)) })
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 0 {
 			agree(t, makeDecoder(), data)
@@ -57,6 +68,7 @@ func FuzzEvent(f *testing.F) {
 
 func TestTheDecoderOfOurOwnReadsWhatHubbleWrites(t *testing.T) {
 	d := makeDecoder()
+	oddLines(func(s string) { agree(t, d, []byte(s)) })
 	fuzzLines(func(s string) {
 		read := agree(t, d, []byte(s))
 		if plain := strings.HasPrefix(s, `{"flow":{"IP"`) && !strings.Contains(s, "ICMP"); plain && !read {

@@ -182,6 +182,12 @@ func TestWhatIsLostIsTold(t *testing.T) {
 	if len(flows) != 1 || coverage.Lost != 6 || !coverage.LostUnknown {
 		t.Errorf("%+v %+v", flows, coverage)
 	}
+	// Protocols that Hubble tells nothing of: once for each two ends.
+	flows, coverage = list(t, flow.Filter{}, line(0), line(0, `"l4":null`), line(1, `"l4":{"VRRP":{"type":1,"vrid":7}}`),
+		line(2, `"l4":{"IGMP":{"type":22}}`, `"IP":{"source":"10.0.1.5","destination":"224.0.0.22"}`))
+	if len(flows) != 1 || coverage.Lost != 2 || !coverage.LostUnknown {
+		t.Errorf("%+v %+v", flows, coverage)
+	}
 }
 
 func TestFilter(t *testing.T) {
@@ -206,7 +212,6 @@ func TestErrorsNameTheLine(t *testing.T) {
 		"expected an event of hubble observe -o jsonpb": `[`,
 		"it has no flow":                `{"a":1}`,
 		"not a JSON object":             `null`,
-		"l4 is missing":                 line(0, `"l4":null`),
 		`IP.source "x" is no address`:   line(0, `"IP":{"source":"x"}`),
 		"cannot unmarshal number 70000": line(0, `"l4":{"UDP":{"destination_port":70000}}`),
 		"time is missing":               `{"flow":{"verdict":"FORWARDED","traffic_direction":"EGRESS","l4":{"UDP":{}}}}`,

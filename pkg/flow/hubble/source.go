@@ -26,7 +26,8 @@ type told struct {
 
 // Each calls f for every connection that r tells of, in order: with one
 // connection each. It returns how many it could not tell: lines that name no
-// workload, and events that Hubble lost. An error names the file and the line.
+// workload or no protocol, and events that Hubble lost. An error names the file and
+// the line.
 func Each(name string, r io.Reader, f func(flow.Flow) error) (lost int64, err error) {
 	return each(name, io.NopCloser(r), func(fl *flow.Flow) error { return f(*fl) })
 }
