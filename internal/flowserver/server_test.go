@@ -145,6 +145,41 @@ func TestUsersSeeWhatTheyMay(t *testing.T) {
 	}
 }
 
+// TestFiltersTellNothingOfOthers: who may see nothing is told the same whatever is
+// asked for, and learns neither when there was traffic nor which nodes there are.
+func TestFiltersTellNothingOfOthers(t *testing.T) {
+	w := newWorld(t, "n1")
+	w.allow("admin list flows *", "voter list flows vote", "idle list flows empty")
+	a := w.agent("n1")
+	ctx := t.Context()
+	nobody := flow.NewClient(w.dial("user-nobody"))
+	flows, c, err := nobody.List(ctx, flow.Filter{})
+	if err != nil || len(flows) != 0 || len(c.Nodes) != 0 || !c.Restricted {
+		t.Errorf("before there is anything: %v, %+v, %v", flows, c, err)
+	}
+	now := time.Now()
+	a.flows.Started(tcp(workload("vote", "vote"), workload("vote", "redis"), 6379), flow.Ends{}, now)
+	a.flows.Started(tcp(workload("wordpress", "wordpress"), workload("wordpress", "mysql"), 3306), flow.Ends{}, now)
+	admin := w.dial("user-admin")
+	w.eventually("two flows", func() bool { n, _, _, _ := w.connections(admin); return n == 2 })
+	for what, f := range map[string]flow.Filter{
+		"all": {}, "before": {Until: now.Add(-time.Hour)}, "later": {Since: now.Add(time.Hour)}, "a port": {Port: 1},
+	} {
+		_, _, err := nobody.List(ctx, f)
+		code(t, err, codes.PermissionDenied, "nobody may not list flows.netpol.dev in any namespace")
+		_, _, err = flow.NewClient(w.dial("user-idle")).List(ctx, f)
+		code(t, err, codes.PermissionDenied, "idle may not list flows.netpol.dev in any namespace")
+		flows, c, err := flow.NewClient(w.dial("user-voter")).List(ctx, f)
+		if err != nil || len(c.Nodes) != 1 || (len(flows) == 1) != (what == "all" || what == "later") {
+			t.Errorf("%s: %v, %+v, %v", what, flows, c, err)
+		}
+	}
+	_, err = flowpb.NewFlowsClient(w.dial("user-nobody")).FilterHints(ctx, &flowpb.FilterHintsRequest{
+		Type: flowpb.FilterType_FilterTypeDestName, StartTimeGte: now.Add(time.Hour).Unix(),
+	})
+	code(t, err, codes.PermissionDenied, "nobody may not")
+}
+
 func TestFollowAddsUp(t *testing.T) {
 	w := newWorld(t, "n1")
 	w.allow("voter list flows vote")

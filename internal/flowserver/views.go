@@ -2,6 +2,7 @@ package flowserver
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -54,7 +55,6 @@ type view struct {
 	all    bool
 	asked  []string // all of them are the caller's to see
 	known  map[string]bool
-	hidden bool // something was not shown
 }
 
 // sees asks once for each namespace.
@@ -89,18 +89,26 @@ func (v *view) Sees(k flow.Key) (bool, error) {
 			return may, err
 		}
 	}
-	v.hidden = true
 	return false, nil
 }
 
 // Blind implements flow.View.
-func (v *view) Blind() error {
-	for _, may := range v.known {
-		if may {
-			return nil
+func (v *view) Blind(namespaces []string) error {
+	if v.sighted() || len(namespaces) == 0 {
+		return nil
+	}
+	for _, ns := range namespaces {
+		if may, err := v.sees(ns); may || err != nil {
+			return err
 		}
 	}
 	return v.views.users.denied(v.caller, "list flows.netpol.dev in any namespace of the flows that there are")
+}
+
+// sighted says whether there is some namespace whose flows the caller may see, as
+// far as was asked.
+func (v *view) sighted() bool {
+	return v.all || len(v.asked) > 0 || slices.Contains(slices.Collect(maps.Values(v.known)), true)
 }
 
 // Cover implements flow.View.
@@ -110,6 +118,9 @@ func (v *view) Cover(c *flow.Coverage) {
 	v.views.hub.cover(c)
 	if !v.all {
 		c.Policies = slices.DeleteFunc(c.Policies, func(p flow.PolicySince) bool { return !v.mayKnow(p.Key.Namespace) })
+	}
+	if !v.sighted() { // nodes and what is lost there are for who sees some flows
+		*c = flow.Coverage{From: c.From, To: c.To, Restricted: true, LostUnknown: true}
 	}
 }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -83,6 +84,21 @@ func (a *Aggregator) coverage(f Filter, now time.Time) Coverage {
 	a.nodes(&c)
 	c.Policies = a.policies()
 	return c
+}
+
+// namespaces are those that some workload is of which has flows, sorted.
+func (a *Aggregator) namespaces() []string {
+	a.mu.Lock()
+	found := map[string]bool{}
+	for k := range a.byKey {
+		for _, end := range []*Peer{&k.Source, &k.Destination} {
+			if end.Kind == PeerWorkload {
+				found[end.Workload.Namespace] = true
+			}
+		}
+	}
+	a.mu.Unlock()
+	return slices.Sorted(maps.Keys(found))
 }
 
 // Len is how many different flows are kept.

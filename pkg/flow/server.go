@@ -82,7 +82,7 @@ func (s *server) Stream(r *flowpb.FlowStreamRequest, stream grpc.ServerStreaming
 		return err
 	}
 	asked := time.Now()
-	if _, _, err := s.visible(Filter{Namespaces: f.Namespaces, IncludeProbes: true}, s.now(), view); err != nil {
+	if err := s.sighted(view); err != nil {
 		return err // rather now than never a flow
 	}
 	place, records := s.agg.follow(f)

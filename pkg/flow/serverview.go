@@ -16,9 +16,9 @@ type Views interface {
 type View interface {
 	// Sees says whether a flow is the caller's to see.
 	Sees(k Key) (bool, error)
-	// Blind is the answer to a caller who may see none of the flows that there
-	// are because of missing rights; nil if these are not the reason.
-	Blind() error
+	// Blind is the answer to a caller who may see flows of none of these
+	// namespaces, which are all that there are flows of; nil if there are none.
+	Blind(namespaces []string) error
 	// Cover completes what the answer is evidence of.
 	Cover(c *Coverage)
 }
@@ -28,7 +28,7 @@ type everything struct{}
 
 func (everything) View(context.Context, []string) (View, error) { return everything{}, nil }
 func (everything) Sees(Key) (bool, error)                       { return true, nil }
-func (everything) Blind() error                                 { return nil }
+func (everything) Blind([]string) error                         { return nil }
 func (everything) Cover(*Coverage)                              {}
 
 // seen are those of the records that the caller may see.
@@ -49,14 +49,24 @@ func seen(records []record, v View) ([]record, error) {
 	return out, nil
 }
 
+// sighted is an error if the caller may see none of the flows that are kept,
+// whenever they were: what passes a filter must not decide that, or filters would
+// tell of others' flows. It is asked first, so that who may see nothing costs little.
+func (s *server) sighted(v View) error {
+	if v == View(everything{}) {
+		return nil
+	}
+	return v.Blind(s.agg.namespaces())
+}
+
 // visible is what the caller sees of all that passes the filter. It is an error
 // if that is nothing for want of rights.
 func (s *server) visible(f Filter, now time.Time, v View) ([]record, Coverage, error) {
+	if err := s.sighted(v); err != nil {
+		return nil, Coverage{}, err
+	}
 	all, coverage := s.agg.records(f, now)
 	records, err := seen(all, v)
-	if err == nil && len(records) == 0 && len(all) > 0 {
-		err = v.Blind()
-	}
 	v.Cover(&coverage)
 	return records, coverage, err
 }
