@@ -40,14 +40,22 @@ func (c *Counts) add(d *Counts) {
 	if d.LastSeen.After(c.LastSeen) {
 		c.LastSeen = d.LastSeen
 	}
-	c.Connections += d.Connections
-	c.Completed += d.Completed
-	c.Live += d.Live
-	c.PacketsIn += d.PacketsIn
-	c.PacketsOut += d.PacketsOut
-	c.BytesIn += d.BytesIn
-	c.BytesOut += d.BytesOut
+	c.Connections = sumOf(c.Connections, d.Connections)
+	c.Completed = sumOf(c.Completed, d.Completed)
+	c.Live = sumOf(c.Live, d.Live)
+	c.PacketsIn = sumOf(c.PacketsIn, d.PacketsIn)
+	c.PacketsOut = sumOf(c.PacketsOut, d.PacketsOut)
+	c.BytesIn = sumOf(c.BytesIn, d.BytesIn)
+	c.BytesOut = sumOf(c.BytesOut, d.BytesOut)
 }
+
+// MaxCount is the most that anything counts: more than there can be, and so far
+// from the end of the numbers that sums of many flows don't run over it. A file may
+// say anything. JSON's readers, too, count one by one up to there.
+const MaxCount = 1 << 53
+
+// sumOf is the sum of two counts, MaxCount at most.
+func sumOf(a, b int64) int64 { return min(min(a, MaxCount)+min(b, MaxCount), MaxCount) }
 
 // Add counts another flow of the same key. Traces that differ are not told.
 func (f *Flow) Add(g Flow) {

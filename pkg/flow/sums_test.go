@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"testing"
@@ -175,5 +176,21 @@ func BenchmarkFlowAdd(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		f.Add(g)
+	}
+}
+
+// Files may say anything: sums end where nothing counts any more, rather than
+// begin anew below zero.
+func TestSumsDoNotRunOver(t *testing.T) {
+	table := NewTable()
+	sums := NewSums(table)
+	f := Flow{Key: tcp(workload("vote", "vote"), workload("vote", "redis"), 6379), FirstSeen: t0, LastSeen: t0}
+	subject := table.Subject(&f)
+	for _, n := range []int64{math.MaxInt64, math.MaxInt64, 1, MaxCount - 1} {
+		sums.Add(sums.Find(subject), subject, &Counts{FirstSeen: t0, LastSeen: t0, Connections: n, BytesIn: n})
+	}
+	got := sums.Flows()
+	if len(got) != 1 || got[0].Connections != MaxCount || got[0].BytesIn != MaxCount {
+		t.Errorf("%+v", got)
 	}
 }

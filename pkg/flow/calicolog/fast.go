@@ -88,7 +88,7 @@ func count(value []byte) (number, bool) {
 	if jsonlines.IsNull(value) {
 		return 0, true
 	}
-	n, ok := jsonlines.Uint(value, 1<<62-1)
+	n, ok := jsonlines.Uint(value, flow.MaxCount)
 	return number(n), ok
 }
 

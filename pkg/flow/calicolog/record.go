@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/jsonlines"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -81,7 +82,7 @@ type moment struct{ time.Time }
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *moment) UnmarshalJSON(data []byte) error {
 	text := strings.Trim(string(data), `"`)
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
+	if at, err := time.Parse(time.RFC3339, text); err == nil && jsonlines.Plausible(at) {
 		m.Time = at.UTC()
 		return nil
 	}
@@ -112,8 +113,8 @@ func (n *number) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	v, err := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 62)
-	if err != nil {
+	v, err := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 64)
+	if err != nil || v > flow.MaxCount {
 		return fmt.Errorf("%s: expected a number", data)
 	}
 	*n = number(v)
@@ -189,6 +190,9 @@ func (r *record) flow() (flow.Flow, error) {
 	}
 	if f.FirstSeen.IsZero() || f.LastSeen.IsZero() {
 		return f, errors.New("start_time or end_time is missing")
+	}
+	if f.LastSeen.Before(f.FirstSeen) { // the node's clock was set back meanwhile
+		f.FirstSeen, f.LastSeen = f.LastSeen, f.FirstSeen
 	}
 	return f, r.judge(&f)
 }

@@ -177,3 +177,24 @@ func TestErrorsNameTheLine(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A node's clock that is set back ends a log before it began.
+func TestClockThatWasSetBack(t *testing.T) {
+	text := strings.Replace(line(""), fmt.Sprint(start+300), fmt.Sprint(start-60), 1)
+	flows, c := read(t, flow.Filter{}, text)
+	if len(flows) != 1 || !flows[0].FirstSeen.Equal(time.Unix(start-60, 0)) || !flows[0].LastSeen.Equal(time.Unix(start, 0)) || !c.From.Before(c.To) {
+		t.Errorf("%+v, %+v", flows, c)
+	}
+}
+
+// Numbers and times that nothing can have counted are refused.
+func TestWhatNothingCanCount(t *testing.T) {
+	for _, text := range []string{
+		strings.Replace(line(""), `"num_flows_started":2`, `"num_flows_started":4611686018427387903`, 1),
+		strings.Replace(line(""), fmt.Sprint(start), `"9999-12-31T00:00:00Z"`, 1),
+	} {
+		if _, _, err := open(text).List(t.Context(), flow.Filter{}); err == nil || !strings.Contains(err.Error(), "expected ") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

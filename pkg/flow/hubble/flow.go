@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/jsonlines"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -92,6 +94,9 @@ func (p *packet) flow() (flow.Flow, conn, error) {
 	}
 	if p.Time.IsZero() {
 		return f, conn{}, errors.New("time is missing")
+	}
+	if !jsonlines.Plausible(p.Time) {
+		return f, conn{}, fmt.Errorf("time %s, which no event can be of", p.Time.Format(time.RFC3339))
 	}
 	f.ServiceNamespace, f.ServiceName = p.Service.Namespace, p.Service.Name
 	var from uint16

@@ -50,6 +50,10 @@ func lastDay(year, month, day int) bool {
 	return day <= 31
 }
 
+// Plausible says whether a flow can have been seen at a time: within what counts
+// of nanoseconds since 1970 tell.
+func Plausible(at time.Time) bool { return at.Year() >= 1970 && at.Year() < 2262 }
+
 func digits(b []byte) (n int, ok bool) {
 	for _, c := range b {
 		if c < '0' || c > '9' {

@@ -69,12 +69,9 @@ func (w *walk) counter(m model.Metric) *counter {
 	return c
 }
 
-// maxCount is up to where floating point counts one by one.
-const maxCount = 1 << 53
-
 // add takes the next sample. What is no count says that something is missing.
 func (w *walk) add(c *counter, s sample) {
-	if math.IsNaN(s.v) || s.v < 0 || s.v > maxCount {
+	if math.IsNaN(s.v) || s.v < 0 || s.v > flow.MaxCount { // up to there floating point counts one by one
 		w.t.lostUnknown = true
 		return
 	}

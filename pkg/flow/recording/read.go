@@ -29,6 +29,7 @@ type reader struct {
 	records int64
 	cut     bool
 	known   *known
+	first   time.Time // oldest and
 	last    time.Time // newest moment that a record is of
 	pending *record   // read, and not yet handed out
 }
@@ -142,6 +143,9 @@ func (r *reader) next() (record, error) {
 		}
 		if ok {
 			r.records++
+			if r.first.IsZero() || rec.FirstSeen.Before(r.first) {
+				r.first = rec.FirstSeen
+			}
 			if rec.LastSeen.After(r.last) {
 				r.last = rec.LastSeen
 			}
@@ -194,21 +198,30 @@ func (c *counts) check() error {
 	switch {
 	case c.FirstSeen.IsZero() || c.LastSeen.IsZero():
 		return errors.New("firstSeen or lastSeen is missing")
+	case !jsonlines.Plausible(c.FirstSeen) || !jsonlines.Plausible(c.LastSeen):
+		return fmt.Errorf("seen from %s to %s, which no record can be of", c.FirstSeen.Format(time.RFC3339), c.LastSeen.Format(time.RFC3339))
 	case c.LastSeen.Before(c.FirstSeen):
 		return errors.New("lastSeen is before firstSeen")
 	case min(c.Connections, c.Completed, c.Live, c.PacketsIn, c.PacketsOut, c.BytesIn, c.BytesOut) < 0:
 		return errors.New("a count is negative")
+	case max(c.Connections, c.Completed, c.Live, c.PacketsIn, c.PacketsOut, c.BytesIn, c.BytesOut) > flow.MaxCount:
+		return fmt.Errorf("a count is more than %d, which nothing can have counted", int64(flow.MaxCount))
 	}
 	return nil
 }
 
-// coverage is what all that was read is evidence of.
+// coverage is what all that was read is evidence of. Where nobody says since
+// when, it is from the first record on.
 func (r *reader) coverage() flow.Coverage {
 	c := r.header.Coverage.flow()
-	if r.end != nil && r.end.Coverage != nil {
-		return r.end.Coverage.flow()
+	told := r.end != nil && r.end.Coverage != nil
+	if told {
+		c = r.end.Coverage.flow()
 	}
-	if r.last.After(c.To) || r.cut {
+	if c.From.IsZero() {
+		c.From = r.first
+	}
+	if !told && (r.last.After(c.To) || r.cut) || c.To.IsZero() {
 		c.To = r.last
 	}
 	// Records are not in the order of time, so what is missing may be of any.

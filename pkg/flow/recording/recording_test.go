@@ -344,6 +344,34 @@ func TestAPartialFileIsReadable(t *testing.T) {
 	}
 }
 
+// A recording that does not say since when it has flows is no evidence of all the
+// time before.
+func TestCoverageThatNobodyTells(t *testing.T) {
+	var out bytes.Buffer
+	w, err := NewWriter(&out, Header{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := testFlows()[0]
+	_ = w.Flow(&f)
+	_ = w.Flush()
+	lines := strings.SplitAfter(out.String(), "\n")
+	for name, text := range map[string]string{
+		"in no line":          `{"apiVersion":"netpol.dev/v1","kind":"FlowRecording"}` + "\n" + lines[1] + `{"end":{"records":1}}` + "\n",
+		"in the last, halves": `{"apiVersion":"netpol.dev/v1","kind":"FlowRecording"}` + "\n" + lines[1] + `{"end":{"records":1,"coverage":{"lost":1}}}` + "\n",
+		"in the first, cut":   `{"apiVersion":"netpol.dev/v1","kind":"FlowRecording"}` + "\n" + lines[1],
+	} {
+		s, err := Open("rec", func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, c, err := s.List(t.Context(), flow.Filter{})
+		if err != nil || !c.From.Equal(f.FirstSeen) || !c.To.Equal(f.LastSeen) {
+			t.Errorf("%s: from %v to %v, %v", name, c.From, c.To, err)
+		}
+	}
+}
+
 func TestErrorsNameTheLine(t *testing.T) {
 	const header = `{"apiVersion":"netpol.dev/v1","kind":"FlowRecording"}` + "\n"
 	good := func() string {
@@ -363,6 +391,9 @@ func TestErrorsNameTheLine(t *testing.T) {
 		"rec:2: expected an object, a flow":     header + "{}\n",
 		"rec:2: object: a recording has no Net": header + `{"object":{"apiVersion":"projectcalico.org/v3","kind":"NetworkPolicy","metadata":{"name":"a","namespace":"b"},"spec":{}}}` + "\n",
 		"rec:2: a count is negative":            header + strings.Replace(good, `"connections":9`, `"connections":-9`, 1),
+		"rec:2: a count is more than":           header + strings.Replace(good, `"connections":9`, `"connections":9223372036854775807`, 1),
+		"rec:2: seen from 2026-":                header + strings.Replace(good, `"lastSeen":"2026`, `"lastSeen":"9999`, 1),
+		"rec:2: seen from 1900-":                header + strings.Replace(good, `"firstSeen":"2026`, `"firstSeen":"1900`, 1),
 		"rec:2: firstSeen or lastSeen":          header + strings.Replace(good, `"firstSeen"`, `"x"`, 1),
 		`rec:2: protocol "no"`:                  header + strings.Replace(good, `"TCP"`, `"no"`, 1),
 		`rec:2: enforced: action "no"`:          header + strings.Replace(good, `"action":"Allow"`, `"action":"no"`, 1),
