@@ -219,3 +219,19 @@ func TestCutCells(t *testing.T) {
 		t.Errorf("got:\n%s", text)
 	}
 }
+
+// Names come from files and servers that anybody may have written: they give a
+// terminal no orders, and a row stays one line.
+func TestTextGivesTheTerminalNoOrders(t *testing.T) {
+	var out bytes.Buffer
+	p := &Printer{W: &out}
+	table := p.Table("NAME", "é")
+	table.Row("a\x1b[31m\u009b2J\r", Cell{Text: "x\ny\u202ez é日"})
+	if err := table.Print(); err != nil {
+		t.Fatal(err)
+	}
+	p.Line(Cell{Text: "b\x1b]0;t\a"}, Cell{Text: "c"})
+	if want := "NAME         é\na\uFFFD[31m\uFFFD2J\uFFFD   x y\uFFFDz é日\nb\uFFFD]0;t\uFFFD c\n"; out.String() != want {
+		t.Errorf("got %q\nwant %q", out.String(), want)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
@@ -71,9 +72,24 @@ func (p *Printer) Heading(text string, first bool) {
 func (p *Printer) Line(words ...Cell) {
 	out := make([]string, len(words))
 	for i, w := range words {
-		out[i] = p.paint(w.Style, w.Text)
+		out[i] = p.paint(w.Style, printable(w.Text))
 	}
 	fmt.Fprintln(p.W, strings.Join(out, " "))
+}
+
+// printable is text without what a terminal takes for orders, or shows in another
+// order: names come from files and servers that anybody may have written. A row
+// stays one line.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // hanging is how much further in the lines are that a long line goes on in.

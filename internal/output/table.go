@@ -50,6 +50,7 @@ func (t *Table) Row(fields ...any) {
 				row[i] = Cell{Text: fmt.Sprint(fields[i])}
 			}
 		}
+		row[i].Text = printable(row[i].Text)
 		if row[i].Text == "" {
 			row[i].Text = "-"
 		}
