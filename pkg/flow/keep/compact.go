@@ -41,7 +41,8 @@ func (s *Store) compacted(db *bbolt.DB) (*bbolt.DB, error) {
 	if err := os.Rename(tmp, s.path()); err != nil {
 		return db, os.RemoveAll(tmp)
 	}
-	if err := db.Close(); err != nil {
+	// What comes is written into the new file: its name has to outlast a crash.
+	if err := errors.Join(syncDir(s.opts.Dir), db.Close()); err != nil {
 		return nil, err
 	}
 	if db, err = bbolt.Open(s.path(), 0o600, boltOptions(s.opts.LockWait)); err != nil {

@@ -308,3 +308,19 @@ func TestHoursSinceTheLastWriteAreInDoubt(t *testing.T) {
 		}
 	}
 }
+
+// A file that another process makes at the same moment is not taken from it.
+func TestFileOfAnotherProcessIsLeft(t *testing.T) {
+	dir := t.TempDir()
+	one := Open(Options{Dir: dir, Owner: "node-1", Limits: flow.DefaultLimits()})
+	defer one.Close()
+	two := &Store{opts: Options{Dir: dir, Owner: "node-1", Limits: flow.DefaultLimits(), Now: time.Now}}
+	_, err := two.read(10 * time.Millisecond)
+	_, missing := os.Lstat(filepath.Join(dir, "no"))
+	if err == nil || missing == nil || halfMade(missing, err) {
+		t.Errorf("%v: it would be removed", err)
+	}
+	if !halfMade(missing, os.ErrInvalid) || halfMade(nil, err) || halfMade(missing, nil) {
+		t.Error("what is half made stays, or what is not is removed")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -41,6 +42,8 @@ func bucketsOfFlows() [][]byte {
 
 // errUnreadable: the file is not of ours, or not as we left it.
 var errUnreadable = errors.New("it can't be read")
+
+var errHeld = errors.New("another process has the file open")
 
 func (s *Store) path() string { return filepath.Join(s.opts.Dir, file) }
 
@@ -98,12 +101,17 @@ func (s *Store) read(lockWait time.Duration) (c *content, err error) {
 		if err != nil && db != nil {
 			_ = closeQuietly(db)
 		}
-		if err != nil && errors.Is(missing, os.ErrNotExist) {
-			_ = os.Remove(s.path()) // half made, on a full disk
+		if halfMade(missing, err) {
+			_ = os.Remove(s.path())
 		}
 	}()
 	if db, err = bbolt.Open(s.path(), 0o600, boltOptions(lockWait)); err != nil {
 		return nil, openError(err)
+	}
+	if missing != nil { // else what is written would be gone with the name
+		if err = syncDir(s.opts.Dir); err != nil {
+			return nil, err
+		}
 	}
 	if db, err = s.compacted(db); err != nil {
 		return nil, err
@@ -123,6 +131,26 @@ func (s *Store) read(lockWait time.Duration) (c *content, err error) {
 	return c, nil
 }
 
+// halfMade says of a file that was missing, and could not be opened, that it is there
+// half made, as on a full disk. One that another process has begun meanwhile is that
+// one's.
+func halfMade(missing, err error) bool {
+	return err != nil && errors.Is(missing, os.ErrNotExist) && !errors.Is(err, errHeld)
+}
+
+// syncDir has a directory's names on disk, as its files' contents are.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil // a file system that knows no such thing
+	}
+	return errors.Join(err, d.Close())
+}
+
 func boltOptions(lockWait time.Duration) *bbolt.Options {
 	return &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType}
 }
@@ -140,7 +168,7 @@ func closeQuietly(db *bbolt.DB) (err error) {
 // openError tells a file that is no good from one that can't be had now.
 func openError(err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return errors.New("another process has the file open")
+		return errHeld
 	}
 	var path *os.PathError
 	if errors.As(err, &path) || errors.Is(err, os.ErrPermission) {
