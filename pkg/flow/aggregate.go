@@ -152,12 +152,17 @@ func (a *Aggregator) changed(s *series) {
 }
 
 // passed notes that the moment now has come.
+// What is much older than the newest moment says that the clock was set back:
+// buckets would not be rolled up, and be more and more, until it has caught up.
 func (a *Aggregator) passed(now int64) {
-	if now > a.newest {
+	switch {
+	case now > a.newest:
 		a.newest = now
 		if now-a.swept > int64(time.Minute) {
 			a.sweep(now)
 		}
+	case a.newest-now > int64(coarse):
+		a.newest, a.swept = now, now
 	}
 }
 

@@ -75,6 +75,21 @@ func TestAggregatorForgetsAfterKeep(t *testing.T) {
 	}
 }
 
+// A clock that was ahead, and was set back, does not keep old buckets from being
+// rolled up, nor from being forgotten.
+func TestAggregatorRollsUpAfterTheClockWasSetBack(t *testing.T) {
+	a := NewAggregator(t0, Limits{Keys: 10, Keep: 24 * time.Hour})
+	k := tcp(workload("vote", "vote"), workload("vote", "redis"), 6379)
+	a.Started(k, Ends{}, t0.Add(1000*time.Hour))
+	for i := range 4 * 60 * 30 { // 30 hours
+		a.Started(k, Ends{}, t0.Add(time.Duration(i)*15*time.Second))
+	}
+	s := a.byKey[k]
+	if len(s.fine) > 250 || len(s.coarse) > 26 {
+		t.Errorf("%d fine buckets and %d coarse ones: an hour has 240, and a day 24", len(s.fine), len(s.coarse))
+	}
+}
+
 func TestAggregatorLiveConnectionIsInEverySpan(t *testing.T) {
 	a := NewAggregator(t0, DefaultLimits())
 	k := tcp(workload("vote", "worker"), workload("vote", "db"), 5432)
