@@ -67,6 +67,9 @@ func fuzzLines(add func(string)) {
 	add(`{"_source":` + line("") + `}`)
 	add(`{"start_time":1772366400000,"end_time":"2026-03-01T12:00:00Z","num_flows":"3","dest_labels":{"labels":["a"]},"dest_service_port":80}`)
 	add(`{"start_time":0,"proto":null,"packets_in":-1}`)
+	add(`{"start_time":1772366700,"end_time":1772366400,"num_flows_started":9007199254740992,"num_flows":9007199254740993,"bytes_in":999999999999999999,"bytes_out":"1","packets_in":1.5}`)
+	add(`{"start_time":"9999-12-31T23:59:59Z","end_time":"1900-01-01T00:00:00Z","Proto":"tcp","policies":{"all_policies":["0|default|a|allow|99999999999999999999","1|\u0000|b|pass|-"]}}`)
+	add("{\"source_name\":\"a\xffb\\ud800\",\"source_labels\":{\"labels\":[\"a=\\u001b\",\"a=b\",\"=\"]},\"dest_service_port\":{\"a\":[[]]},\"dest_domains\":[null,1]}")
 }
 
 // agree fails if the decoder of our own reads a line that encoding/json reads

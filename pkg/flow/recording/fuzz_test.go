@@ -42,6 +42,10 @@ func fuzzLines(add func([]byte)) {
 		`{"flow":{"a":"},\"firstSeen\":\""},"firstSeen":"2026-03-31T12:00:00.5Z","lastSeen":"2026-04-31T12:00:00Z"` + counts,
 		`{"flow":{"a":{},"firstSeen":"x"},"firstSeen":"2026-03-31T12:00:00.5Z","lastSeen":"0000-04-30T12:00:00.000Z"` + counts,
 		`{"flow":{},"object":{},"firstSeen":"2026-03-31T12:00:00.5Z","lastSeen":"2026-04-30T12:00:00Z"` + counts,
+		`{"flow":{},"flow":{"a":{}},"firstSeen":"2026-03-31T12:00:00.5Z","lastSeen":"2026-04-30T12:00:00Z"` + counts,
+		`{"flow":{"a":{"b":{"c":[{}]}},"firstSeen":"2026-03-31T12:00:00Z"},"firstSeen":"2026-03-31T12:00:00.5Z","lastSeen":"9999-12-31T23:59:59.999999999Z"` + counts,
+		`{"flow":{},"firstSeen":"2026-03-31T12:00:00.5Z","lastSeen":"2026-04-30T12:00:00Z","connections":999999999999999999,"completed":00,"live":-0,"packetsIn":1e3,"packetsOut":9223372036854775808,"bytesIn":0,"bytesOut":0}`,
+		"{\"flow\":{\"a\":\"\xff\\u0000\"},\"firstSeen\":\"2026-03-31T12:00:00.5Z\",\"lastSeen\":\"2026-04-30T12:00:00Z\"" + counts,
 		`{"flow":{},"end":{"a":{}},"firstSeen":"2026-03-31T12:00:00.5Z","lastSeen":"2026-04-30T12:00:00Z"` + counts,
 	} {
 		add([]byte(s))
