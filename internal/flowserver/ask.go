@@ -31,6 +31,10 @@ type agentServer struct {
 	probes, cuts *rates[string] // by the user's name
 }
 
+func newAgentServer(u *users, h *hub) *agentServer {
+	return &agentServer{users: u, hub: h, probes: newRates[string](probeRate, probeBurst), cuts: newRates[string](cutRate, cutBurst)}
+}
+
 // probing are the rights either of which lets a user probe from a namespace's
 // pods: the one to put an ephemeral container into them, which probing takes
 // anyway, or one of our own.

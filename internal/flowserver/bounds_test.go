@@ -155,21 +155,3 @@ func TestEnrolmentsAreBoundedByAddress(t *testing.T) {
 	}
 	w.hello("n1", &agentpb.StatusReply{Ready: true})
 }
-
-// TestProbesOfOneUserAreBounded: who probes without end keeps nobody else from it.
-func TestProbesOfOneUserAreBounded(t *testing.T) {
-	w := newWorld(t, "n1")
-	w.allow("prober create probes vote", "sre create probes vote")
-	probe := &agentpb.RegisterProbeRequest{Protocol: 6, SourceAddress: "10.0.0.1", SourcePort: 4000, ValidMilliseconds: 1000, Nodes: []string{"n1"}, Namespace: "vote"}
-	client := agentpb.NewAgentClient(w.dial("user-prober"))
-	var err error
-	for range 20_000 { // the node has no line, so that an answer takes no time
-		if _, err = client.RegisterProbe(t.Context(), probe); status.Code(err) == codes.ResourceExhausted {
-			break
-		}
-		code(t, err, codes.Unavailable, "no line")
-	}
-	code(t, err, codes.ResourceExhausted, "prober probes too much")
-	_, err = agentpb.NewAgentClient(w.dial("user-sre")).RegisterProbe(t.Context(), probe)
-	code(t, err, codes.Unavailable, "no line")
-}

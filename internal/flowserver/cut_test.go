@@ -84,10 +84,4 @@ func TestWouldCutAsksEveryNode(t *testing.T) {
 	request.Namespaces = []string{"web"}
 	_, err = ask("voter", request)
 	code(t, err, codes.PermissionDenied, "voter may not list flows.netpol.dev in namespace web")
-	for range 20 {
-		if _, err = ask("voter", request); status.Code(err) == codes.ResourceExhausted {
-			return
-		}
-	}
-	t.Errorf("who asks 20 times at once is not held back: %v", err)
 }

@@ -152,7 +152,7 @@ func (s *Server) services() *grpc.Server {
 		enrolls: newRates[netip.Addr](enrollRate, enrollBurst), all: rate.NewLimiter(allEnrollRate, allEnrollBurst), metrics: s.metrics, log: s.opts.Log,
 	})
 	flowpb.RegisterFlowsServer(server, flow.NewServerFor(s.hub.flows, s.opts.Now, &views{users: who, hub: s.hub}))
-	agentpb.RegisterAgentServer(server, &agentServer{users: who, hub: s.hub, probes: newRates[string](probeRate, probeBurst), cuts: newRates[string](cutRate, cutBurst)})
+	agentpb.RegisterAgentServer(server, newAgentServer(who, s.hub))
 	agentpb.RegisterNodesServer(server, &nodesServer{
 		users: who, hub: s.hub, version: s.opts.Version, awaits: newSlots(maxAwaitsEach, maxAwaits),
 	})

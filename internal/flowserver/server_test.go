@@ -225,32 +225,39 @@ func TestNodesAwait(t *testing.T) {
 	_, err := nodes.List(t.Context(), &agentpb.NodesRequest{})
 	code(t, err, codes.PermissionDenied, "list flows.netpol.dev in all namespaces")
 
-	request := &agentpb.AwaitRequest{
-		Changes:             []*agentpb.Written{{Kind: "NetworkPolicy", Namespace: "vote", Name: "db", Version: "7"}},
-		TimeoutMilliseconds: 2000,
+	request := &agentpb.AwaitRequest{Changes: []*agentpb.Written{{Kind: "NetworkPolicy", Namespace: "vote", Name: "db", Version: "7"}}}
+	await := func(ctx context.Context) agentpb.Nodes_AwaitClient {
+		t.Helper()
+		stream, err := nodes.Await(ctx, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := stream.Recv(); err != nil || r.GetOf() != 3 {
+			t.Fatal(r, err)
+		}
+		return stream
 	}
-	stream, err := nodes.Await(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, err := stream.Recv(); err != nil || r.GetOf() != 3 {
-		t.Fatal(r, err)
-	}
-	time.Sleep(100 * time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	stream := await(ctx)
+	w.eventually("the agents to be asked", func() bool { return a.isAwaited() && b.isAwaited() })
 	a.program()
 	if r, err := stream.Recv(); err != nil || r.GetNode() != "n1" || !r.GetDone() || r.GetStatus().GetRevision() != 1 {
 		t.Fatal(r, err)
 	}
 	c := w.agent("n3") // comes while it is waited for
-	time.Sleep(300 * time.Millisecond)
+	w.eventually("n3 to be asked", c.isAwaited)
 	c.program()
 	if r, err := stream.Recv(); err != nil || r.GetNode() != "n3" || !r.GetDone() {
 		t.Fatal(r, err)
 	}
-	if r, err := stream.Recv(); err != nil || r.GetNode() != "n2" || r.GetDone() || r.GetProblem() == "" {
-		t.Fatal(r, err)
+	cancel() // n2 will not have it in any time
+	request.TimeoutMilliseconds = 200
+	stream = await(t.Context())
+	for range 3 {
+		if r, err := stream.Recv(); err != nil || r.GetDone() || r.GetProblem() == "" {
+			t.Fatal(r, err)
+		}
 	}
-	_ = b
 	request.Changes[0].Namespace = "wordpress"
 	stream, err = nodes.Await(t.Context(), request)
 	if err == nil {

@@ -13,6 +13,10 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
+	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/keep"
 )
 
 // someone knows tokens "good-NAME", and lets everybody do everything.
@@ -47,42 +51,44 @@ func TestStrangersDoNotStarveUsers(t *testing.T) {
 		{"from many pods", 500, 1500},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
-			now := time.Now()
-			api := &someone{}
-			u := newUsers(api, func() time.Time { return now }, &metrics{})
-			eva, err := u.caller(from(t, "10.0.9.9", "good-eva"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			refused := 0
-			for i := range 5000 {
-				addr := fmt.Sprintf("10.0.%d.%d", i%tc.addresses/250, 1+i%tc.addresses%250)
-				_, err := u.caller(from(t, addr, fmt.Sprint("bad-", i)))
-				if status.Code(err) == codes.ResourceExhausted {
-					refused++
-				} else if status.Code(err) != codes.Unauthenticated {
+			synctest.Test(t, func(t *testing.T) { // where no time passes by itself
+				now := time.Now()
+				api := &someone{}
+				u := newUsers(api, func() time.Time { return now }, &metrics{})
+				eva, err := u.caller(from(t, "10.0.9.9", "good-eva"))
+				if err != nil {
 					t.Fatal(err)
 				}
-			}
-			if api.tokens > tc.most || refused < 5000-tc.most {
-				t.Errorf("the API server was asked about %d tokens, %d were refused unasked", api.tokens, refused)
-			}
-			for i := range 500 { // rights are asked about as before
-				if _, err := u.may(t.Context(), eva, listFlows(fmt.Sprint("ns-", i))); err != nil {
-					t.Fatal(i, err)
+				refused := 0
+				for i := range 5000 {
+					addr := fmt.Sprintf("10.0.%d.%d", i%tc.addresses/250, 1+i%tc.addresses%250)
+					_, err := u.caller(from(t, addr, fmt.Sprint("bad-", i)))
+					if status.Code(err) == codes.ResourceExhausted {
+						refused++
+					} else if status.Code(err) != codes.Unauthenticated {
+						t.Fatal(err)
+					}
 				}
-			}
-			before := api.tokens
-			if _, err := u.caller(from(t, "10.0.0.1", "good-eva")); err != nil || api.tokens != before {
-				t.Errorf("a known token, from where the others come: %v; asked about again: %v", err, api.tokens != before)
-			}
-			now = now.Add(tokenFor + time.Second)
-			if _, err := u.caller(from(t, "10.0.0.1", "good-eva")); err != nil || api.tokens != before+1 {
-				t.Errorf("a token that was known a minute ago: %v", err)
-			}
-			if _, err := u.caller(from(t, "127.0.0.1", "good-new")); err != nil {
-				t.Errorf("a new user, through a forwarded port: %v", err)
-			}
+				if api.tokens > tc.most || refused < 5000-tc.most {
+					t.Errorf("the API server was asked about %d tokens, %d were refused unasked", api.tokens, refused)
+				}
+				for i := range 500 { // rights are asked about as before
+					if _, err := u.may(t.Context(), eva, listFlows(fmt.Sprint("ns-", i))); err != nil {
+						t.Fatal(i, err)
+					}
+				}
+				before := api.tokens
+				if _, err := u.caller(from(t, "10.0.0.1", "good-eva")); err != nil || api.tokens != before {
+					t.Errorf("a known token, from where the others come: %v; asked about again: %v", err, api.tokens != before)
+				}
+				now = now.Add(tokenFor + time.Second)
+				if _, err := u.caller(from(t, "10.0.0.1", "good-eva")); err != nil || api.tokens != before+1 {
+					t.Errorf("a token that was known a minute ago: %v", err)
+				}
+				if _, err := u.caller(from(t, "127.0.0.1", "good-new")); err != nil {
+					t.Errorf("a new user, through a forwarded port: %v", err)
+				}
+			})
 		})
 	}
 }
@@ -122,6 +128,48 @@ func TestOneUserDoesNotStarveAnother(t *testing.T) {
 		if _, err := u.may(t.Context(), &caller{User: User{Name: "eva"}, id: [32]byte{1}}, listFlows(fmt.Sprint("ns-", i))); err != nil {
 			t.Fatal(i, err)
 		}
+	}
+}
+
+// TestQuestionsOfOneUserAreBounded: who asks nodes without end keeps nobody else
+// from it.
+func TestQuestionsOfOneUserAreBounded(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ask          func(context.Context, *agentServer) error
+		answer       codes.Code // of no node
+		says         string
+		burst, again int
+	}{
+		"probes": {func(ctx context.Context, s *agentServer) error {
+			_, err := s.RegisterProbe(ctx, &agentpb.RegisterProbeRequest{Nodes: []string{"n1"}, Namespace: "vote"})
+			return err
+		}, codes.Unavailable, "eva probes too much", probeBurst, probeRate},
+		"open connections": {func(ctx context.Context, s *agentServer) error {
+			_, err := s.WouldCut(ctx, &agentpb.WouldCutRequest{Namespaces: []string{"vote"}})
+			return err
+		}, codes.OK, "eva asks about open connections too often", cutBurst, cutRate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // where no time passes by itself
+				store := keep.Open(keep.Options{Limits: flow.DefaultLimits()})
+				s := newAgentServer(newUsers(&someone{}, time.Now, &metrics{}), newHub(store, noNodes{}, time.Now, &metrics{}))
+				eva, tom := from(t, "127.0.0.1", "good-eva"), from(t, "127.0.0.1", "good-tom")
+				for _, most := range []int{tc.burst, tc.again} {
+					for i := range most {
+						if err := tc.ask(eva, s); status.Code(err) != tc.answer {
+							t.Fatalf("question %d: %v", i, err)
+						}
+					}
+					if err := tc.ask(eva, s); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), tc.says) {
+						t.Errorf("after %d: %v", most, err)
+					}
+					if err := tc.ask(tom, s); status.Code(err) != tc.answer {
+						t.Errorf("another user: %v", err)
+					}
+					time.Sleep(time.Second)
+				}
+			})
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -58,7 +59,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, nodes ...string) *world {
-	w := &world{t: t, dir: t.TempDir(), nodes: nodes, rights: map[string]bool{}}
+	w := &world{t: t, dir: t.TempDir(), nodes: nodes, rights: map[string]bool{}, addr: ownAddress()}
 	w.start()
 	t.Cleanup(func() { w.stop() })
 	return w
@@ -70,7 +71,7 @@ func (w *world) start() {
 	var l net.Listener
 	var err error
 	for range 100 {
-		if l, err = net.Listen("tcp", cmpOr(w.addr, "127.0.0.1:0")); err == nil {
+		if l, err = net.Listen("tcp", w.addr); err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -102,18 +103,26 @@ func (w *world) start() {
 	w.eventually("a CA", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.bundle != nil })
 }
 
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
+// ownAddress is one that nobody else on this machine listens at or connects from,
+// or another test's connection might have the port while a server restarts. Where
+// there is but one loopback address, that has to do.
+func ownAddress() string {
+	n := mrand.Uint32()
+	addr := fmt.Sprintf("127.%d.%d.%d:0", 1+n>>16%250, n>>8%256, 1+n%250)
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "127.0.0.1:0"
 	}
-	return b
+	_ = l.Close()
+	return addr
 }
 
 func (w *world) eventually(what string, f func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
+	const patience = time.Minute // no test that passes depends on it
+	for deadline := time.Now().Add(patience); !f(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("%s: not in 15 s", what)
+			w.t.Fatalf("%s: not in %s", what, patience)
 		}
 	}
 }
@@ -242,6 +251,7 @@ type agent struct {
 	mu       sync.Mutex
 	revision uint64
 	changed  chan struct{}
+	awaited  int // how many calls have come to wait
 	probes   []*agentpb.RegisterProbeRequest
 	denies   *agentpb.DeniedReply
 	cuts     *agentpb.WouldCutReply   // nil: it can't tell
@@ -318,6 +328,7 @@ func (a *agent) Denied(context.Context, *agentpb.Tuple) (*agentpb.DeniedReply, e
 func (a *agent) Await(ctx context.Context, _ *agentpb.AwaitRequest) (*agentpb.StatusReply, error) {
 	a.mu.Lock()
 	changed := a.changed
+	a.awaited++
 	a.mu.Unlock()
 	select {
 	case <-ctx.Done():
@@ -325,6 +336,12 @@ func (a *agent) Await(ctx context.Context, _ *agentpb.AwaitRequest) (*agentpb.St
 	case <-changed:
 		return a.Status(ctx, nil)
 	}
+}
+
+func (a *agent) isAwaited() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.awaited > 0
 }
 
 func (a *agent) program() {
