@@ -63,7 +63,9 @@ func TestTrialEndsByItself(t *testing.T) {
 		n := newNode(t)
 		client, server := n.addPod("client"), n.addPod("server")
 		l := n.listen(server, serverPort)
-		a := n.start(nil)
+		// While the clock stands still nothing ends, however slow the machine is.
+		c := newClock(time.Hour)
+		a := n.start(func(o *enforce.Options) { enforce.SetClocks(o, c.since, nil) })
 		for name, tc := range map[string]struct{ previous, after string }{
 			"what was before comes back":       {opensServer, "app == 'server'"},
 			"where nothing was, nothing stays": {"null", ""},
@@ -75,6 +77,7 @@ func TestTrialEndsByItself(t *testing.T) {
 					t.Errorf("%s: on trial: %s, want %s", name, got, denied)
 				}
 			}
+			c.pass(time.Second)
 			await(t, name+": in the file", func() bool {
 				text := n.file("server")
 				return strings.Contains(text, tc.after) && !strings.Contains(text, "confirm-by")
@@ -170,7 +173,8 @@ func TestTrialConfirmed(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		n := newNode(t)
 		client, server := n.addPod("client"), n.addPod("server")
-		a := n.start(nil)
+		c := newClock(time.Hour)
+		a := n.start(func(o *enforce.Options) { enforce.SetClocks(o, c.since, nil) })
 		store, err := cluster.OpenDir(n.dir)
 		n.must(err)
 		key := policy.Key{Kind: policy.KindNetworkPolicy, Namespace: namespace, Name: "server"}
@@ -189,7 +193,7 @@ func TestTrialConfirmed(t *testing.T) {
 		n.trial("server", closesServer, opensServer, 1, time.Now().Add(time.Second), time.Second)
 		a.sync()
 		n.must(confirm())
-		time.Sleep(1100 * time.Millisecond) // its time would be over
+		c.pass(time.Second) // its time would be over
 		a.sync()
 		if got := a.try(client, server, 0, serverPort); got != denied {
 			t.Errorf("confirmed: %s, want %s", got, denied)
@@ -197,7 +201,8 @@ func TestTrialConfirmed(t *testing.T) {
 		for i := range 5 {
 			n.trial("server", closesServer, opensServer, i+2, time.Now().Add(time.Second), 150*time.Millisecond)
 			a.sync()
-			time.Sleep(time.Duration(145+i) * time.Millisecond)
+			c.pass(150 * time.Millisecond)                      // the agent looks when its timer says so
+			time.Sleep(time.Duration(145+i) * time.Millisecond) // about then
 			err := confirm()
 			await(t, "the trial to end", func() bool { return !strings.Contains(n.file("server"), "confirm-by") })
 			a.sync()

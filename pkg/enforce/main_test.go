@@ -69,8 +69,9 @@ type agent struct {
 	t     testing.TB
 	flows flow.Source
 	// stop ends it, by its context or its process.
-	stop func()
-	port uint16 // of the latest attempt
+	stop  func()
+	port  uint16 // of the latest attempt
+	again int64  // SYNs of refused attempts that were sent once more
 }
 
 // start runs an agent in this process until the test ends, and waits until it
@@ -93,7 +94,7 @@ func (n *node) start(change func(*enforce.Options)) *agent {
 			if err != nil {
 				n.t.Errorf("the agent ended with %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			n.t.Error("the agent does not end")
 		}
 	}
@@ -188,7 +189,7 @@ func (a *agent) list(f flow.Filter) []flow.Flow {
 
 // patience is how long a condition may take; a test that passes does not
 // depend on it.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // await waits until a condition holds.
 func await(t testing.TB, what string, done func() bool) {

@@ -97,14 +97,25 @@ func (n *node) udp(from, to *pod, family int, port uint16) *link {
 // passes fails unless what one end says is heard by the other.
 func passes(t testing.TB, what string, from, to net.Conn) {
 	t.Helper()
-	word := []byte(fmt.Sprintf("%016x", time.Now().UnixNano()))
-	if _, err := from.Write(word); err != nil {
+	word := fmt.Sprintf("%016x", time.Now().UnixNano())
+	if _, err := io.WriteString(from, word); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 	_ = to.SetReadDeadline(time.Now().Add(patience))
-	got := make([]byte, len(word))
-	if _, err := io.ReadFull(to, got); err != nil || string(got) != string(word) {
-		t.Fatalf("%s: heard %q, %v; want %q", what, got, err, word)
+	buf := make([]byte, len(word))
+	_, packets := to.(*net.UDPConn)
+	for {
+		n, err := io.ReadAtLeast(to, buf, 1)
+		if err == nil && !packets {
+			_, err = io.ReadFull(to, buf[n:])
+			n = len(buf)
+		}
+		if err == nil && string(buf[:n]) == word {
+			return
+		}
+		if err != nil || !packets { // a packet of before may have come too late for who waited for it
+			t.Fatalf("%s: heard %q, %v; want %q", what, buf[:n], err, word)
+		}
 	}
 }
 
@@ -213,10 +224,23 @@ func (a *agent) attempt(from *pod, proto int, addr netip.Addr, to netip.AddrPort
 			a.t.Fatal(err)
 		}
 		if r.Denied {
+			if proto == unix.IPPROTO_TCP {
+				a.again += sentAgain(a.t, fd)
+			}
 			return denied
 		}
 	}
 	return nothing
+}
+
+// sentAgain is how many packets of a TCP connection were sent once more.
+func sentAgain(t testing.TB, fd int) int64 {
+	t.Helper()
+	info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(info.Total_retrans)
 }
 
 // try attempts TCP from a pod's own address.
