@@ -52,22 +52,23 @@ func NewCmdAgent(f *cli.Factory, runF func(*AgentOptions) error) *cobra.Command 
 		Use:   "agent",
 		Short: "Enforce policies on this node and report its flows",
 		Long: `Enforce policies on the pods of this node: program the kernel's packet filter
-(table inet netpol, nothing else is touched), count what it lets through and what
-it refuses, and answer on a unix socket. The policies are those of the cluster
-that this process is a pod of, of --kubeconfig or --context, or of --dir.
+(table inet netpol, nothing else is touched), count what it lets through and
+what it refuses, and answer on a unix socket. The policies are those of the
+cluster that this process is a pod of, of --kubeconfig or --context, or of
+--dir.
 
 The rules stay in force when the agent ends; the next one takes them over, and
 changes nothing before it has read everything; --cleanup removes them. Needs
 CAP_NET_ADMIN in the node's network namespace.
 
 On a cluster the pods' interfaces are found by routing: a veth that leads to no
-network is a pod's, known or not, and what is not known is closed; so is a bridge
-with nothing but veths in it, where bridged packets pass the packet filter
-(net.bridge.bridge-nf-call-iptables and -ip6tables are 1). A node whose pods are
-reached otherwise says so in its status and does not claim to enforce.
+network is a pod's, known or not, and what is not known is closed; so is a
+bridge with nothing but veths in it, where bridged packets pass the packet
+filter (net.bridge.bridge-nf-call-iptables and -ip6tables are 1). A node whose
+pods are reached otherwise says so in its status and does not claim to enforce.
 
-What rules with the action Log see is written to standard error, or to --log-file:
-a line for each new connection and rule, such as
+What rules with the action Log see is written to standard error, or to
+--log-file: a line for each new connection and rule, such as
   … netpol-packet: IN=veth1 OUT=veth2 SRC=10.0.0.3 DST=10.0.0.7 PROTO=TCP
     SPT=40112 DPT=5432 DIR=ingress TIER=default KIND=NetworkPolicy
     NAMESPACE=vote POLICY=db RULE=0

@@ -39,12 +39,13 @@ func NewCmdAuthCanI(f *cli.Factory, runF func(context.Context, *AuthCanIOptions)
 	opts := &AuthCanIOptions{IO: f.IO, Access: func() (Access, error) { return f.Cluster() }}
 	cmd := &cobra.Command{
 		Use:   "can-i VERB RESOURCE[/NAME]",
-		Short: "Tell whether you may do something with policies, and what to ask for",
+		Short: "Tell whether you may do something, and what to ask for",
 		Long: `Tell whether you may do something with policies on the cluster: the API server
 is asked for every right that it takes, on the resource and in the tier. If one
 is missing, the role that grants it is printed, for an administrator to apply.
 
-Verbs are ` + strings.Join(rights.Verbs(), ", ") + `.
+Verbs are ` + strings.Join(rights.Verbs()[:6], ", ") + `,
+` + strings.Join(rights.Verbs()[6:], ", ") + `.
 Without --tier it is tier default. Exit code 0: yes, 1: no.`,
 		Example: `  netpol auth can-i stage networkpolicies --tier platform --ns vote
   netpol auth can-i move networkpolicies/db --from default --tier platform --ns vote

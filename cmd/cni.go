@@ -19,15 +19,16 @@ the pod's policies in the kernel. Without it a new pod is closed for some
 milliseconds, until the API server has told the agent of the pod's address.
 
 Container runtimes run it, never people. "netpol install --cni" puts it on every
-node of a cluster; "netpol cni install" on this one: the program as netpol in the
-directory of plugins, and last in the list of the node's network:
+node of a cluster; "netpol cni install" on this one: the program as netpol in
+the directory of plugins, and last in the list of the node's network:
 
   {"type": "netpol", "socket": "/run/netpol/agent.sock", "timeout": "20s"}
 
 Where no agent answers in time no pod starts, and the pod's events say why; an
-agent that is ready and has no socket there was installed without the plugin, and
-holds up nobody ("health": "127.0.0.1:9469" is where it is asked). It speaks CNI 0.1.0 to 1.1.0: ADD and CHECK wait, DEL takes back what ADD
-told, STATUS is an error while the agent is not ready, GC has nothing to do.`,
+agent that is ready and has no socket there was installed without the plugin,
+and holds up nobody ("health": "127.0.0.1:9469" is where it is asked). It speaks
+CNI 0.1.0 to 1.1.0: ADD and CHECK wait, DEL takes back what ADD told, STATUS is
+an error while the agent is not ready, GC has nothing to do.`,
 		Args: exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
 			if os.Getenv("CNI_COMMAND") == "" {

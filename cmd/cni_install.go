@@ -86,8 +86,8 @@ func NewCmdCNIUninstall(f *cli.Factory, runF func(*CNIOptions) error) *cobra.Com
 		Use:   "uninstall",
 		Short: "Take the CNI plugin off this node",
 		Long: `Take the CNI plugin off this node: out of every network configuration first, and
-only when none names it any more the program itself. What it was put into is then
-what it was before, byte by byte.`,
+only when none names it any more the program itself. What it was put into is
+then what it was before, byte by byte.`,
 		Args: exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
 			if runF != nil {

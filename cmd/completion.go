@@ -20,7 +20,7 @@ func NewCmdCompletion(f *cli.Factory) *cobra.Command {
 names of namespaces, workloads, policies and tiers that there are. On a cluster
 that does not answer within two seconds it completes no names.
 
-  bash        source <(netpol completion bash)   (needs the package bash-completion)
+  bash        source <(netpol completion bash)   (needs bash-completion)
   zsh         netpol completion zsh > "${fpath[1]}/_netpol"
   fish        netpol completion fish > ~/.config/fish/completions/netpol.fish
   powershell  netpol completion powershell | Out-String | Invoke-Expression`,

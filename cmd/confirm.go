@@ -30,13 +30,14 @@ func NewCmdConfirm(f *cli.Factory, runF func(context.Context, *ConfirmOptions) e
 	cmd := &cobra.Command{
 		Use:   "confirm POLICY | confirm --list",
 		Short: "Keep what was enforced with --confirm-within",
-		Long: `Keep a policy that was enforced with --confirm-within. Otherwise, when that time is
-over, every agent goes back to what was enforced before, by its own clock, whether
-or not anybody can be reached then, and the first that reaches the API writes it
-back. What is confirmed already is no error.
+		Long: `Keep a policy that was enforced with --confirm-within. Otherwise, when that time
+is over, every agent goes back to what was enforced before, by its own clock,
+whether or not anybody can be reached then, and the first that reaches the API
+writes it back. What is confirmed already is no error.
 
 When it comes too late it changes nothing and says so, with exit code 1: the
-agents have gone back, and the staged policy is still there to be enforced again.
+agents have gone back, and the staged policy is still there to be enforced
+again.
 
 --list shows what waits to be confirmed, and how long is left.`,
 		Example: `  netpol enforce default-deny --ns vote --confirm-within 5m

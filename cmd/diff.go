@@ -30,10 +30,10 @@ func NewCmdDiff(f *cli.Factory, runF func(*DiffOptions) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff -f DIR | --pending | --from DIR --to DIR",
 		Short: "Show the connections that a change of policies allows or forbids",
-		Long: `Show the connections that are allowed before a change and not after, or the other
-way round: not the text that changes. All protocols and ports count, declared or
-not, between workloads and to and from what is outside; what is on ports that no
-container declares comes last.
+		Long: `Show the connections that are allowed before a change and not after, or the
+other way round: not the text that changes. All protocols and ports count,
+declared or not, between workloads and to and from what is outside; what is on
+ports that no container declares comes last.
 
   -f DIR              what there is, against the same with the resources of DIR
                       applied: they replace those of their kind, namespace and
@@ -44,8 +44,8 @@ container declares comes last.
 
 Directories are read with all directories in them. With -n, connections of which
 one end is in the namespace; with -A, the cluster's own workloads too. The exit
-code is 0 if nothing changes and 1 if something does. -o md is for a comment on a
-pull request.`,
+code is 0 if nothing changes and 1 if something does. -o md is for a comment on
+a pull request.`,
 		Example: `  netpol diff --pending
   netpol diff -f policies/ -o md
   netpol diff --from main/manifests --to manifests --ns vote

@@ -24,29 +24,29 @@ func NewCmdEnforce(f *cli.Factory, runF func(context.Context, *EnforceOptions) e
 	cmd := &cobra.Command{
 		Use:   "enforce POLICY … | enforce --all | enforce -l SELECTOR",
 		Short: "Enforce staged policies, unless that would cut what is needed",
-		Long: `Enforce staged policies: each replaces the enforced one of its name (or, where it
-stages a deletion, deletes it), and the staged one goes once the enforced one is
-in force. Several are judged together, and enforced in an order in which nothing
-is refused for a moment that is allowed before and after (with a temporary policy
-from the first step to the last where no order does that).
+		Long: `Enforce staged policies: each replaces the enforced one of its name (or, where
+it stages a deletion, deletes it), and the staged one goes once the enforced one
+is in force. Several are judged together, and enforced in an order in which
+nothing is refused for a moment that is allowed before and after (with a
+temporary policy from the first step to the last where no order does that).
 
 As long as that would cut traffic that was seen, cluster DNS, the API server,
 what the API server calls (webhooks, aggregated APIs) or metrics, it is refused
 with exit code 1, with the rule that would help. So is what would cut what nodes
-themselves need, if policies for host endpoints are enforced there. Where no traffic can
-be seen (--dir without --flows, an empty file), or none was seen yet, so is a policy
-without rules, which would close whatever it selects. --force overrides that; --dry-run
-shows what was looked at.
+themselves need, if policies for host endpoints are enforced there. Where no
+traffic can be seen (--dir without --flows, an empty file), or none was seen
+yet, so is a policy without rules, which would close whatever it selects.
+--force overrides that; --dry-run shows what was looked at.
 
---confirm-within puts them on trial: unless netpol confirm comes in time, every agent
-goes back to what is enforced now, also if nobody can be reached then. The staged
-policies stay until then. Where no agent of netpol enforces (a directory, beside
-Calico) that takes --wait, for one policy: this command stays, goes back itself when
-the time is over, or at once when it is interrupted, and exits with 1 then.
---rollback-on-deny has it go back earlier: as soon as connections of at least two
-pods are refused that were usual before the policy was staged. What was seen later,
-once only, or in a scan never counts, so nobody who is refused can open it. It is in
-the history and, on a cluster, an Event on the policy.
+--confirm-within puts them on trial: unless netpol confirm comes in time, every
+agent goes back to what is enforced now, also if nobody can be reached then. The
+staged policies stay until then. Where no agent of netpol enforces (a directory,
+beside Calico) that takes --wait, for one policy: this command stays, goes back
+itself when the time is over, or at once when it is interrupted, and exits with
+1 then. --rollback-on-deny has it go back earlier: as soon as connections of at
+least two pods are refused that were usual before the policy was staged. What
+was seen later, once only, or in a scan never counts, so nobody who is refused
+can open it. It is in the history and, on a cluster, an Event on the policy.
 
 A staged policy whose stagedAction is Ignore is left out of --all and -l.`,
 		Example: `  netpol enforce default-deny --ns vote

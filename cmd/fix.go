@@ -32,7 +32,7 @@ func NewCmdFix(f *cli.Factory, runF func(*FixOptions) error) *cobra.Command {
 	opts := &FixOptions{Factory: f, EditOptions: newEditOptions(f)}
 	cmd := &cobra.Command{
 		Use:   "fix [POLICY]",
-		Short: "Find the smallest edits that keep staged policies from blocking what was seen",
+		Short: "Find the smallest edits by which what was seen stays allowed",
 		Long: `Find for each flow that netpol report lists as blocked the smallest edit that
 allows it: a port or a peer more in an Allow rule, a rule more in a policy, or a
 new policy; at both ends where both refuse it, and in the tier that refuses it.

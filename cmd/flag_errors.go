@@ -16,11 +16,28 @@ func flagError(cmd *cobra.Command, err error) error {
 		return e
 	}
 	what := err.Error()
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
+		if near := cli.Nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
+			what += "; did you mean --" + near + "?"
+		}
+	}
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		what = fmt.Sprintf("--%s %q: %s", invalid.GetFlag().Name, invalid.GetValue(), expected(invalid))
 	}
 	return &cli.Error{What: what, Try: cmd.CommandPath() + " --help", Err: err}
+}
+
+// flagNames are the flags that a command has.
+func flagNames(cmd *cobra.Command) []string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	return names
 }
 
 // expected is what a flag's value has to be, or what is wrong with it.

@@ -36,7 +36,7 @@ func NewCmdFlows(f *cli.Factory, runF func(*FlowsOptions) error) *cobra.Command 
 	opts := &FlowsOptions{Factory: f}
 	cmd := &cobra.Command{
 		Use:   "flows",
-		Short: "Show the connections that were seen, and what was decided about them",
+		Short: "Show the connections that were seen, and what was decided",
 		Long: `Show the connections that were seen, summed up by source, destination, port and
 verdict: where that changed, there is a row for each (with -o wide, also where
 only the rule that decided changed). A connection between two pods shows twice:
@@ -45,21 +45,21 @@ is allowed now, and would be denied if every staged policy were enforced.
 
 --from, --to and what begins with --from- and --to- pick one end, the same names
 without it either end; a flow must fit all that are given. Flows are kept by
-workload, so --pod means the workload of that pod. The port is the destination's:
-source ports are not kept.
+workload, so --pod means the workload of that pod. The port is the
+destination's: source ports are not kept.
 
 With --by, flows are summed up by where they come from and go to.
 
-With -o wide a terminal has the columns that it has room for, and it is said which
-are missing; a pipe has all.
+With -o wide a terminal has the columns that it has room for, and it is said
+which are missing; a pipe has all.
 
 With --follow, what comes in is shown as it comes, until Ctrl-C.
 
 With --flows, they are those of a recording (netpol flows record), or Calico's:
 flow logs from a file or from standard input, or those of a Goldmane. What was
 decided is what was seen. The pending verdict is judged as by netpol report, by
-the policies of --dir, of the lab or of the cluster; where there is none of these
-it is that of the time of recording. Calico's flows have Calico's own.`,
+the policies of --dir, of the lab or of the cluster; where there is none of
+these it is that of the time of recording. Calico's flows have Calico's own.`,
 		Example: `  netpol flows --ns vote
   netpol flows --to vote/db --verdict deny --since 10m
   netpol flows --from-label app=web --to-ip 192.0.2.0/24 --pending deny --last 20

@@ -38,9 +38,9 @@ The file is packed as its name says: .zst, .gz, or neither. It is called
 FILE.partial until it is whole; such a file is readable as far as it goes. With
 -o - it goes to standard output, not packed.
 
-It says who talks to whom, by namespaces, names, labels and addresses, but has no
-policy, annotation, image, environment or payload. With -n it has the flows of
-those namespaces, and of others only what these flows touch.`,
+It says who talks to whom, by namespaces, names, labels and addresses, but has
+no policy, annotation, image, environment or payload. With -n it has the flows
+of those namespaces, and of others only what these flows touch.`,
 		Example: `  netpol flows record -o flows.jsonl.zst
   netpol flows record -o flows.jsonl.zst --for 1h -n vote
   netpol --context prod flows record -o - | netpol report --flows - -f policies/

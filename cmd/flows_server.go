@@ -40,16 +40,16 @@ install runs it as Deployment netpol-flows in namespace netpol-system.
 
 Agents enroll with their ServiceAccount's token and push over mutual TLS. Users
 reach it by a port forwarded through the API server and send a token, which is
-checked by TokenReview; they see a flow if they may "list flows.netpol.dev" in the
-namespace of its source or destination (SubjectAccessReview).
+checked by TokenReview; they see a flow if they may "list flows.netpol.dev" in
+the namespace of its source or destination (SubjectAccessReview).
 
 It also holds tiers that policies are in: by a finalizer, a tier that is deleted
 stays until the last of them is gone.
 
-It keeps flows in --data, or without it in memory: agents send what they have to a
-server that begins anew. Its certificate authority is in Secret netpol-flows-ca, made at the first
-start, and is replaced by itself a year before it ends; what to trust is
-published in the ConfigMap of the same name.`,
+It keeps flows in --data, or without it in memory: agents send what they have to
+a server that begins anew. Its certificate authority is in Secret
+netpol-flows-ca, made at the first start, and is replaced by itself a year
+before it ends; what to trust is published in the ConfigMap of the same name.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {

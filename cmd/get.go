@@ -32,7 +32,7 @@ func NewCmdGet(f *cli.Factory, runF func(context.Context, *GetOptions) error) *c
 	opts := newGetOptions(f)
 	cmd := &cobra.Command{
 		Use:   "get TYPE [NAME …]",
-		Short: "List policies, tiers, network sets, pods and what else policies speak of",
+		Short: "List policies, tiers, pods and what else policies speak of",
 		Long: `List policies, tiers, pods and what else policies speak of, of all namespaces
 unless -n says which. Policies come in the order in which they are judged.
 

@@ -45,16 +45,17 @@ func NewCmdHistory(f *cli.Factory, runF func(context.Context, *HistoryOptions) e
 	opts := &HistoryOptions{EditOptions: newEditOptions(f)}
 	cmd := &cobra.Command{
 		Use:   "history [POLICY]",
-		Short: "Show the last revisions of enforced policies, also of deleted ones",
-		Long: `Show the last revisions of enforced policies: what netpol changed, when, who did,
-and by which command. What somebody else changed in between is shown as such once
-it is noticed. Without a name it is one line for each policy that has a past. What a
-terminal has no room for, the end of a long command too, is there with -o wide, -o json
-and in a pipe.
+		Short: "Show the last revisions of policies, also of deleted ones",
+		Long: `Show the last revisions of enforced policies: what netpol changed, when, who
+did, and by which command. What somebody else changed in between is shown as
+such once it is noticed. Without a name it is one line for each policy that has
+a past. What a terminal has no room for, the end of a long command too, is there
+with -o wide, -o json and in a pipe.
 
-On a cluster a policy carries its history (annotation netpol.dev/history, at most
-128 KiB, the oldest goes first); that of deleted ones is in ConfigMap netpol-history
-in namespace netpol-system. In a directory it is in .netpol-history.json.`,
+On a cluster a policy carries its history (annotation netpol.dev/history, at
+most 128 KiB, the oldest goes first); that of deleted ones is in ConfigMap
+netpol-history in namespace netpol-system. In a directory it is in
+.netpol-history.json.`,
 		Example: `  netpol history
   netpol history db --ns vote
   netpol history db --ns vote -o json`,

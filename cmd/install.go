@@ -44,23 +44,23 @@ func NewCmdInstall(f *cli.Factory, runF func(context.Context, *InstallOptions) e
 	var cni bool
 	cmd := &cobra.Command{
 		Use:   "install",
-		Short: "Put netpol on a cluster: an agent on every node, and a flows server",
-		Long: `Put netpol on a cluster: the kinds of projectcalico.org/v3, an agent on every node
-that enforces them, and a flows server, all in namespace netpol-system. It takes
-the rights of cluster-admin.
+		Short: "Put netpol on a cluster: an agent on every node, a flows server",
+		Long: `Put netpol on a cluster: the kinds of projectcalico.org/v3, an agent on every
+node that enforces them, and a flows server, all in namespace netpol-system. It
+takes the rights of cluster-admin.
 
 The same again changes nothing; with another version it is an upgrade in place,
 which also removes what that version no longer has. The rules stay in the kernel
 while agents are replaced.
 
 Where Calico is, it enforces what netpol writes, so there is nothing to install,
-and this refuses. Where another network plugin enforces Kubernetes' NetworkPolicy
-itself, both would enforce: that takes --force.
+and this refuses. Where another network plugin enforces Kubernetes'
+NetworkPolicy itself, both would enforce: that takes --force.
 
-With --cni a pod that starts waits until its policies are in force: the program is
-the last plugin of every node's CNI chain, kept there by the agents' pods, and
-taken off again by an installation without --cni and by uninstall. Where no agent
-is up, no pod starts then.
+With --cni a pod that starts waits until its policies are in force: the program
+is the last plugin of every node's CNI chain, kept there by the agents' pods,
+and taken off again by an installation without --cni and by uninstall. Where no
+agent is up, no pod starts then.
 
 Without a cluster --dry-run=client shows what would be applied.`,
 		Example: `  netpol install --wait

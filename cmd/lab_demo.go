@@ -26,9 +26,9 @@ func NewCmdLabDemo(f *cli.Factory) *cobra.Command {
 		Use:   "demo",
 		Short: "Run the whole workshop: from open to closed in a minute",
 		Long: `Run the workshop on the example applications, in a lab of its own: watch the
-traffic, stage a default deny, see what it would block, recommend what is missing,
-enforce, and prove it. Each step is a command that you can type yourself, and its
-outcome is checked: the exit code is 1 if one is not as said.`,
+traffic, stage a default deny, see what it would block, recommend what is
+missing, enforce, and prove it. Each step is a command that you can type
+yourself, and its outcome is checked: the exit code is 1 if one is not as said.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return labDemoRun(cmd.Context(), f.IO) },
 	}

@@ -33,8 +33,8 @@ func NewCmdLabStatus(f *cli.Factory, runF func(context.Context, *LabStatusOption
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show a lab's pods and how their connections fare",
-		Long: `Show a lab's pods and how their connections fare. Where rules with the action Log
-have seen something, the file with their lines is named too.`,
+		Long: `Show a lab's pods and how their connections fare. Where rules with the action
+Log have seen something, the file with their lines is named too.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {

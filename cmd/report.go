@@ -43,24 +43,24 @@ func NewCmdReport(f *cli.Factory, runF func(*ReportOptions) error) *cobra.Comman
 	opts := &ReportOptions{Factory: f, pace: defaultPace()}
 	cmd := &cobra.Command{
 		Use:   "report [POLICY]",
-		Short: "Show what staged policies would block of the traffic that was seen",
+		Short: "Show what staged policies would block of what was seen",
 		Long: `Show every flow that was seen and that a staged policy would block: all staged
 policies together (--pending, the default), or one alone if it is named.
 
 A flow is who connects to whom by which protocol and port, and counts once,
-though both ends report it. It is judged by the policies, pods and labels of
-the present: it would be blocked if it is allowed now and would not be then.
-Flows that are refused already are not listed; what would be allowed then has a
-list of its own. Connections are those that began, or were open, in the time that
-is covered; netpol's own probes do not count. A staged policy replaces the
-enforced one of its name, stagedAction Delete removes that, and Ignore counts for
+though both ends report it. It is judged by the policies, pods and labels of the
+present: it would be blocked if it is allowed now and would not be then. Flows
+that are refused already are not listed; what would be allowed then has a list
+of its own. Connections are those that began, or were open, in the time that is
+covered; netpol's own probes do not count. A staged policy replaces the enforced
+one of its name, stagedAction Delete removes that, and Ignore counts for
 nothing.
 
 Below that is what was not seen. It is ready if traffic was seen for long enough
 (--min-window; from 24h on at all hours of the day), on each node that runs
-selected pods, nothing was lost, and no workload that the policies select can have
-been missed: a CronJob or Job that did not run, a Deployment at zero, or one that
-is younger.
+selected pods, nothing was lost, and no workload that the policies select can
+have been missed: a CronJob or Job that did not run, a Deployment at zero, or
+one that is younger.
 
 Flows whose verdict depends on an address that the source of flows does not tell
 can't be judged: they are listed apart, as neither blocked nor unharmed, and if

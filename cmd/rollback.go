@@ -30,13 +30,13 @@ func NewCmdRollback(f *cli.Factory, runF func(context.Context, *RollbackOptions)
 	opts.Doing = "rolling %s back"
 	cmd := &cobra.Command{
 		Use:   "rollback POLICY",
-		Short: "Put an earlier revision of a policy back in force, also of a deleted one",
+		Short: "Put an earlier revision of a policy back in force",
 		Long: `Put an earlier revision of an enforced policy back in force: the one before, or
-the one that --to names (netpol history POLICY lists them). A deleted policy comes
-back as it was last.
+the one that --to names (netpol history POLICY lists them). A deleted policy
+comes back as it was last.
 
-It is a change as any other: what it would cut is judged as by netpol enforce, and
-it becomes a revision of its own, so that it can be rolled back too.`,
+It is a change as any other: what it would cut is judged as by netpol enforce,
+and it becomes a revision of its own, so that it can be rolled back too.`,
 		Example: `  netpol rollback db --ns vote
   netpol rollback db --ns vote --to 3 --dry-run`,
 		Args: exactArgs("POLICY"),

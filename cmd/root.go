@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,9 +33,10 @@ manifests (--dir), of a lab (--lab), or of a Kubernetes cluster (--context,
 --kubeconfig). Without such a flag it is the lab that is running, else the
 cluster that kubectl works on.
 
-The flags below but --as and --as-group, -o and --since can be set for good: NETPOL_LAB=second in the
-environment, or lab: second in netpol/config.yaml in your configuration
-directory (~/.config), or in the file that NETPOL_CONFIG names.`,
+What says where to look (the flags below but --as and --as-group), -o and
+--since can be set for good: NETPOL_LAB=second in the environment, or
+lab: second in netpol/config.yaml in your configuration directory (~/.config),
+or in the file that NETPOL_CONFIG names.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -72,6 +74,8 @@ directory (~/.config), or in the file that NETPOL_CONFIG names.`,
 	completeOutput(root)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newCmdHelp())
+	// On a terminal what flags are for is in a column, and not broken by it.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages |", fmt.Sprintf("FlagUsagesWrapped %d |", f.IO.Width)))
 	if f.Program != "" {
 		var names []string
 		for _, c := range root.Commands() {

@@ -25,14 +25,14 @@ func NewCmdStatus(f *cli.Factory, runF func(*StatusOptions) error) *cobra.Comman
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show whether every node's agent enforces",
-		Long: `Show each node's agent: whether it is ready and enforces, what it has programmed,
-how long the last change took to the kernel (LAG), how many events it lost, and
-how often kernel and model disagreed, which must be 0. On a cluster that is what
-the agents tell the flows server; in a lab, its one agent.
+		Long: `Show each node's agent: whether it is ready and enforces, what it has
+programmed, how long the last change took to the kernel (LAG), how many events
+it lost, and how often kernel and model disagreed, which must be 0. On a cluster
+that is what the agents tell the flows server; in a lab, its one agent.
 
 Exit code 1 if an agent is missing, not ready, does not enforce, or disagrees.
-Versions that differ are a warning, and so is a node that is to have the CNI plugin
-and where it is not in force (-o wide has a column for it).`,
+Versions that differ are a warning, and so is a node that is to have the CNI
+plugin and where it is not in force (-o wide has a column for it).`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if runF != nil {

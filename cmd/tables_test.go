@@ -127,3 +127,20 @@ func TestWideReportOnATerminal(t *testing.T) {
 		}
 	}
 }
+
+// On a terminal what a flag is for is in a column of its own, within the width; in a
+// pipe it is one line. A list of formats is one word.
+func TestHelpOnATerminal(t *testing.T) {
+	b := newBench(t)
+	b.width = 80
+	out, _ := b.must(0, "report", "--help")
+	for line := range strings.Lines(out) {
+		if w := lipgloss.Width(strings.TrimSuffix(line, "\n")); w > 80 && !strings.Contains(line, "|") {
+			t.Errorf("%d columns: %s", w, line)
+		}
+	}
+	const whole = "only what was seen since: how long ago (10m, 2h, 7d) or a time (RFC 3339); default: all there is\n"
+	b.width = 0
+	out, _ = b.must(0, "report", "--help")
+	contains(t, out, whole)
+}

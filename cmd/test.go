@@ -41,7 +41,7 @@ func NewCmdTest(f *cli.Factory, runF func(*TestOptions) error) *cobra.Command {
 	opts := &TestOptions{Factory: f}
 	cmd := &cobra.Command{
 		Use:   "test -f FILE|DIRECTORY|-",
-		Short: "Run tests of policies: which connections must be allowed, and which denied",
+		Short: "Run tests of policies: what must be allowed, and what denied",
 		Long: `Run tests of policies: files that say which connections must be allowed or
 denied, and by what. Exit code 1 if one is not as expected, 2 if one can't be
 judged.
@@ -70,8 +70,8 @@ Ends are
 
 ` + connectivity.TargetHelp + `
 
-Without resources, and with --dir, --lab, --context or --kubeconfig, what is there is tested; --live also
-tries the connections in the lab.`,
+Without resources, and with --dir, --lab, --context or --kubeconfig, what is
+there is tested; --live also tries the connections in the lab or the cluster.`,
 		Example: `  netpol test -f examples/tests
   netpol test -f tests.yaml --dir manifests --pending -o junit > report.xml
   netpol test -f tests.yaml --live --run 'vote/.*database'`,

@@ -41,16 +41,17 @@ func NewCmdUninstall(f *cli.Factory, runF func(context.Context, *UninstallOption
 	opts := &UninstallOptions{IO: f.IO, Now: f.Now, Cluster: f.Cluster}
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take netpol off a cluster, and its rules out of every node's kernel",
+		Short: "Take netpol off a cluster, and its rules out of every kernel",
 		Long: `Take netpol off a cluster: the agents, the flows server, rights and admission
-policies. Policies and their kinds stay, so that another installation finds them;
---purge removes them too.
+policies. Policies and their kinds stay, so that another installation finds
+them; --purge removes them too.
 
-An agent's rules outlive it, so every node is then asked to remove them, by a pod
-that is gone a moment later; where the CNI plugin (install --cni) is still on the
-node, that removes it before. Nodes that do not answer within --timeout are named;
-there the rules stay until the node is installed anew, or until somebody types
-"netpol agent --cleanup" there. From then on every pod may talk to every pod.`,
+An agent's rules outlive it, so every node is then asked to remove them, by a
+pod that is gone a moment later; where the CNI plugin (install --cni) is still
+on the node, that removes it before. Nodes that do not answer within --timeout
+are named; there the rules stay until the node is installed anew, or until
+somebody types "netpol agent --cleanup" there. From then on every pod may talk
+to every pod.`,
 		Example: `  netpol uninstall
   netpol uninstall --purge --yes --wait`,
 		Args: exactArgs(),
