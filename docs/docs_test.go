@@ -1,5 +1,5 @@
-// Package docs_test holds the documentation to what is in the tree: a test or
-// a file that a page names must exist.
+// Package docs_test holds the documentation to what is in the tree: a test, a
+// file, a command, a flag or a metric that a page names must exist.
 package docs_test
 
 import (
