@@ -133,6 +133,70 @@ func TestDirWritesLongNames(t *testing.T) {
 	}
 }
 
+// What a manifest calls a kind that netpol knows nothing of is no path.
+func TestDirWritesIntoItsOwnFoldersOnly(t *testing.T) {
+	above := t.TempDir()
+	if err := os.Mkdir(filepath.Join(above, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, err := OpenDir(filepath.Join(above, "d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for meta, want := range map[string]string{
+		`{name: ../../../out}`:                    "configmap-..-..-..-out.yaml",
+		`{name: x, namespace: "../../../../out"}`: "configmap-..-..-..-..-out-x.yaml",
+		`{name: "system:node\u0000 é"}`:           "configmap-system-node---.yaml",
+	} {
+		rs, err := d.Change(t.Context(), []Change{{Object: object(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: "+meta+"\n")}}, false)
+		if err != nil {
+			t.Fatalf("%s: %v", meta, err)
+		}
+		if got, err := filepath.Rel(d.root, rs[0].Where.File); got != want {
+			t.Errorf("%s: %s, %v", meta, got, err)
+		}
+	}
+	if entries, err := os.ReadDir(above); len(entries) != 1 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+}
+
+// Items of a List are one text, and may be changed together.
+func TestDirChangesSeveralItemsOfAList(t *testing.T) {
+	const text = `apiVersion: v1
+kind: List
+items:
+- apiVersion: projectcalico.org/v3
+  kind: NetworkPolicy
+  metadata: {name: one, namespace: a}
+  spec: {order: 1}
+- apiVersion: projectcalico.org/v3
+  kind: NetworkPolicy
+  metadata: {name: two, namespace: a}
+  spec: {order: 2}
+`
+	d := tree(t, map[string]string{"list.yaml": text})
+	var changes []Change
+	for i, name := range []string{"one", "two"} {
+		u, err := d.Get(t.Context(), npKey(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Object["spec"].(map[string]any)["order"] = int64(11 + i)
+		changes = append(changes, Change{Object: u})
+	}
+	if _, err := d.Change(t.Context(), changes, false); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.NewReplacer("order: 1", "order: 11", "order: 2", "order: 12").Replace(text)
+	if got := get(t, filepath.Join(d.root, "list.yaml")); got != want {
+		t.Errorf("got:\n%s", got)
+	}
+	if _, err := d.Change(t.Context(), changes[:1], false); !errors.Is(err, ErrConflict) {
+		t.Errorf("what was read before is written once more: %v", err)
+	}
+}
+
 func TestDirChangeInListsAndJSON(t *testing.T) {
 	d := tree(t, map[string]string{
 		"list.yaml": `apiVersion: v1

@@ -238,12 +238,12 @@ func readObjects(found []policy.Resource) ([]*unstructured.Unstructured, error) 
 			}
 			texts[r.Origin.File] = t
 		}
-		doc := t.find(r.Key)
-		if doc == nil {
+		f := t.find(r.Key)
+		if f == nil {
 			return nil, fmt.Errorf("%s: %w: it can't be read any more in %s", r.Key, ErrConflict, r.Origin.File)
 		}
-		u := doc.object.DeepCopy()
-		u.SetResourceVersion(doc.version())
+		u := f.object.DeepCopy()
+		u.SetResourceVersion(f.doc.version())
 		out = append(out, u)
 	}
 	return out, nil

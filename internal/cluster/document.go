@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"bytes"
+	"hash/fnv"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,9 +17,26 @@ type document struct {
 	// edited is the text to write instead of raw; removed leaves it out.
 	edited  []byte
 	removed bool
-	parsed  bool
-	object  *unstructured.Unstructured // nil if it is none
-	items   []*unstructured.Unstructured
+	// was is the version of the text as it was read, once it is edited.
+	was    string
+	parsed bool
+	object *unstructured.Unstructured // nil if it is none
+	items  []*unstructured.Unstructured
+}
+
+// versionPrefix tells our resourceVersions from those of a server.
+const versionPrefix = "text-"
+
+// version is the resourceVersion of what is in the document: a hash of its text
+// as it was read. Items of a List have one text, and several of them may be changed
+// at once.
+func (d *document) version() string {
+	if d.was != "" {
+		return d.was
+	}
+	h := fnv.New64a()
+	h.Write(d.raw)
+	return versionPrefix + strconv.FormatUint(h.Sum64(), 16)
 }
 
 // span is a document's bytes in a file.

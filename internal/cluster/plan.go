@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -122,7 +123,7 @@ func settle(object *unstructured.Unstructured, f *found) (*unstructured.Unstruct
 		return object, nil
 	}
 	object = object.DeepCopy()
-	if f == nil || v != f.version() {
+	if f == nil || v != f.doc.version() {
 		return nil, fmt.Errorf("%w: it has changed since it was read", ErrConflict)
 	}
 	object.SetResourceVersion(f.object.GetResourceVersion())
@@ -214,7 +215,7 @@ func (d *document) rewrite(item int, object map[string]any, comments Comments) e
 	if err != nil {
 		return err
 	}
-	*d = document{raw: out, edited: out}
+	*d = document{raw: out, edited: out, was: d.version()}
 	return nil
 }
 
@@ -238,13 +239,17 @@ func folderOf(k policy.Kind) string {
 // take 255 bytes, and a resource's name alone may have 253.
 const longestFileName = 200
 
-// fileName is the name of a resource's own file. Names of resources are lower
-// case letters, digits, - and dots, so it is safe in every file system.
+var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+
+// fileName is the name of a resource's own file. Names of policies are lower case
+// letters, digits, - and dots. What a manifest may call other kinds is not ours to
+// judge: anything else becomes a -, so that the file is safe in every file system
+// and never outside of its folder.
 func fileName(key policy.Key) string {
 	parts := []string{strings.ToLower(string(key.Kind))}
 	if key.Namespace != "" {
 		parts = append(parts, key.Namespace)
 	}
-	name := strings.Join(append(parts, key.Name), "-")
+	name := notInFileNames.ReplaceAllString(strings.Join(append(parts, key.Name), "-"), "-")
 	return name[:min(len(name), longestFileName)] + ".yaml"
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -63,16 +61,6 @@ func (t *text) find(key policy.Key) *found {
 	}
 	return nil
 }
-
-// version is the resourceVersion of what was found: a hash of its document.
-func (f *found) version() string {
-	h := fnv.New64a()
-	h.Write(f.doc.raw)
-	return versionPrefix + strconv.FormatUint(h.Sum64(), 16)
-}
-
-// versionPrefix tells our resourceVersions from those of a server.
-const versionPrefix = "text-"
 
 // bytes is the text with its edits.
 func (t *text) bytes() []byte {

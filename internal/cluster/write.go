@@ -48,7 +48,10 @@ func (p *plan) write() (err error) {
 		if w.temp == "" {
 			err = syncDirs(touched)
 		}
-		if err = errors.Join(err, w.commit()); err != nil {
+		if err == nil {
+			err = w.commit()
+		}
+		if err != nil {
 			return errors.Join(err, putBack(todo[:i]))
 		}
 		touched[filepath.Dir(w.path)] = true
