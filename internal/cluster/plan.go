@@ -35,7 +35,7 @@ func (p *plan) add(c Change) error {
 	switch {
 	case c.Object == nil && f == nil:
 		return fmt.Errorf("%s: %w", key, ErrNotFound)
-	case c.Object == nil && strings.HasPrefix(c.Version, versionPrefix) && c.Version != f.version():
+	case c.Object == nil && strings.HasPrefix(c.Version, versionPrefix) && c.Version != f.doc.version():
 		return fmt.Errorf("%s: %w: it has changed since it was read", key, ErrConflict)
 	case c.Object == nil:
 		r, err = p.remove(key, t, f)
