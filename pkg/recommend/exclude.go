@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/flow"
+	"github.com/netpol-project/netpol/pkg/flow/replay"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -14,8 +15,8 @@ import (
 // is not valid.
 type Exclude struct {
 	from, to excludeEnd
-	protocol policy.Protocol // 0: any
-	ports    policy.PortRange
+	protocol policy.Protocol  // 0: any
+	ports    policy.PortRange // of ICMP as policy.ICMPPort has them
 	anyPort  bool
 }
 
@@ -28,7 +29,8 @@ type excludeEnd struct {
 // ParseExclude reads an expression of criteria, with commas between them:
 // from=END, to=END and port=PORT. END is NAMESPACE/NAME of a workload, its NAME,
 // NAMESPACE/ for all of one, the name of a node or network set, an address or a
-// net; PORT is [PROTOCOL/]NUMBER, [PROTOCOL/]MIN:MAX or a protocol.
+// net; PORT is [PROTOCOL/]NUMBER, [PROTOCOL/]MIN:MAX, a protocol, or of ICMP
+// icmp/TYPE[:CODE].
 func ParseExclude(text string) (Exclude, error) {
 	e := Exclude{anyPort: true}
 	given := map[string]bool{}
@@ -96,6 +98,9 @@ func (e *Exclude) parsePort(value string) error {
 		}
 		return nil
 	}
+	if e.protocol.HasTypes() {
+		return e.parseType(value, number)
+	}
 	low, high, isRange := strings.Cut(number, ":")
 	if !isRange {
 		high = low
@@ -109,9 +114,27 @@ func (e *Exclude) parsePort(value string) error {
 	return nil
 }
 
+// parseType reads the type, and maybe the code, of ICMP, as flows are written.
+func (e *Exclude) parseType(value, number string) error {
+	typ, code, both := strings.Cut(number, ":")
+	match := policy.ICMPMatch{Code: policy.AnyCode}
+	t, err := strconv.ParseUint(typ, 10, 8)
+	if err == nil && both {
+		var c uint64
+		c, err = strconv.ParseUint(code, 10, 8)
+		match.Code = int(c)
+	}
+	if err != nil {
+		return fmt.Errorf("port=%s: expected %s/TYPE or %s/TYPE:CODE, numbers from 0 to 255", value, strings.ToLower(e.protocol.String()), strings.ToLower(e.protocol.String()))
+	}
+	match.Type = uint8(t)
+	e.anyPort, e.ports = false, match.Ports()
+	return nil
+}
+
 // protocolNamed is the protocol of a name, in any case.
 func protocolNamed(name string) (policy.Protocol, bool) {
-	for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP, policy.ICMP, policy.ICMPv6} {
+	for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP, policy.UDPLite, policy.ICMP, policy.ICMPv6} {
 		if strings.EqualFold(p.String(), name) {
 			return p, true
 		}
@@ -124,7 +147,13 @@ func (e *Exclude) Match(o *flow.Observed) bool {
 	if !e.from.match(o.Source) || !e.to.match(o.Destination) || e.protocol != 0 && e.protocol != o.Protocol {
 		return false
 	}
-	return e.anyPort || o.Protocol.HasPorts() && e.ports.Min <= o.Port && o.Port <= e.ports.Max
+	if e.anyPort {
+		return true
+	}
+	if o.Protocol.HasTypes() {
+		return e.protocol == o.Protocol && e.ports.Contains(replay.Port(o))
+	}
+	return (o.Protocol.HasPorts() || o.Protocol == policy.UDPLite) && e.ports.Contains(o.Port)
 }
 
 func (e excludeEnd) match(p flow.Peer) bool {

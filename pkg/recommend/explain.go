@@ -2,6 +2,7 @@ package recommend
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -52,15 +53,24 @@ func (r *Rule) explain(b *strings.Builder, dir policy.Direction, number int) {
 		}
 		fmt.Fprintf(b, "      %s%s: %s, last %s\n", FlowText(o), via(o), plural(o.Connections, "connection"), stamp(o.LastSeen))
 	}
-	for _, o := range r.Evidence {
-		if o.Protocol != r.Protocol && r.Protocol != 0 {
-			fmt.Fprintf(b, "    over %s too, by which long answers come\n", r.Protocol)
-			break
-		}
+	if what := r.unseenDNS(); what != "" {
+		fmt.Fprintf(b, "    seen over the other protocol of DNS; %s\n", what)
 	}
 	if len(r.Admits) > 0 {
 		fmt.Fprintf(b, "    the labels pick too: %s\n", workloadsText(r.Admits))
 	}
+}
+
+// unseenDNS says what a rule is for that allows DNS over another protocol than it
+// was seen over, with some of its peers (S33); empty for other rules.
+func (r *Rule) unseenDNS() string {
+	if r.Protocol == 0 || !slices.ContainsFunc(r.Evidence, func(o *flow.Observed) bool { return o.Protocol != r.Protocol }) {
+		return ""
+	}
+	if r.Protocol == policy.UDP {
+		return "questions go over UDP first"
+	}
+	return "long answers come over " + r.Protocol.String()
 }
 
 func via(o *flow.Observed) string {

@@ -105,6 +105,25 @@ func TestS33_DNSHasUDPAndTCP(t *testing.T) {
 	}
 }
 
+// A rule for the protocol that was not seen says so, whichever that is.
+func TestS33_DNSOverTheOtherProtocolIsExplained(t *testing.T) {
+	for proto, want := range map[policy.Protocol]string{
+		policy.UDP: "long answers come over TCP",
+		policy.TCP: "questions go over UDP first",
+	} {
+		w := voteWorld()
+		w.flows = nil
+		w.saw("vote/worker", "kube-system/coredns", proto, 53, "kube-system/kube-dns")
+		p := find(t, Recommend(w.request("vote/worker")), "worker")
+		if text := p.YAML(); strings.Count(text, "  # ("+want+")\n  - action: Allow\n") != 1 || strings.Count(text, "# (") != 1 {
+			t.Errorf("%s alone was seen:\n%s", proto, text)
+		}
+		if text := p.Explain(); strings.Count(text, "seen over the other protocol of DNS; "+want) != 1 {
+			t.Errorf("%s alone was seen:\n%s", proto, text)
+		}
+	}
+}
+
 func TestS33_NodeLocalDNSIsRecommendedAsTheService(t *testing.T) {
 	w := voteWorld()
 	w.flows = nil

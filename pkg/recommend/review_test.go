@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -248,6 +249,37 @@ func TestMinConnectionsAndExclude(t *testing.T) {
 	} {
 		if _, err := ParseExclude(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// ICMP is left out by its type, as flows are written: ICMP/8, ICMP/3:1.
+func TestS22_ExcludeICMPByItsType(t *testing.T) {
+	ping := flow.Observed{Protocol: policy.ICMP, Port: policy.ICMPPort(8, 0)}
+	host := flow.Observed{Protocol: policy.ICMP, Port: policy.ICMPPort(3, 1)}
+	for text, want := range map[string][3]bool{ // the ping, one of an unknown type, host unreachable
+		"port=icmp":       {true, true, true},
+		"port=icmp/8":     {true, true, false},
+		"port=ICMP/8:0":   {true, true, false},
+		"port=icmp/3":     {false, false, true},
+		"port=icmp/3:1":   {false, false, true},
+		"port=icmp/3:2":   {false, false, false},
+		"port=icmpv6/128": {false, false, false},
+		"port=8":          {false, false, false},
+		"port=1:65535":    {false, false, false},
+	} {
+		e, err := ParseExclude(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := [3]bool{e.Match(&ping), e.Match(&flow.Observed{Protocol: policy.ICMP}), e.Match(&host)}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+	for _, text := range []string{"port=icmp/256", "port=icmp/8:x", "port=icmp/3:256"} {
+		if _, err := ParseExclude(text); err == nil || !strings.Contains(err.Error(), "icmp/TYPE:CODE") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -70,11 +70,8 @@ func (r *Rule) comment(dir policy.Direction) []string {
 		}
 		out = append(out, "# "+p)
 	}
-	for _, o := range r.Evidence {
-		if o.Protocol != r.Protocol && r.Protocol != 0 {
-			out = append(out, fmt.Sprintf("# (long answers come over %s)", r.Protocol))
-			break
-		}
+	if what := r.unseenDNS(); what != "" {
+		out = append(out, "# ("+what+")")
 	}
 	if len(r.Admits) > 0 {
 		out = append(out, fmt.Sprintf("# (the labels pick %s too)", workloadsText(r.Admits)))
