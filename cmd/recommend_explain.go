@@ -29,6 +29,12 @@ func printExplained(p *output.Printer, res *recommend.Result) error {
 		}
 		p.Printf("  %s\n", b)
 	}
+	for i, d := range doubtTexts(res.Proof.Doubts) {
+		if i == 0 {
+			p.Printf("May be blocked by this:\n")
+		}
+		p.Printf("  %s\n", d)
+	}
 	for i, o := range flowTexts(res.Once) {
 		if i == 0 {
 			p.Printf("Seen only once, and allowed:\n")

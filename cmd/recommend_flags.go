@@ -132,6 +132,8 @@ func (o *RecommendOptions) check() error {
 		return cli.Usage("-o json", "--explain is text; -o json has all of it too")
 	case o.As.name != "" && (writes || o.Explain):
 		return cli.Usage("the same without --stage, --enforce, --keep and --explain", "--as %s only prints: netpol stages and enforces Calico's policies", o.As.name)
+	case o.As.name != "" && o.Rules.Evidence:
+		return cli.Usage("-o json", "--as %s has no place for --evidence; -o json tells it", o.As.name)
 	case len(o.Workloads) > 0 && o.Rules.By == "namespace":
 		return cli.Usage("", "--by namespace is for all workloads of a namespace; leave out --workload")
 	}

@@ -159,7 +159,7 @@ func TestRecommendExplains(t *testing.T) {
 		"StagedNetworkPolicy vote/redis (tier default)",
 		"Ingress rule 0: TCP redis (6379) from app in {'vote', 'worker'}",
 		"since 2 flows, 20 connections, seen 2026-03-01T11:30:00Z to 2026-03-01T11:39:00Z",
-		"this is cluster DNS", "over TCP too",
+		"this is cluster DNS", "long answers come over TCP",
 		"Not seen, but allowed:\n  vote/result → kube-system/coredns tcp/53\n")
 	contains(t, errs, "9 of 9 flows")
 	out, _ = b.must(0, "recommend", "--ns", "vote", "-o", "json")
@@ -209,6 +209,7 @@ func TestRecommendRefusesFlags(t *testing.T) {
 		"--exact --services":               "allow more than was seen",
 		"--by namespace --workload vote":   "leave out --workload",
 		"--explain --stage":                "--explain is for looking",
+		"--as kubernetes --evidence":       "-o json tells it",
 		"--explain -o json":                "-o json has all of it too",
 		"--keep x.yaml --enforce --force":  "--keep writes files alone",
 		"--keep /nowhere/at/all --dry-run": "there is no such directory",

@@ -92,7 +92,7 @@ func printProof(opts *RecommendOptions, res *recommend.Result, coverage coverage
 	}
 	printLeft(p, res)
 	if n := len(res.Once); n > 0 {
-		p.Printf("  %s %s seen only once; --min-connections 2 leaves them out\n", plural(n, "flow"), wereWas(n))
+		p.Printf("  %s %s seen only once; --min-connections 2 leaves such out\n", plural(n, "flow"), wereWas(n))
 	}
 	if len(res.Unseen) > 0 {
 		p.Printf("  nothing to allow was seen of %s\n", workloadNames(res.Unseen))

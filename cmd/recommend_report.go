@@ -177,9 +177,18 @@ func workloadReports(list []policy.Workload) []workloadReport {
 func blockedTexts(list []recommend.Blocked) []string {
 	out := []string{}
 	for _, b := range list {
-		out = append(out, recommend.FlowText(b.Flow)+", by "+hitText(newHitReport(b.By, policy.Egress)))
+		out = append(out, breakText(b))
 	}
 	return out
+}
+
+// breakText is a flow and what refuses it. The default-deny of the proof is no
+// policy that anybody could look up.
+func breakText(b recommend.Blocked) string {
+	if b.ByDefaultDeny() {
+		return recommend.FlowText(b.Flow) + ", by the default-deny"
+	}
+	return recommend.FlowText(b.Flow) + ", by " + hitText(newHitReport(b.By, policy.Egress))
 }
 
 func doubtTexts(list []recommend.Doubt) []string {

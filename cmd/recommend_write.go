@@ -94,13 +94,13 @@ func refuseBreaks(res *recommend.Result) error {
 			where = append(where, fmt.Sprintf("… and %d more", len(res.Proof.Breaks)-i))
 			break
 		}
-		text := recommend.FlowText(b.Flow) + ", by " + hitText(newHitReport(b.By, policy.Egress))
+		text := breakText(b)
 		if reason := left[b.Flow]; reason != "" {
 			text += "; no rule was written, since " + reason
 		}
 		where = append(where, text)
 	}
-	return cli.Refuse("enforcing the recommendation would block "+plural(len(res.Proof.Breaks), "flow")+" that was seen",
+	return cli.Refuse("enforcing the recommendation would block "+plural(len(res.Proof.Breaks), "flow")+" that "+wereWas(len(res.Proof.Breaks))+" seen",
 		where, "netpol recommend … --stage, then look at netpol report; --exclude or --include-suspicious say what is meant; or --force")
 }
 

@@ -138,6 +138,10 @@ func closing(req *Request, t *target, number int) *policy.Policy {
 	return p
 }
 
+// defaultDeny is the name of the default-deny that is assumed: one that no resource
+// can have.
+const defaultDeny = "~default-deny"
+
 // withPolicies is what is there with more policies, some left out (drop), and a
 // default-deny for the targets' namespaces at the very end.
 func withPolicies(req *Request, targets []*target, added []*policy.Policy, drop func(policy.Key) bool) *policy.Snapshot {
@@ -151,7 +155,7 @@ func withPolicies(req *Request, targets []*target, added []*policy.Policy, drop 
 		}
 		closed[t.namespace] = true
 		s.Policies = append(s.Policies, &policy.Policy{
-			Key:   policy.Key{Kind: policy.KindNetworkPolicy, Namespace: t.namespace, Name: "~default-deny"},
+			Key:   policy.Key{Kind: policy.KindNetworkPolicy, Namespace: t.namespace, Name: defaultDeny},
 			Tier:  "default",
 			Order: policy.Unordered,
 			Types: [2]bool{req.wants(policy.Ingress), req.wants(policy.Egress)},

@@ -49,6 +49,10 @@ type Blocked struct {
 	By   policy.Hit
 }
 
+// ByDefaultDeny says that what refuses it is the default-deny that the proof
+// assumes.
+func (b *Blocked) ByDefaultDeny() bool { return b.By.Policy.Name == defaultDeny }
+
 // Doubt is an observed flow that may not be allowed, and why that is not known.
 type Doubt struct {
 	Flow   *flow.Observed
