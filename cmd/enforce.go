@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netpol-project/netpol/internal/cli"
+	"github.com/netpol-project/netpol/pkg/stage"
 )
 
 // EnforceOptions are what enforce needs.
@@ -110,7 +111,8 @@ func enforceRun(ctx context.Context, opts *EnforceOptions) error {
 	}
 	steps, words := promoteSteps(opts.plan(list), list)
 	if err := opts.writer().changeInSteps(ctx, steps, words); err != nil {
-		return err
+		key, _ := stage.Twin(list[0].policy.Key)
+		return opts.unfinished(ctx, key, err)
 	}
 	opts.gate.tell(&opts.EditOptions)
 	return opts.afterTrials(ctx, list)

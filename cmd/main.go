@@ -26,11 +26,22 @@ func Main() int {
 	kube.Quiet()
 	cobra.EnableCommandSorting = false // help lists commands as they follow in use
 	streams := cli.SystemStreams(os.Getenv("NO_COLOR"))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	// A second Ctrl-C ends the process at once, whatever a command waits for.
 	context.AfterFunc(ctx, stop)
 	return Run(ctx, streams, os.Args)
+}
+
+// endings are the signals that end a command in good order. A terminal that is gone is
+// one: who has cut himself off by what he enforced has a command on guard that is to
+// take it back. Under nohup it is not.
+func endings() []os.Signal {
+	out := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		out = append(out, syscall.SIGHUP)
+	}
+	return out
 }
 
 // Run runs netpol with args (args[0] is the program's name) and returns the
