@@ -22,8 +22,9 @@ type trials struct {
 	wall  func() time.Time
 	file  trialFile
 	state stage.Trials
-	// next wakes the programming loop when a trial is over.
+	// next wakes the programming loop to ask whether at has come, when a trial is over.
 	next *time.Timer
+	at   time.Duration
 
 	// from became made while over was over.
 	from, made *policy.Snapshot
@@ -81,14 +82,35 @@ func (t *trials) apply(snap *policy.Snapshot) *policy.Snapshot {
 			t.log.Warn("policies on trial can't be kept for the next agent; the time of day will count for them", "error", err)
 		}
 	}
-	if t.next.Stop(); judged.Next > 0 {
-		t.next.Reset(judged.Next - now.Since)
-	}
+	t.at = judged.Next
+	t.arm(now.Since)
 	t.tell(judged)
 	if t.from != snap || !slices.Equal(t.over, judged.Over) {
 		t.from, t.over, t.made = snap, judged.Over, stage.Effective(snap, judged.Over)
 	}
 	return t.made
+}
+
+// trialTick is how late at most a trial ends after the machine has slept: timers stand
+// still meanwhile, and the clock that counts does not.
+const trialTick = time.Second
+
+// arm sets the timer. The programming loop alone calls it.
+func (t *trials) arm(now time.Duration) {
+	if t.next.Stop(); t.at > 0 {
+		t.next.Reset(min(max(t.at-now, 0), trialTick))
+	}
+}
+
+// came says whether a trial is over now, for which next is to wake; if not, it is armed
+// again.
+func (t *trials) came() bool {
+	now := t.since()
+	if now >= t.at {
+		return true
+	}
+	t.arm(now)
+	return false
 }
 
 // tell says what is over, and hands on what is to be written back.

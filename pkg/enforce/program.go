@@ -60,6 +60,9 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 		case <-a.announced.news:
 		case <-retry:
 		case <-a.trials.next.C:
+			if !a.trials.came() {
+				continue
+			}
 		case <-loose.C:
 			if !a.loose.Swap(false) {
 				continue
