@@ -117,7 +117,8 @@ func confirmOnce(ctx context.Context, opts *ConfirmOptions) error {
 		return tooLate(key, takenBack(&by))
 	}
 	if p := stage.TrialOf(enforced); p != nil && !opts.Now().Before(p.Trial.By) {
-		return tooLate(key, "the agents have gone back to what was enforced before")
+		return tooLate(key, fmt.Sprintf("the agents have gone back to what was enforced before (its time was over at %s, and by the clock here it is %s)",
+			output.Time(p.Trial.By), output.Time(opts.Now())))
 	}
 	var edits []stage.Edit
 	twin, ok := stage.Twin(key)
