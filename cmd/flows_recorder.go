@@ -42,10 +42,13 @@ func (r *flowRecorder) create(c flow.Coverage) error {
 		}
 		return r.objects(r.world.snap)
 	}
-	if info, err := os.Stat(r.opts.Output); err == nil && info.IsDir() {
+	info, err := os.Stat(r.opts.Output)
+	switch {
+	case err == nil && info.IsDir():
 		return cli.Usage("-o "+cli.ShellWord(filepath.Join(r.opts.Output, "flows.jsonl.zst")), "-o %s is a directory, and a recording is a file", r.opts.Output)
+	case err == nil && !info.Mode().IsRegular(): // the file would take its place
+		return cli.Usage("-o -", "-o %s is a device or a pipe, and a recording is a file; -o - writes to standard output", r.opts.Output)
 	}
-	var err error
 	if r.out, err = recording.Create(r.opts.Output, header); err != nil {
 		var p *fs.PathError
 		if errors.As(err, &p) {

@@ -53,6 +53,9 @@ func Create(path string, header Header) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.Chmod(0o600); err != nil { // it may be what is left of another one
+		return nil, errors.Join(err, f.Close())
+	}
 	w, err := newWriter(f, filepath.Ext(path), header)
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
