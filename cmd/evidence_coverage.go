@@ -33,6 +33,15 @@ func newCoverageReport(c flow.Coverage) coverageReport {
 	}
 }
 
+// were is "1 flow more was" or "2 flows more were".
+func were(n int64, what, more string) string {
+	verb := "were"
+	if n == 1 {
+		verb = "was"
+	}
+	return plural(int(n), what) + more + " " + verb
+}
+
 // text is the window in words, and what is missing of it.
 func (c coverageReport) text() string {
 	out := fmt.Sprintf("seen from %s to %s", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
@@ -46,12 +55,12 @@ func (c coverageReport) text() string {
 	case c.LostUnknown && c.Lost == 0:
 		out += "; some connections are missing, so every number is a lower bound"
 	case c.LostUnknown:
-		out += fmt.Sprintf("; at least %d connections were lost, so every number is a lower bound", c.Lost)
+		out += fmt.Sprintf("; at least %s lost, so every number is a lower bound", were(c.Lost, "connection", ""))
 	case c.Lost > 0:
-		out += fmt.Sprintf("; %d connections more were lost", c.Lost)
+		out += fmt.Sprintf("; %s lost", were(c.Lost, "connection", " more"))
 	}
 	if c.Evicted > 0 {
-		out += fmt.Sprintf("; %d flows more were dropped to stay within bounds", c.Evicted)
+		out += fmt.Sprintf("; %s dropped to stay within bounds", were(c.Evicted, "flow", " more"))
 	}
 	out += nodesText(c)
 	if c.Restricted {
