@@ -76,6 +76,20 @@ func TestFlowsFilterByWhatIsPending(t *testing.T) {
 	}
 }
 
+// Rates are over the time in which connections are counted: of a span that begins
+// within 15 seconds, or an hour, that are counted as a whole, it is longer.
+func TestRatesAreOverWhatIsCounted(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f := flow.Flow{FirstSeen: at, LastSeen: at.Add(90 * time.Minute), Connections: 5400}
+	open := flow.Flow{FirstSeen: at.Add(-10 * time.Hour), LastSeen: at.Add(-10 * time.Hour), Live: 1}
+	f.Source, f.Destination = flow.Peer{Kind: flow.PeerHost}, flow.Peer{Kind: flow.PeerWorkload, Workload: policy.Workload{Namespace: "a", Name: "b"}}
+	open.Source, open.Destination = f.Source, f.Destination
+	doc := newFlowMatrix([]flow.Flow{f, open}, "namespace", flow.Coverage{From: at.Add(50 * time.Minute), To: at.Add(90 * time.Minute)})
+	if doc.Seconds != 5400 || doc.Items[0].ConnectionsPerSecond != 1 {
+		t.Errorf("%v seconds, %+v", doc.Seconds, doc.Items)
+	}
+}
+
 func TestFlowsMatrix(t *testing.T) {
 	b := newBench(t).sawVote()
 	out, errs := b.must(0, "flows", "--by", "namespace")

@@ -17,7 +17,8 @@ type flowMatrixReport struct {
 	output.Meta
 	By       string         `json:"by"` // namespace or workload
 	Coverage coverageReport `json:"coverage"`
-	// Seconds are what rates are averages over: the time that is covered.
+	// Seconds are what rates are averages over: the time that is covered, and what
+	// reaches beyond it of the 15 seconds, or hours, that connections are counted in.
 	Seconds float64      `json:"seconds"`
 	Items   []matrixItem `json:"items"`
 }
@@ -74,7 +75,7 @@ func placeOf(p flow.Peer, by string) matrixPlace {
 // newFlowMatrix sums flows up by places.
 func newFlowMatrix(flows []flow.Flow, by string, c flow.Coverage) flowMatrixReport {
 	doc := flowMatrixReport{Meta: output.NewMeta("FlowMatrix"), By: by, Coverage: newCoverageReport(c), Items: []matrixItem{}}
-	doc.Seconds = max(c.To.Sub(c.From).Seconds(), 1)
+	doc.Seconds = max(counted(flows, c).Seconds(), 1)
 	at := map[[2]matrixPlace]*matrixItem{}
 	for _, o := range flow.Merge(flows) {
 		k := [2]matrixPlace{placeOf(o.Source, by), placeOf(o.Destination, by)}
@@ -106,6 +107,25 @@ func newFlowMatrix(flows []flow.Flow, by string, c flow.Coverage) flowMatrixRepo
 		return cmp.Or(comparePlaces(a.Source, b.Source), comparePlaces(a.Destination, b.Destination))
 	})
 	return doc
+}
+
+// counted is how long the time is that the flows were counted in. Of a span that was
+// asked for it is longer, where it begins or ends within what is counted as a whole.
+func counted(flows []flow.Flow, c flow.Coverage) time.Duration {
+	from, to := c.From, c.To
+	for i := range flows {
+		f := &flows[i]
+		if f.Connections == 0 { // open for longer
+			continue
+		}
+		if f.FirstSeen.Before(from) {
+			from = f.FirstSeen
+		}
+		if f.LastSeen.After(to) {
+			to = f.LastSeen
+		}
+	}
+	return to.Sub(from)
 }
 
 func comparePlaces(a, b matrixPlace) int {
