@@ -69,7 +69,9 @@ func TestFlushByOthersIsRepaired(t *testing.T) {
 		}
 		slices.Sort(took)
 		t.Logf("repaired after %v (median), %v at most", took[len(took)/2], took[len(took)-1])
-		if took[len(took)/2] > 100*time.Millisecond {
+		// Looking now and then would hold back nearly all of them; a busy machine
+		// only some.
+		if took[len(took)/4] > 100*time.Millisecond {
 			t.Errorf("repaired after %v", took)
 		}
 		if s := a.status(); s.Repairs < 15 {

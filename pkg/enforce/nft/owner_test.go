@@ -241,7 +241,10 @@ func TestWatchTellsOfOthersOnly(t *testing.T) {
 		apply(t, k, openRules())
 		apply(t, k, closedRules())
 		otherTable(t, w)
-		for range 3 {
+		// A queue, or looking now and then, would hold back each of them; a busy
+		// machine only some.
+		soonest := time.Hour
+		for try := 0; try < 3 || try < 20 && soonest > 100*time.Millisecond; try++ {
 			start := time.Now()
 			if err := foreign(t, w); err != nil {
 				t.Fatal(err)
@@ -253,12 +256,13 @@ func TestWatchTellsOfOthersOnly(t *testing.T) {
 			if err := k.Resync(t.Context(), closedRules()); err != nil {
 				t.Fatal(err)
 			}
-			if repaired := time.Since(start); repaired > 100*time.Millisecond {
-				t.Errorf("told after %s, repaired after %s, want 100 ms", told, repaired)
-			} else {
-				t.Logf("told after %s, repaired after %s", told, repaired)
-			}
+			repaired := time.Since(start)
+			soonest = min(soonest, repaired)
+			t.Logf("told after %s, repaired after %s", told, repaired)
 			w.want(t, port, false)
+		}
+		if soonest > 100*time.Millisecond {
+			t.Errorf("repaired after %s at the soonest, want 100 ms", soonest)
 		}
 		otherRule(t, w)
 		if e := <-events; e != Changed {
