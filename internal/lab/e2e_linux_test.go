@@ -105,10 +105,11 @@ func (u *user) status(args ...string) lab.Status {
 	return s
 }
 
-// await waits until a condition holds.
+// await waits until a condition holds. How long that may take says nothing of a
+// test that passes.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
