@@ -93,7 +93,9 @@ func TestCompletionWithoutAnAnswer(t *testing.T) {
 		config := (&goldmanetest.Cluster{URL: url}).Kubeconfig(t)
 		start := time.Now()
 		got, errs := complete(t, kubectlCompleter, "--kubeconfig", config, "tier", "move", "")
-		if len(got) > 0 && got[0] != "" || strings.Contains(errs, "error") || time.Since(start) > 2*completionTime {
+		// The silent one would be silent for ever; how long a busy machine takes
+		// beside says nothing.
+		if len(got) > 0 && got[0] != "" || strings.Contains(errs, "error") || time.Since(start) > 10*completionTime {
 			t.Errorf("%s: %v after %s, and says %q", name, got, time.Since(start), errs)
 		}
 	}

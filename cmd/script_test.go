@@ -4,17 +4,35 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/netpol-project/netpol/internal/netnstest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(plane.Around(m), map[string]func(){
+	testscript.Main(strange{plane.Around(m)}, map[string]func(){
 		"netpol":         func() { os.Exit(Main()) },
 		"kubectl-netpol": func() { os.Exit(Main()) },
 		kubectlCompleter: func() { os.Exit(Main()) },
 	})
+}
+
+// strange runs tests where nobody has configured netpol or kubectl, whoever's
+// shell they are run from.
+type strange struct{ testscript.TestingM }
+
+func (s strange) Run() int {
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		// What tests need themselves is no configuration.
+		if name == "KUBECONFIG" || strings.HasPrefix(name, "NETPOL_") && !strings.HasSuffix(name, "_BIN") && !netnstest.Inside() {
+			_ = os.Unsetenv(name)
+		}
+	}
+	return s.TestingM.Run()
 }
 
 // TestScript runs what users type, as they type it: every script is a

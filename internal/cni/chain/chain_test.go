@@ -109,7 +109,11 @@ func files(t *testing.T, all map[string]string) Dir {
 
 func (d Dir) set(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(d.Path, name), []byte(text), 0o640); err != nil {
+	path := filepath.Join(d.Path, name)
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
 }
