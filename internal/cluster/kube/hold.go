@@ -56,7 +56,7 @@ func (f *following) hold() time.Duration {
 	if f.held.IsZero() {
 		f.held = time.Now()
 	}
-	if wait := longestHold - time.Since(f.held); wait > 0 {
+	if wait := f.opts.hold - time.Since(f.held); wait > 0 {
 		return wait
 	}
 	f.held = time.Time{}

@@ -86,21 +86,24 @@ func TestSnapshotMakesNamespacesUp(t *testing.T) {
 func TestWatchWaitsForAServiceAccount(t *testing.T) {
 	f := newFake(t)
 	f.put(t, vote)
-	_, ch := watch(t, f)
+	ch := watchWith(t, f, kube.Options{}.Holding(time.Hour))
 	await(t, ch, "at once", func(s cluster.State) bool { return len(s.Snapshot.Namespaces) == 1 })
 	accounts := collection(policy.KindServiceAccount)
 	f.set(func() { f.silent[accounts] = true })
 	f.put(t, accountYAML("vote"))
 	f.put(t, podYAML("vote", "one"))
-	time.Sleep(50 * time.Millisecond)
-	f.set(func() { f.silent[accounts] = false })
 	pods := func(n int) func(cluster.State) bool {
 		return func(s cluster.State) bool { return len(s.Snapshot.Endpoints) == n }
 	}
+	never(t, ch, 300*time.Millisecond, "the pod without its account", pods(1))
+	f.set(func() { f.silent[accounts] = false })
 	st := await(t, ch, "the pod", pods(1))
 	if st.Snapshot.ServiceAccount("vote", "web") == nil {
 		t.Error("the pod came without its account")
 	}
+	// For whom a moment is as long as it is.
+	_, ch = watch(t, f)
+	await(t, ch, "the pod", pods(1))
 	f.drop(t, accountYAML("vote"), false)
 	await(t, ch, "the account goes", func(s cluster.State) bool { return len(s.Snapshot.ServiceAccounts) == 0 && pods(1)(s) })
 	f.put(t, strings.Replace(podYAML("vote", "two"), "Name: web", "Name: never", 1))

@@ -29,8 +29,9 @@ type Options struct {
 	// Manager is the field manager; empty: netpol.
 	Manager string
 
-	// Tests shorten how long a server may be silent that lists by watching.
-	patience time.Duration
+	// Tests set how long a server may be silent that lists by watching, and how
+	// long a resource may be ahead of another one that it needs.
+	patience, hold time.Duration
 }
 
 // Store is a cluster.Store in a Kubernetes API server.
@@ -74,6 +75,9 @@ func OpenStore(ctx context.Context, conn *Conn, opts Options) (*Store, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.hold == 0 {
+		opts.hold = longestHold
 	}
 	if opts.patience == 0 {
 		opts.patience = patience

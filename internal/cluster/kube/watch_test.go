@@ -43,6 +43,15 @@ func watch(t *testing.T, f *fake) (*kube.Store, <-chan cluster.State) {
 	return s, ch
 }
 
+func watchWith(t *testing.T, f *fake, opts kube.Options) <-chan cluster.State {
+	t.Helper()
+	ch, err := open(t, f.config(), opts).Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
 // never fails if a state comes that may not.
 func never(t *testing.T, ch <-chan cluster.State, d time.Duration, what string, bad func(cluster.State) bool) {
 	t.Helper()
@@ -191,19 +200,22 @@ func TestWatchOfAnAbsentAPI(t *testing.T) {
 func TestWatchWaitsForATier(t *testing.T) {
 	f := newFake(t)
 	f.put(t, np("vote", "one", 1))
-	_, ch := watch(t, f)
+	ch := watchWith(t, f, kube.Options{}.Holding(time.Hour))
 	await(t, ch, "at once", has("one:1"))
 	tiers := collection(policy.KindTier)
 	f.set(func() { f.silent[tiers] = true })
 	f.put(t, tierYAML("late"))
 	f.put(t, strings.Replace(np("vote", "two", 2), "tier: default", "tier: late", 1))
-	time.Sleep(50 * time.Millisecond)
+	never(t, ch, 300*time.Millisecond, "the policy without its tier", has("one:1 two:2"))
 	f.set(func() { f.silent[tiers] = false })
 	st := await(t, ch, "the policy", has("one:1 two:2"))
 	if len(st.Faults) > 0 {
 		t.Errorf("it came without its tier: %v", st.Faults)
 	}
-	// One whose tier does not come is in force all the same.
+	// One whose tier does not come is in force all the same, where a moment is as
+	// long as it is.
+	_, ch = watch(t, f)
+	await(t, ch, "both", has("one:1 two:2"))
 	f.put(t, strings.Replace(np("vote", "three", 3), "tier: default", "tier: never", 1))
 	st = await(t, ch, "a policy without tier", has("one:1 three:3 two:2"))
 	if len(st.Faults) != 1 || st.Faults[0].Code != policy.CodeMissingTier {
