@@ -14,3 +14,9 @@ func (o Options) Patient(d time.Duration) Options {
 	o.patience = d
 	return o
 }
+
+// Watching sets how long a watch lasts.
+func (o Options) Watching(d time.Duration) Options {
+	o.watchFor = d
+	return o
+}

@@ -41,7 +41,7 @@ const (
 	firstRetry  = 100 * time.Millisecond
 	lastRetry   = 3 * time.Second
 	slowRetry   = 10 * time.Second // where somebody has to change something
-	watchFor    = 5 * time.Minute
+	watchFor    = 5 * time.Minute  // at least, and up to twice that
 	readBuffer  = 16 << 10
 	patience    = 10 * time.Second
 	initialEnds = "k8s.io/initial-events-end"
@@ -173,8 +173,11 @@ func (w *follower) take(items []policy.Served, version string) {
 // watch follows changes. With sendInitialEvents what there is comes first.
 func (w *follower) watch(ctx context.Context, query params) error {
 	query["watch"], query["allowWatchBookmarks"] = "true", "true"
-	query["timeoutSeconds"] = fmt.Sprint(int((watchFor + rand.N(watchFor)).Seconds()))
-	ctx, cancel := context.WithCancel(ctx)
+	lasts := w.opts.watchFor + rand.N(w.opts.watchFor)
+	query["timeoutSeconds"] = fmt.Sprint(int(lasts.Seconds()))
+	// The server ends it. Where nothing is heard of that, the connection is dead,
+	// which not every transport finds out by itself.
+	ctx, cancel := context.WithTimeout(ctx, lasts+w.opts.watchFor/10)
 	defer cancel()
 	body, err := query.on(w.client.Get().AbsPath(w.res.path("", "")...).MaxRetries(0)).Stream(ctx)
 	if err != nil {

@@ -12,6 +12,7 @@ func (c *core) deniedAll(denied []error) error {
 	if len(denied) == 1 {
 		return denied[0]
 	}
+	slices.SortFunc(denied, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	f := &cluster.Failure{What: "you may not read all that the answer depends on", Err: denied[0]}
 	for _, err := range denied {
 		if one, ok := err.(*cluster.Failure); ok {
@@ -19,7 +20,6 @@ func (c *core) deniedAll(denied []error) error {
 			f.Try = one.Try
 		}
 	}
-	slices.Sort(f.Where)
 	if len(c.opts.Namespaces) == 0 {
 		f.Try = "the same with -n NAMESPACE, if you may read that; or " + f.Try
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,27 +59,23 @@ func (s *Store) List(ctx context.Context, kind policy.Kind, namespace string) ([
 
 func (c *core) listObjects(ctx context.Context, res Resource, namespace string) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
-	for next := ""; ; {
-		body, err := c.get(ctx, res.path(namespace, ""), params{"limit": strconv.Itoa(pageSize), "continue": next})
-		if err != nil && next != "" && apierrors.IsResourceExpired(err) {
-			// The server forgot the moment that the first page was of.
-			out, next = nil, ""
-			continue
-		}
-		if err != nil {
-			return nil, err
+	err := c.pages(ctx, res, namespace, func(body []byte, first bool) (next string, err error) {
+		if first {
+			out = nil
 		}
 		var page unstructured.UnstructuredList
 		if err := json.Unmarshal(body, &page); err != nil {
-			return nil, fmt.Errorf("%s: %w", res, err)
+			return "", err
 		}
 		for i := range page.Items {
 			out = append(out, &page.Items[i])
 		}
-		if next = page.GetContinue(); next == "" {
-			return out, nil
-		}
+		return page.GetContinue(), nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return out, nil
 }
 
 // remember notes which object was handed out under a key.

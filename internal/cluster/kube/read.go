@@ -23,30 +23,48 @@ type listed struct {
 	version string
 }
 
-// listKind lists a kind in a namespace, or in all, page by page. A collection
-// that the server does not have is an error that Is NotFound for client-go.
+// listKind lists a kind in a namespace, or in all. A collection that the server
+// does not have is an error that Is NotFound for client-go.
 func (c *core) listKind(ctx context.Context, res Resource, namespace string) (*listed, error) {
-	var out listed
-	for next, again := "", 0; ; {
-		body, err := c.get(ctx, res.path(namespace, ""), params{"limit": strconv.Itoa(pageSize), "continue": next})
-		if err != nil && next != "" && apierrors.IsResourceExpired(err) && again < 3 {
-			// The server forgot the moment that the first page was of.
-			out, next, again = listed{}, "", again+1
-			continue
-		}
-		if err != nil {
-			return nil, err
+	var out *listed
+	err := c.pages(ctx, res, namespace, func(body []byte, first bool) (next string, err error) {
+		if first {
+			out = &listed{}
 		}
 		page, err := c.dec.ServedList(body, apiVersion(res), res.Kind, func(s policy.Served) {
 			c.form.Read(&s)
 			out.items = append(out.items, s)
 		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", res, err)
+		out.version = page.Version
+		return page.Next, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// listAgain is how often a list begins anew because the server forgot the moment
+// that its first page was of.
+const listAgain = 3
+
+// pages reads a collection page by page. take is told where it begins anew, and
+// gives what the next page is asked for by.
+func (c *core) pages(ctx context.Context, res Resource, namespace string, take func(body []byte, first bool) (next string, err error)) error {
+	for next, again := "", 0; ; {
+		body, err := c.get(ctx, res.path(namespace, ""), params{"limit": strconv.Itoa(pageSize), "continue": next})
+		if err != nil && next != "" && apierrors.IsResourceExpired(err) && again < listAgain {
+			next, again = "", again+1
+			continue
 		}
-		out.version, next = page.Version, page.Next
+		if err != nil {
+			return err
+		}
+		if next, err = take(body, next == ""); err != nil {
+			return fmt.Errorf("%s: %w", res, err)
+		}
 		if next == "" {
-			return &out, nil
+			return nil
 		}
 	}
 }

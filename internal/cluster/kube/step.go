@@ -62,7 +62,7 @@ func (c *core) plan(ctx context.Context, change cluster.Change, force bool) (*st
 	case change.IfAbsent && st.live != nil:
 		return nil, fmt.Errorf("%s: %w: it exists already", st.key, cluster.ErrConflict)
 	case st.edits && st.live == nil:
-		return nil, fmt.Errorf("%s: %w: it was deleted since it was read", st.key, cluster.ErrConflict)
+		return nil, st.deleted()
 	case st.edits && st.live.GetResourceVersion() != st.object.GetResourceVersion():
 		return nil, st.stale()
 	case st.edits:
@@ -106,6 +106,11 @@ func (st *step) request(verb string) request {
 // stale is the conflict where somebody was faster.
 func (st *step) stale() error {
 	return fmt.Errorf("%s: %w: somebody has changed it since it was read", st.key, cluster.ErrConflict)
+}
+
+// deleted is the conflict where what was to be changed is gone.
+func (st *step) deleted() error {
+	return fmt.Errorf("%s: %w: it was deleted since it was read", st.key, cluster.ErrConflict)
 }
 
 // because is an error for users with a cause that they need not see.
@@ -193,7 +198,8 @@ func (st *step) do(ctx context.Context, try bool) (cluster.Result, error) {
 			}
 			return r, nil
 		}
-		if n == attempts || !apierrors.IsConflict(err) || !st.again(ctx) {
+		// Who has a field has it the next time as well.
+		if n == attempts || !apierrors.IsConflict(err) || len(conflicts(err)) > 0 || !st.again(ctx) {
 			return r, err
 		}
 	}
@@ -206,6 +212,8 @@ func (st *step) again(ctx context.Context) bool {
 		return false
 	}
 	switch {
+	case st.put && st.live == nil:
+		return false // there is nothing to take anything out of
 	case st.object != nil && !st.edits:
 		return before != nil || st.live == nil // it was to be made and is there now: ask the user
 	case st.live == nil || before == nil || st.live.GetUID() != before.GetUID():

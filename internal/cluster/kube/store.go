@@ -29,9 +29,9 @@ type Options struct {
 	// Manager is the field manager; empty: netpol.
 	Manager string
 
-	// Tests set how long a server may be silent that lists by watching, and how
-	// long a resource may be ahead of another one that it needs.
-	patience, hold time.Duration
+	// Tests set how long a server may be silent that lists by watching, how long a
+	// resource may be ahead of another one that it needs, and how long a watch lasts.
+	patience, hold, watchFor time.Duration
 }
 
 // Store is a cluster.Store in a Kubernetes API server.
@@ -81,6 +81,9 @@ func OpenStore(ctx context.Context, conn *Conn, opts Options) (*Store, error) {
 	}
 	if opts.patience == 0 {
 		opts.patience = patience
+	}
+	if opts.watchFor == 0 {
+		opts.watchFor = watchFor
 	}
 	if opts.Manager == "" {
 		opts.Manager = "netpol"

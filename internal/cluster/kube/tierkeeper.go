@@ -47,11 +47,14 @@ func NewTierKeeper(conn *Conn, log func(string)) (*TierKeeper, error) {
 // Run keeps tiers until ctx ends. Outages of the API server are waited out.
 func (k *TierKeeper) Run(ctx context.Context) {
 	for last := ""; ctx.Err() == nil; {
-		err := k.follow(ctx)
-		if err != nil && err.Error() != last && ctx.Err() == nil {
-			last = err.Error()
-			k.log("tiers can't be kept: " + last)
+		trouble := ""
+		if err := k.follow(ctx); err != nil && ctx.Err() == nil {
+			trouble = err.Error()
 		}
+		if trouble != "" && trouble != last {
+			k.log("tiers can't be kept: " + trouble)
+		}
+		last = trouble // what comes back after a while is news
 		select {
 		case <-ctx.Done():
 		case <-time.After(recheck):

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,6 +51,39 @@ func installed(t *testing.T) *kubetest.ControlPlane {
 	}
 	plane.Apply(t, manifests...)
 	return plane
+}
+
+// An outage is told once, and the next one again.
+func TestTierKeeperTellsEachOutage(t *testing.T) {
+	f := newFake(t)
+	f.put(t, tierYAML("a"))
+	told := make(chan string, 10)
+	k, err := kube.NewTierKeeper(&kube.Conn{Config: f.config()}, func(text string) { told <- text })
+	if err != nil {
+		t.Fatal(err)
+	}
+	fail := []int{500, 500, 500, 500}
+	f.set(func() { f.refuse = fail })
+	go k.Run(t.Context())
+	for range 2 {
+		<-told
+		if len(told) > 0 {
+			t.Errorf("told again: %s", <-told)
+		}
+		f.set(func() { f.refuse = nil })
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			watched := false
+			f.set(func() { watched = len(f.conns) > 0 })
+			if watched {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("no tiers are watched")
+			}
+		}
+		f.set(func() { f.refuse = fail })
+		f.breakWatches()
+	}
 }
 
 // S13: a tier in use stays until no policy is in it, whoever deletes it, also

@@ -331,6 +331,35 @@ func TestWatchOfAServerThatNeverEndsItsList(t *testing.T) {
 	await(t, ch, "a change", has("one:2"))
 }
 
+// A connection on which nothing comes any more, not even the end of the watch that
+// the server was asked for, is given up, and the watch taken up where it was.
+func TestWatchOfADeadConnection(t *testing.T) {
+	f := newFake(t)
+	f.put(t, np("vote", "one", 1))
+	s := open(t, f.config(), kube.Options{}.Watching(100*time.Millisecond))
+	ch, err := s.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, ch, "at once", has("one:1"))
+	tried := 0
+	for deadline := time.Now().Add(30 * time.Second); tried < 3 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		tried = 0
+		f.set(func() {
+			for _, a := range f.asked {
+				if strings.Contains(a, "/networkpolicies?") && strings.Contains(a, "watch=true") && strings.Contains(a, "projectcalico") {
+					tried++
+				}
+			}
+		})
+	}
+	if tried < 3 {
+		t.Errorf("the watch was tried %d times", tried)
+	}
+	f.put(t, np("vote", "one", 2))
+	await(t, ch, "a change", has("one:2"))
+}
+
 // Reload does not return while what was written is kept back.
 func TestReloadWaitsForWhatIsHeld(t *testing.T) {
 	f := newFake(t)

@@ -148,6 +148,8 @@ func merged(old, fresh map[string]string) map[string]string {
 func (st *step) written(body []byte, created bool, verb string, err error) (cluster.Result, error) {
 	r := cluster.Result{Key: st.key, Outcome: cluster.Configured}
 	switch {
+	case apierrors.IsNotFound(err) && st.put:
+		return r, st.deleted()
 	case apierrors.IsNotFound(err):
 		return r, st.nowhere(verb, err)
 	case apierrors.IsConflict(err) && st.live == nil:
