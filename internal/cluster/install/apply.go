@@ -2,12 +2,8 @@ package install
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 )
 
 // ApplyOptions say how objects are applied.
@@ -147,24 +144,10 @@ func same(a, b *unstructured.Unstructured) bool {
 
 // applyError names other managers in a conflict.
 func (c *Client) applyError(u *unstructured.Unstructured, err error) error {
-	var status *apierrors.StatusError
-	if !apierrors.IsConflict(err) || !errors.As(err, &status) || status.ErrStatus.Details == nil {
-		return c.fail("apply "+title(u), err)
+	if f := kube.FieldConflict(title(u), "netpol install --force-conflicts", err); f != nil {
+		return f
 	}
-	fields := map[string][]string{}
-	for _, cause := range status.ErrStatus.Details.Causes {
-		manager := cause.Message
-		if _, rest, ok := strings.Cut(manager, `"`); ok {
-			manager, _, _ = strings.Cut(rest, `"`)
-		}
-		fields[manager] = append(fields[manager], strings.TrimPrefix(cause.Field, "."))
-	}
-	f := &cluster.Failure{What: title(u) + " was not changed: others manage fields that would change", Err: errors.Join(cluster.ErrConflict, err),
-		Try: "change it where it is managed, or take the fields over: netpol install --force-conflicts"}
-	for _, manager := range slices.Sorted(maps.Keys(fields)) {
-		f.Where = append(f.Where, fmt.Sprintf("%s manages %s", manager, strings.Join(fields[manager], ", ")))
-	}
-	return f
+	return c.fail("apply "+title(u), err)
 }
 
 // established waits until the API server serves new kinds.

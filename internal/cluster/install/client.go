@@ -29,11 +29,9 @@ const FieldManager = "netpol"
 
 // Client installs on one cluster.
 type Client struct {
-	conn    *kube.Conn
-	dyn     dynamic.Interface
-	meta    metadata.Interface
-	context string // of kubeconfig, for hints
-	host    string
+	conn *kube.Conn
+	dyn  dynamic.Interface
+	meta metadata.Interface
 	// pause is the time between two looks at what is waited for.
 	pause time.Duration
 }
@@ -52,7 +50,7 @@ func New(conn *kube.Conn, warn func(string)) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig: %w", err)
 	}
-	return &Client{conn: conn, dyn: dyn, meta: meta, context: conn.Context, host: conn.Config.Host, pause: 500 * time.Millisecond}, nil
+	return &Client{conn: conn, dyn: dyn, meta: meta, pause: 500 * time.Millisecond}, nil
 }
 
 type warner func(string)
@@ -126,6 +124,27 @@ func (c *Client) each(ctx context.Context, r schema.GroupVersionResource, opts m
 	}
 }
 
+// eachMeta lists the metadata of objects as each lists objects, of all namespaces
+// where none is named.
+func (c *Client) eachMeta(ctx context.Context, r schema.GroupVersionResource, namespace string, opts metav1.ListOptions, visit func(*metav1.PartialObjectMetadata)) error {
+	opts.Limit = pageSize
+	for {
+		list, err := c.meta.Resource(r).Namespace(namespace).List(ctx, opts)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return c.fail("list "+r.GroupResource().String(), err)
+		}
+		for i := range list.Items {
+			visit(&list.Items[i])
+		}
+		if opts.Continue = list.GetContinue(); opts.Continue == "" {
+			return nil
+		}
+	}
+}
+
 // fail is an error of a request as users see it.
 func (c *Client) fail(what string, err error) error {
 	var status *apierrors.StatusError
@@ -133,17 +152,25 @@ func (c *Client) fail(what string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &failure):
 		return err
+	case apierrors.IsUnauthorized(err):
+		return &cluster.Failure{What: "the API server does not know who you are: the credentials are expired or wrong", Where: []string{"for: " + what},
+			Try: c.kubectl("auth whoami"), Err: err}
+	case apierrors.IsTooManyRequests(err):
+		return &cluster.Failure{What: "the API server is busy and asks to come back later: could not " + what, Where: []string{err.Error()},
+			Try: "the same again in a minute: what is done is not done twice", Err: err}
+	case apierrors.IsConflict(err):
+		return &cluster.Failure{What: "could not " + what + ": somebody else changed it at the same time", Where: []string{err.Error()}, Try: "the same again", Err: err}
 	case apierrors.IsForbidden(err):
 		return &cluster.Failure{What: "you may not " + what, Where: []string{err.Error()},
 			Try: c.kubectl("auth can-i --list") + "; installing takes the rights of cluster-admin", Err: err}
 	case errors.As(err, &status):
-		return &cluster.Failure{What: "the API server refused to " + what, Where: causes(status), Err: err}
+		return &cluster.Failure{What: "the API server refused to " + what, Where: causes(status), Try: c.kubectl("get --raw '/readyz?verbose'") + ", and the API server's log", Err: err}
 	}
 	text := err.Error()
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		text = u.Err.Error()
 	}
-	return &cluster.Failure{What: "the API server " + c.host + " can't be reached", Where: []string{text, "for: " + what},
+	return &cluster.Failure{What: "the API server " + c.conn.Config.Host + " can't be reached", Where: []string{text, "for: " + what},
 		Try: c.kubectl("cluster-info"), Err: err}
 }
 
@@ -162,10 +189,7 @@ func causes(err *apierrors.StatusError) []string {
 
 // kubectl is a command of kubectl for this cluster.
 func (c *Client) kubectl(command string) string {
-	if c.context == "" {
-		return "kubectl " + command
-	}
-	return "kubectl --context " + c.context + " " + command
+	return c.conn.Kubectl(command)
 }
 
 // sleep waits a moment, or until ctx ends.

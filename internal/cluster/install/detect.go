@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -47,7 +48,7 @@ func (c *Client) Detect(ctx context.Context) (*Found, error) {
 // recent refuses API servers that are too old for what is installed.
 func (c *Client) recent(ctx context.Context) error {
 	_, err := c.meta.Resource(admissionPolicies).List(ctx, metav1.ListOptions{Limit: 1})
-	if isNotServed(err) {
+	if apierrors.IsNotFound(err) {
 		return &cluster.Failure{What: "this API server is too old: it has no ValidatingAdmissionPolicy",
 			Where: []string{"netpol needs Kubernetes 1.30 or later"}, Try: c.kubectl("version")}
 	}
@@ -57,21 +58,14 @@ func (c *Client) recent(ctx context.Context) error {
 // findKinds finds definitions of projectcalico.org that are not ours.
 func (c *Client) findKinds(ctx context.Context, f *Found) error {
 	var foreign []string
-	opts := metav1.ListOptions{Limit: pageSize}
-	for {
-		list, err := c.meta.Resource(crds).List(ctx, opts)
-		if err != nil {
-			return c.fail("list customresourcedefinitions", err)
+	err := c.eachMeta(ctx, crds, "", metav1.ListOptions{}, func(crd *metav1.PartialObjectMetadata) {
+		if strings.HasSuffix(crd.Name, ".projectcalico.org") && !strings.HasSuffix(crd.Name, ".crd.projectcalico.org") &&
+			crd.Labels[manifest.LabelPartOf] != manifest.Ours {
+			foreign = append(foreign, crd.Name)
 		}
-		for _, crd := range list.Items {
-			if strings.HasSuffix(crd.Name, ".projectcalico.org") && !strings.HasSuffix(crd.Name, ".crd.projectcalico.org") &&
-				crd.Labels[manifest.LabelPartOf] != manifest.Ours {
-				foreign = append(foreign, crd.Name)
-			}
-		}
-		if opts.Continue = list.GetContinue(); opts.Continue == "" {
-			break
-		}
+	})
+	if err != nil {
+		return err
 	}
 	if n := len(foreign); n > 0 {
 		slices.Sort(foreign)

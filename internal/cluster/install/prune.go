@@ -30,27 +30,16 @@ func (c *Client) Installed(ctx context.Context) ([]*unstructured.Unstructured, e
 		if err != nil {
 			return nil, err
 		}
-		var opts metav1.ListOptions
-		opts.LabelSelector, opts.Limit = ours, pageSize
-		for {
-			list, err := c.meta.Resource(r).Namespace(manifest.NamespaceOf(kind)).List(ctx, opts)
-			if apierrors.IsNotFound(err) {
-				break
-			}
-			if err != nil {
-				return nil, c.fail("list "+r.GroupResource().String(), err)
-			}
-			for i := range list.Items {
-				u := &unstructured.Unstructured{}
-				u.SetGroupVersionKind(kind)
-				u.SetNamespace(list.Items[i].Namespace)
-				u.SetName(list.Items[i].Name)
-				u.SetUID(list.Items[i].UID)
-				out = append(out, u)
-			}
-			if opts.Continue = list.GetContinue(); opts.Continue == "" {
-				break
-			}
+		err = c.eachMeta(ctx, r, manifest.NamespaceOf(kind), metav1.ListOptions{LabelSelector: ours}, func(o *metav1.PartialObjectMetadata) {
+			u := &unstructured.Unstructured{}
+			u.SetGroupVersionKind(kind)
+			u.SetNamespace(o.Namespace)
+			u.SetName(o.Name)
+			u.SetUID(o.UID)
+			out = append(out, u)
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return out, nil

@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -40,31 +39,18 @@ func (c *Client) Policies(ctx context.Context) (policies, inNamespaces int, err 
 func (c *Client) count(ctx context.Context, resources []schema.GroupVersionResource) (objects, inNamespaces int, err error) {
 	seen := map[string]bool{}
 	for _, r := range resources {
-		opts := metav1.ListOptions{Limit: pageSize}
-		for {
-			list, err := c.meta.Resource(r).List(ctx, opts)
-			if isNotServed(err) {
-				break
+		err := c.eachMeta(ctx, r, "", metav1.ListOptions{}, func(o *metav1.PartialObjectMetadata) {
+			if o.Labels[manifest.LabelPartOf] == manifest.Ours {
+				return
 			}
-			if err != nil {
-				return 0, 0, c.fail("list "+r.GroupResource().String(), err)
+			objects++
+			if o.Namespace != "" {
+				seen[o.Namespace] = true
 			}
-			for _, o := range list.Items {
-				if o.Labels[manifest.LabelPartOf] == manifest.Ours {
-					continue
-				}
-				objects++
-				if o.Namespace != "" {
-					seen[o.Namespace] = true
-				}
-			}
-			if opts.Continue = list.GetContinue(); opts.Continue == "" {
-				break
-			}
+		})
+		if err != nil {
+			return 0, 0, err
 		}
 	}
 	return objects, len(seen), nil
 }
-
-// isNotServed says that the server does not know the kind.
-func isNotServed(err error) bool { return apierrors.IsNotFound(err) }

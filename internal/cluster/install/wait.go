@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/netpol-project/netpol/internal/cluster"
@@ -143,12 +142,12 @@ func (c *Client) late(ctx context.Context, within time.Duration) error {
 // reasons tell by node why a pod of that name is not ready.
 func (c *Client) reasons(ctx context.Context, name string) (map[string]string, error) {
 	out := map[string]string{}
-	list, err := c.dyn.Resource(pods).Namespace(manifest.Namespace).List(ctx, metav1.ListOptions{LabelSelector: manifest.LabelName + "=" + name})
+	list, err := c.podsOf(ctx, name)
 	if err != nil {
-		return nil, c.fail("list pods of namespace "+manifest.Namespace, err)
+		return nil, err
 	}
-	for i := range list.Items {
-		if pod := &list.Items[i]; condition(pod, "Ready") != "True" {
+	for i := range list {
+		if pod := &list[i]; condition(pod, "Ready") != "True" {
 			out[nodeOf(pod)] = whyNot(pod)
 		}
 	}

@@ -25,7 +25,7 @@ type request struct {
 // what is the request in words: get networkpolicies.projectcalico.org db in
 // namespace vote.
 func (r request) what() string {
-	out := r.verb + " " + r.resource.String()
+	out := strings.TrimSpace(r.verb + " " + r.resource.String())
 	if r.name != "" {
 		out += " " + r.name
 	}
@@ -57,10 +57,10 @@ func (a *api) canI(r request) string {
 	return out
 }
 
-func (a *api) kubectl(command string) string { return a.conn.kubectl(command) }
+func (a *api) kubectl(command string) string { return a.conn.Kubectl(command) }
 
-// kubectl is a command of kubectl for this cluster.
-func (c *Conn) kubectl(command string) string {
+// Kubectl is a command of kubectl for this cluster.
+func (c *Conn) Kubectl(command string) string {
 	if c.Context == "" {
 		return "kubectl " + command
 	}
@@ -193,10 +193,24 @@ func conflicts(err error) managed {
 	return out
 }
 
+// FieldConflict is what server-side apply says of fields that others manage, as
+// users see it: what was not changed, and the command that takes the fields over.
+// It is nil for any other error.
+func FieldConflict(what, command string, err error) error {
+	if m := conflicts(err); len(m) > 0 {
+		return m.told(what, command, err)
+	}
+	return nil
+}
+
 // fail is the conflict as users see it.
 func (m managed) fail(key string, err error) error {
-	f := &cluster.Failure{What: key + " was not changed: others manage fields that would change", Err: errors.Join(cluster.ErrConflict, err),
-		Try: "change it where it is managed (a Git repository, most likely), or take the fields over: the same command with --force-conflicts"}
+	return m.told(key, "the same command with --force-conflicts", err)
+}
+
+func (m managed) told(what, command string, err error) error {
+	f := &cluster.Failure{What: what + " was not changed: others manage fields that would change", Err: errors.Join(cluster.ErrConflict, err),
+		Try: "change it where it is managed (a Git repository, most likely), or take the fields over: " + command}
 	var managers []string
 	for name := range m {
 		managers = append(managers, name)
