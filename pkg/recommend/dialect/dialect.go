@@ -47,9 +47,15 @@ type Result struct {
 
 // Write writes policies in a dialect. snap holds the network sets, Services and
 // nodes that they speak of. Of a policy that extends another, only what is new is
-// written, as a policy of its own: both dialects add up what policies allow.
+// written, as a policy of its own: both dialects add up what policies allow. So no
+// name is taken that a Kubernetes policy has: to apply it would undo that one.
 func Write(name Name, policies []*recommend.Policy, snap *policy.Snapshot) *Result {
 	w := &writer{name: name, snap: snap, used: map[string]bool{}}
+	for _, there := range snap.Policies {
+		if name == Kubernetes && there.Kind == policy.KindKubernetesNetworkPolicy {
+			w.used[there.Namespace+"/"+there.Name] = true
+		}
+	}
 	for _, p := range policies {
 		w.write(p)
 	}

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -40,10 +41,11 @@ type portTerm struct {
 	name     string
 }
 
-// terms puts a rule into those words. Where that is not possible ok is false; why,
-// and what else changes, is in losses.
-func (w *writer) terms(r *recommend.Rule) (t terms, losses []string, ok bool) {
-	t.proto, t.icmp, t.api = r.Protocol, r.ICMP, r.Purpose == recommend.PurposeAPI
+// terms puts a rule into those words, into several if not all of its peers have the
+// same ports. Where that is not possible ok is false; why, and what else changes, is
+// in losses.
+func (w *writer) terms(r *recommend.Rule) (all []terms, losses []string, ok bool) {
+	t := terms{proto: r.Protocol, icmp: r.ICMP, api: r.Purpose == recommend.PurposeAPI}
 	for _, p := range r.Ports {
 		t.ports = append(t.ports, portTerm{protocol: r.Protocol, from: p.Min, to: p.Max})
 	}
@@ -57,20 +59,23 @@ func (w *writer) terms(r *recommend.Rule) (t terms, losses []string, ok bool) {
 		return w.setTerms(t, r.Sets)
 	case len(r.Nets) > 0:
 		t.nets, t.nodes = r.Nets, w.holdNodes(r.Nets)
-		return t, nil, true
+		if t.api && w.name == Cilium {
+			losses = append(losses, "Cilium's nets hold no API server: all of its addresses are allowed, by its entity")
+		}
+		return []terms{t}, losses, true
 	}
 	for _, alternative := range r.Selector.Alternatives() {
 		reqs, ok := w.requirements(alternative)
 		if !ok {
-			return t, []string{"its peers' selector has no form there: " + alternative.String()}, false
+			return nil, []string{"its peers' selector has no form there: " + alternative.String()}, false
 		}
 		t.pods = append(t.pods, podTerm{namespaces: r.Namespaces, reqs: reqs})
 	}
-	return t, nil, true
+	return []terms{t}, nil, true
 }
 
 // setTerms writes network sets as the nets that they hold now.
-func (w *writer) setTerms(t terms, keys []policy.Key) (terms, []string, bool) {
+func (w *writer) setTerms(t terms, keys []policy.Key) ([]terms, []string, bool) {
 	var names []string
 	for _, k := range keys {
 		if set := w.snap.NetworkSet(k); set != nil {
@@ -83,40 +88,65 @@ func (w *writer) setTerms(t terms, keys []policy.Key) (terms, []string, bool) {
 	t.nodes = w.holdNodes(t.nets)
 	reason := strings.Join(names, ", ") + " has no form there: written as the nets that it holds now"
 	if len(t.nets) == 0 {
-		return t, []string{strings.Join(names, ", ") + " holds no nets"}, false
+		return nil, []string{strings.Join(names, ", ") + " holds no nets"}, false
 	}
-	return t, []string{reason}, true
+	return []terms{t}, []string{reason}, true
 }
 
-// serviceTerms writes a Service as the pods and addresses behind it.
-func (w *writer) serviceTerms(t terms, ref *policy.ServiceRef) (terms, []string, bool) {
+// serviceTerms writes a Service as the pods and addresses behind it, each with its
+// own ports: those of other addresses are not the pods'.
+func (w *writer) serviceTerms(t terms, ref *policy.ServiceRef) (all []terms, losses []string, ok bool) {
+	name := "Service " + ref.Namespace + "/" + ref.Name
 	svc := w.snap.Service(ref.Namespace, ref.Name)
 	if svc == nil {
-		return t, []string{"Service " + ref.Namespace + "/" + ref.Name + " is not there"}, false
+		return nil, []string{name + " is not there"}, false
 	}
-	for _, p := range svc.Ports {
-		switch {
-		case p.TargetName != "":
-			t.ports = append(t.ports, portTerm{protocol: p.Protocol, name: p.TargetName})
-		case p.TargetPort != 0:
-			t.ports = append(t.ports, portTerm{protocol: p.Protocol, from: p.TargetPort, to: p.TargetPort})
-		}
-	}
-	if len(svc.Selector) > 0 {
+	if len(svc.Selector) > 0 && len(svc.Ports) > 0 {
 		var reqs []requirement
 		for _, k := range slices.Sorted(maps.Keys(svc.Selector)) {
 			reqs = append(reqs, requirement{Label: k, Operator: "In", Values: []string{svc.Selector[k]}})
 		}
-		t.pods = append(t.pods, podTerm{namespaces: []string{svc.Namespace}, reqs: reqs})
+		pods := t
+		pods.pods = []podTerm{{namespaces: []string{svc.Namespace}, reqs: reqs}}
+		for _, p := range svc.Ports {
+			pods.ports = append(pods.ports, portTerm{protocol: p.Protocol, from: p.TargetPort, to: p.TargetPort, name: p.TargetName})
+		}
+		all = append(all, pods)
 	}
+	all = append(all, w.backendTerms(t, svc)...)
+	if len(all) == 0 {
+		return nil, []string{"nothing is behind " + name}, false
+	}
+	if t.api && w.name == Cilium {
+		return all, nil, true // its entity follows the Service
+	}
+	return all, []string{name + " has no form there: written as the pods and addresses behind it now"}, true
+}
+
+// backendTerms are the addresses behind a Service, those of the same ports together.
+func (w *writer) backendTerms(t terms, svc *policy.Service) []terms {
+	var out []terms
+	at := map[string]int{}
 	for _, b := range svc.Backends {
-		t.nets = append(t.nets, netip.PrefixFrom(b.Addr, b.Addr.BitLen()))
+		var ports []portTerm
+		for _, p := range b.Ports {
+			ports = append(ports, portTerm{protocol: p.Protocol, from: p.Port, to: p.Port})
+		}
+		if len(ports) == 0 {
+			continue
+		}
+		key := fmt.Sprint(ports)
+		if _, ok := at[key]; !ok {
+			at[key] = len(out)
+			one := t
+			one.ports = ports
+			out = append(out, one)
+		}
+		one := &out[at[key]]
+		one.nets = append(one.nets, netip.PrefixFrom(b.Addr, b.Addr.BitLen()))
+		one.nodes = w.holdNodes(one.nets)
 	}
-	t.nodes = w.holdNodes(t.nets)
-	if len(t.pods)+len(t.nets) == 0 || len(t.ports) == 0 {
-		return t, []string{"nothing is behind Service " + ref.Namespace + "/" + ref.Name}, false
-	}
-	return t, []string{"Service " + ref.Namespace + "/" + ref.Name + " has no form there: written as the pods and addresses behind it now"}, true
+	return out
 }
 
 // holdNodes says whether some of the nets hold the address of a node.
@@ -129,15 +159,25 @@ func (w *writer) holdNodes(nets []netip.Prefix) bool {
 }
 
 // rule is a rule as the dialect's objects, and what is lost.
-func (w *writer) rule(r *recommend.Rule, dir policy.Direction, namespace string) ([]any, []string) {
-	t, losses, ok := w.terms(r)
+func (w *writer) rule(r *recommend.Rule, dir policy.Direction, namespace string) (rules []any, losses []string) {
+	all, losses, ok := w.terms(r)
 	if !ok {
 		return nil, append(losses, "the rule is left out")
 	}
-	if w.name == Cilium {
-		rules, more := ciliumRules(&t, dir, namespace)
-		return rules, append(losses, more...)
+	for i := range all {
+		var more []any
+		var lost []string
+		if w.name == Cilium {
+			more, lost = ciliumRules(&all[i], dir, namespace)
+		} else {
+			more, lost = kubernetesRules(&all[i], dir)
+		}
+		rules = append(rules, more...)
+		for _, reason := range lost {
+			if !slices.Contains(losses, reason) {
+				losses = append(losses, reason)
+			}
+		}
 	}
-	rules, more := kubernetesRules(&t, dir)
-	return rules, append(losses, more...)
+	return rules, losses
 }
