@@ -112,7 +112,8 @@ func (e *ended) listens(p port) {
 	}
 }
 
-// find asks both ends of every pair that is possible.
+// find asks every pair that has an end which is judged. What both ends leave open is
+// not what is being recommended.
 func (p *pairs) find() []Pair {
 	var out []Pair
 	try := func(src, dst int32) {
@@ -129,17 +130,18 @@ func (p *pairs) find() []Pair {
 	among := newPeers(len(p.all))
 	for i := range p.all {
 		w := int32(i)
-		if !p.all[w].isTarget {
-			continue
+		if p.judged(&p.all[w], policy.Egress) {
+			p.peers(policy.Egress, w, among)
+			for _, dst := range among.list {
+				try(w, dst)
+			}
 		}
-		p.peers(policy.Egress, w, among)
-		for _, dst := range among.list {
-			try(w, dst)
-		}
-		p.peers(policy.Ingress, w, among)
-		for _, src := range among.list {
-			if !p.all[src].isTarget { // else it was tried from there
-				try(src, w)
+		if p.judged(&p.all[w], policy.Ingress) {
+			p.peers(policy.Ingress, w, among)
+			for _, src := range among.list {
+				if !p.judged(&p.all[src], policy.Egress) { // else it was tried from there
+					try(src, w)
+				}
 			}
 		}
 	}

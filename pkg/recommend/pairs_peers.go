@@ -45,7 +45,7 @@ func (p *pairs) peers(d policy.Direction, w int32, out *peers) {
 // some is peers, but false if these may be everybody.
 func (p *pairs) some(d policy.Direction, w int32, out *peers) bool {
 	selecting := p.m.Selecting(p.req.scope(), d, p.all[w].pod)
-	if !p.req.wants(d) || len(selecting) == 0 || p.m.Snapshot().Tier(tier.DefaultTier).DefaultAction == policy.Pass {
+	if len(selecting) == 0 || p.m.Snapshot().Tier(tier.DefaultTier).DefaultAction == policy.Pass {
 		return false
 	}
 	for _, pol := range selecting {

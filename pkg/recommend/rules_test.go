@@ -252,6 +252,17 @@ func TestDirections(t *testing.T) {
 	}
 }
 
+// What a policy for one direction leaves open in the other is not its doing.
+func TestProofOfOneDirection(t *testing.T) {
+	for d, want := range map[policy.Direction]string{policy.Ingress: "[]", policy.Egress: "[{vote/vote kube-system/coredns TCP 53}]"} {
+		req := voteWorld().request("vote/vote", "vote/redis")
+		req.Directions[d] = true
+		if got := fmt.Sprint(Recommend(req).Proof.NotObserved); got != want {
+			t.Errorf("%s: not seen but allowed: %s, want %s", d, got, want)
+		}
+	}
+}
+
 // A policy of our name that selects other pods by now is not extended.
 func TestAPolicyThatSelectsOthersIsNotExtended(t *testing.T) {
 	w := voteWorld()
