@@ -38,7 +38,9 @@ func writeRecommended(ctx context.Context, opts *RecommendOptions, res *recommen
 	if err := edit.change(ctx, changes, words); err != nil {
 		return err
 	}
-	edit.notEnforced()
+	if len(changes) > 0 {
+		edit.notEnforced()
+	}
 	return nil
 }
 

@@ -15,10 +15,7 @@ import (
 // whenever it is written. What it extends is not in it: it is for new policies.
 func (p *Policy) YAML() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n", workloadsText(p.Workloads))
-	if len(p.Unasked) > 0 && len(p.Unasked) < len(p.Workloads) {
-		fmt.Fprintf(&b, "# (labels can't tell them apart, so it selects %s too)\n", workloadsText(p.Unasked))
-	}
+	b.WriteString(p.Heading())
 	fmt.Fprintf(&b, "apiVersion: %s\nkind: %s\nmetadata:\n", apiVersion, p.Kind)
 	fmt.Fprintf(&b, "  name: %s\n  namespace: %s\n  annotations:\n    %s: \"true\"\n", yamlName(p.Name), yamlName(p.Namespace), Annotation)
 	fmt.Fprintf(&b, "spec:\n")
@@ -38,6 +35,16 @@ func (p *Policy) YAML() string {
 		}
 	}
 	return b.String()
+}
+
+// Heading is the comment before the policy's manifest: who it is for, and whom it
+// selects beside.
+func (p *Policy) Heading() string {
+	out := "# " + workloadsText(p.Workloads) + "\n"
+	if len(p.Unasked) > 0 && len(p.Unasked) < len(p.Workloads) {
+		out += "# (labels can't tell them apart, so it selects " + workloadsText(p.Unasked) + " too)\n"
+	}
+	return out
 }
 
 // shownPeers is how many of a rule's peers its comment names.

@@ -125,11 +125,7 @@ func (w *writer) add(p *recommend.Policy, reqs []requirement, sections map[polic
 	u.SetAnnotations(map[string]string{recommend.Annotation: "true"})
 	u.Object["spec"] = spec
 	w.res.Objects = append(w.res.Objects, u)
-	names := make([]string, len(p.Workloads))
-	for i, wl := range p.Workloads {
-		names[i] = string(wl.Kind) + " " + wl.String()
-	}
-	comment := "# " + strings.Join(names, ", ") + "\n"
+	comment := p.Heading()
 	if p.Base != nil {
 		comment += "# what is new beside " + p.Base.String() + "\n"
 	}

@@ -144,3 +144,17 @@ func TestNamesOfKubernetesPoliciesAreNotTaken(t *testing.T) {
 		}
 	}
 }
+
+// Who a policy is for, and whom it selects beside, is told as in Calico's form.
+func TestCommentsTellWhomElseAPolicySelects(t *testing.T) {
+	snap, policies := ofServices(t, recommend.Write{})
+	twin := policy.Workload{Kind: policy.KindPod, Namespace: "shop", Name: "twin"}
+	p := *policies[0]
+	p.Workloads, p.Unasked = append(slices.Clone(p.Workloads), twin), []policy.Workload{twin}
+	for _, name := range []dialect.Name{dialect.Kubernetes, dialect.Cilium} {
+		got := dialect.Write(name, []*recommend.Policy{&p}, snap).Comments[0]
+		if want := "# Pod shop/web, Pod shop/twin\n# (labels can't tell them apart, so it selects Pod shop/twin too)\n"; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
