@@ -33,7 +33,7 @@ func (o *EditOptions) tell(results []cluster.Result, words map[policy.Key]string
 	report := changeReport{Meta: output.NewMeta("Changes"), DryRun: o.DryRun.on(), Items: []changeItem{}, Preflight: o.preflight}
 	for _, r := range results {
 		word := string(r.Outcome)
-		if w := words[r.Key]; w != "" && r.Outcome != cluster.Unchanged {
+		if w := words[r.Key]; w == silent || w != "" && r.Outcome != cluster.Unchanged {
 			word = w
 		}
 		if word == silent {

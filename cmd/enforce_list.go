@@ -58,9 +58,12 @@ func (o *EnforceOptions) promotions(ctx context.Context, w *world, keys []policy
 		if err != nil {
 			return nil, enforceError(err, key.Name)
 		}
-		out = append(out, promotion{p, staged, enforced, edits})
+		out = append(out, promotion{policy: p, staged: staged, enforced: enforced, edits: edits})
 	}
 	if len(out) == 0 {
+		if err := o.known(w); err != nil {
+			return nil, err
+		}
 		return nil, &cli.Error{What: "no staged policy is meant by that", Try: "netpol get staged"}
 	}
 	return out, nil

@@ -81,6 +81,14 @@ func (s *policySelection) keys(ctx context.Context, w *world, kinds []policy.Kin
 	return out, nil
 }
 
+// known refuses a namespace that there is not.
+func (s *policySelection) known(w *world) error {
+	if s.Namespace == "" {
+		return nil
+	}
+	return w.namespaces([]string{s.Namespace})
+}
+
 // flags is the selection as it is typed.
 func (s *policySelection) flags() string {
 	out := ""

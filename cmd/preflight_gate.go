@@ -33,6 +33,8 @@ type promotion struct {
 	// enforced is what it replaces, nil for nothing.
 	enforced *unstructured.Unstructured
 	edits    []stage.Edit
+	// kept: it is turned back into a staged policy that is there already.
+	kept bool
 }
 
 // check judges promotions, and refuses what would cut something, or what would
@@ -66,6 +68,7 @@ func (g *gate) check(ctx context.Context, o *EditOptions, list []promotion, hint
 		}
 		return nil
 	}
+	g.tell(o)
 	if o.Format.Structured() {
 		if err := o.IO.Printer().Object(o.Format, g.document()); err != nil {
 			return err

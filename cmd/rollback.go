@@ -145,7 +145,7 @@ func (o *RollbackOptions) judge(ctx context.Context, object *unstructured.Unstru
 	if err != nil {
 		return err
 	}
-	return o.check(ctx, &o.EditOptions, []promotion{{policy: candidate, staged: staged}}, o.again()+" --dry-run --force")
+	return o.check(ctx, &o.EditOptions, []promotion{{policy: candidate, staged: staged}}, o.again()+" --dry-run")
 }
 
 // again is the command as it was typed.

@@ -71,7 +71,7 @@ func unenforceRun(ctx context.Context, opts *UnenforceOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := opts.check(ctx, &opts.EditOptions, list, "netpol unenforce"+opts.again()+" --dry-run --force"); err != nil {
+	if err := opts.check(ctx, &opts.EditOptions, list, "netpol unenforce"+opts.again()+" --dry-run"); err != nil {
 		return err
 	}
 	if opts.DryRun.on() {
@@ -110,7 +110,11 @@ func unenforceSteps(plan stage.Plan, list []promotion) ([]editStep, map[policy.K
 			continue // a bridge that was left
 		}
 		staged.changes = append(staged.changes, changes[0])
-		words[keyOfChange(changes[0])], words[keyOfChange(changes[1])] = "staged, and not enforced any more", silent
+		from, to := keyOfChange(changes[1]), keyOfChange(changes[0])
+		words[to], words[from] = "staged, and not enforced any more", silent
+		if list[i].kept {
+			words[to], words[from] = silent, "not enforced any more, and staged already"
+		}
 	}
 	gone := stepsOf(plan, list, func(p *promotion) cluster.Change {
 		changes := stageEdits(p.edits)

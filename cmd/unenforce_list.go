@@ -58,6 +58,9 @@ func (o *UnenforceOptions) demotions(ctx context.Context, w *world) ([]promotion
 	case len(list)+len(left) == 0 && len(done) > 0:
 		return nil, done[0]
 	case len(list)+len(left) == 0:
+		if err := o.known(w); err != nil {
+			return nil, err
+		}
 		return nil, &cli.Error{What: "no enforced policy is meant by that", Try: "netpol get policies"}
 	}
 	if o.Format == output.Text {
@@ -91,8 +94,10 @@ func (w *world) demotion(ctx context.Context, key policy.Key) (*promotion, error
 	if err != nil {
 		return nil, stageError(err)
 	}
-	if twin := cluster.KeyOf(edits[0].Object); slices.Contains(w.keys, twin) {
-		// After a stop half-way the copy is there.
+	twin := cluster.KeyOf(edits[0].Object)
+	kept := slices.Contains(w.keys, twin)
+	if kept {
+		// After a stop half-way the copy is there, and after a rollback.
 		if !sameStaged(ctx, w, twin, edits[0].Object) {
 			return nil, &cli.Error{What: fmt.Sprintf("%s exists already and says something else", twin), Try: "netpol unstage " + key.Name + ", then the same command again"}
 		}
@@ -105,7 +110,7 @@ func (w *world) demotion(ctx context.Context, key policy.Key) (*promotion, error
 	if err != nil {
 		return nil, err
 	}
-	return &promotion{policy: p, enforced: u, edits: edits}, nil
+	return &promotion{policy: p, enforced: u, edits: edits, kept: kept}, nil
 }
 
 func sameStaged(ctx context.Context, w *world, key policy.Key, want *unstructured.Unstructured) bool {
