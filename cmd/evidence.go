@@ -98,6 +98,9 @@ func (w *world) witness(f *cli.Factory, flows []flow.Flow) (*flow.Names, error) 
 // openFlows reads the policies of the present and opens the source of flows,
 // which has the names that there are now.
 func openFlows(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Filter) (*world, flow.Source, error) {
+	if err := from.Misplaced(); err != nil { // rather than that there is no lab
+		return nil, nil, err
+	}
 	w, faults, err := loadWorld(ctx, from.storeOf(f))
 	if err != nil {
 		return nil, nil, err

@@ -50,8 +50,6 @@ func (o FlowsFrom) Open(in io.Reader) (flow.Source, error) {
 		return o.goldmane(address)
 	case o.IsPrometheus():
 		return o.prometheus()
-	case strings.Contains(o.From, "://"):
-		return nil, Usage("--flows FILE, --flows -, --flows goldmane://HOST:PORT or --flows prometheus://HOST:PORT", "--flows %s: there is no such source of flows", o.From)
 	case o.From == "-":
 		return o.stdin(in)
 	}
@@ -61,10 +59,13 @@ func (o FlowsFrom) Open(in io.Reader) (flow.Source, error) {
 	return o.file()
 }
 
-// Misplaced is an error if there are flags for another source than the one named.
+// Misplaced is an error if there is no such source as the one named, or there are
+// flags for another one.
 func (o FlowsFrom) Misplaced() error {
 	goldmane := strings.HasPrefix(o.From, goldmaneScheme)
 	switch {
+	case strings.Contains(o.From, "://") && !goldmane && !o.IsPrometheus():
+		return Usage("--flows FILE, --flows -, --flows goldmane://HOST:PORT or --flows prometheus://HOST:PORT", "--flows %s: there is no such source of flows", o.From)
 	case o.TokenFile+o.PasswordFile != "" && !o.IsPrometheus():
 		return Usage("--flows prometheus+https://HOST/", "--flows-token-file and --flows-password-file are for --flows prometheus+https://… only")
 	case o.CA+o.Cert+o.Key != "" && !goldmane && !o.IsPrometheus():
