@@ -36,6 +36,7 @@ type Aggregator struct {
 	outbox  *Outbox            // nil if nobody wants to be told
 	journal *Journal           // nil if nobody keeps it
 	windows map[string]*window // by node
+	ticked  *tick              // nil: not yet
 
 	staged       map[policy.Key]StagedSpec
 	stagedChange uint64

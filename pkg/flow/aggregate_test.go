@@ -208,3 +208,39 @@ func BenchmarkAggregatorConnection(b *testing.B) {
 		i++
 	}
 }
+
+// A clock that is set ahead, as on a machine that began without the time of day, or
+// that stood still with the machine, leaves a gap: nobody counted in it.
+func TestAggregatorKnowsThatTheClockWasSetAhead(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		by      time.Duration // that the clock goes on, in ten seconds
+		kept    time.Duration // until when a process before counted, after t0
+		gap     time.Duration // from t0 on, where there is one
+		isThere bool
+	}{
+		{"it goes on", 10 * time.Second, 0, 0, false},
+		{"it is put right", 50 * time.Second, 0, 0, false},
+		{"it is set ahead", 8 * time.Hour, 0, 10 * time.Second, true},
+		{"it is set back", -8 * time.Hour, 0, 0, false},
+		{"it was kept from later", 8 * time.Hour, 3 * time.Hour, 3 * time.Hour, true},
+	} {
+		a := NewAggregator(t0, DefaultLimits())
+		a.Own("n1")
+		a.windows["n1"].To = t0.Add(c.kept).UnixNano()
+		a.Tick(t0, time.Second)
+		a.Tick(t0.Add(10*time.Second), 11*time.Second)
+		now := t0.Add(10*time.Second + c.by)
+		a.windows["n1"].To = max(a.windows["n1"].To, now.UnixNano()) // somebody may have kept it before
+		a.Tick(now, 21*time.Second)
+		cov := a.Coverage(Filter{}, now)
+		gaps := cov.Nodes[0].Gaps
+		if (len(gaps) == 1) != c.isThere || cov.LostUnknown != c.isThere {
+			t.Errorf("%s: gaps %v, unknown %v", c.what, gaps, cov.LostUnknown)
+			continue
+		}
+		if c.isThere && (!gaps[0].From.Equal(t0.Add(c.gap)) || !gaps[0].To.Equal(now)) {
+			t.Errorf("%s: %v", c.what, gaps)
+		}
+	}
+}

@@ -44,12 +44,14 @@ func (s *Store) Sync() error {
 }
 
 // Run writes every so often, until ctx ends, and tries to open a file that could
-// not be opened.
+// not be opened. It notices when the clock is set ahead.
 func (s *Store) Run(ctx context.Context) {
+	began := time.Now()
 	wait := Every
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	for {
+		s.flows.Tick(s.opts.Now(), time.Since(began))
 		select {
 		case <-ctx.Done():
 			return
