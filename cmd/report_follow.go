@@ -32,7 +32,7 @@ func (r *impactReport) follow(ctx context.Context, opts *ReportOptions, ev *evid
 			return nil
 		}
 	}
-	if opts.Source.From == "-" { // which can be read only once
+	if opts.Source.isFile() && opts.Source.Once() {
 		return nil
 	}
 	if len(r.Items) == 0 { // there is nothing to count in them

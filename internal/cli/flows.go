@@ -39,6 +39,16 @@ type FlowsFrom struct {
 // Given says that the user named a source.
 func (o FlowsFrom) Given() bool { return o.From != "" }
 
+// Once says that flows can be read only once: they come from standard input, or from
+// a pipe that has a name, as --flows <(COMMAND) gives it.
+func (o FlowsFrom) Once() bool {
+	if o.From == "-" {
+		return true
+	}
+	info, err := os.Stat(o.From)
+	return err == nil && !info.Mode().IsRegular()
+}
+
 // Open opens the source. in is standard input.
 func (o FlowsFrom) Open(in io.Reader) (flow.Source, error) {
 	address, isGoldmane := strings.CutPrefix(o.From, goldmaneScheme)

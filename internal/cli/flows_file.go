@@ -46,6 +46,9 @@ func (o FlowsFrom) file() (flow.Source, error) {
 			kept = nil
 			return u, nil
 		}
+		if o.Once() { // it would be empty, or nobody would ever write into it
+			return nil, Usage("--flows FILE", "--flows %s: a pipe can be read only once, and is needed again", o.From)
+		}
 		return open()
 	})
 }
