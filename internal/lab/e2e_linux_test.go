@@ -134,19 +134,12 @@ func TestLabLife(t *testing.T) {
 	if len(s.Pods) != 8 || s.Name != "default" || s.Kind != "LabStatus" {
 		t.Errorf("status %+v", s)
 	}
-	targets := 0
 	for _, p := range append(s.Pods, s.Outside) {
 		if !p.Running {
 			t.Errorf("%s does not run", p.Name)
 		}
-		for _, target := range p.Targets {
-			targets++
-			if target.OK == 0 || target.Failed > 0 {
-				t.Errorf("%s → %s: %d ok, %d failed: %s", p.Name, target.Target, target.OK, target.Failed, target.LastError)
-			}
-		}
 	}
-	if targets != 7 {
+	if targets := u.reached(); targets != 7 {
 		t.Errorf("%d targets, want 7", targets)
 	}
 
@@ -194,6 +187,28 @@ func TestLabLife(t *testing.T) {
 	if _, stderr, code := u.try(t.Context(), "lab", "status"); code != 2 || !strings.Contains(stderr, "netpol lab up") {
 		t.Errorf("status without a lab: exit code %d: %s", code, stderr)
 	}
+}
+
+// reached waits until every target was reached, and counts them. None may have
+// been missed.
+func (u *user) reached() (targets int) {
+	u.t.Helper()
+	await(u.t, "every target to be reached", func() bool {
+		all := true
+		targets = 0
+		s := u.status()
+		for _, p := range append(s.Pods, s.Outside) {
+			for _, target := range p.Targets {
+				targets++
+				all = all && target.OK > 0
+				if target.Failed > 0 {
+					u.t.Fatalf("%s → %s: %d ok, %d failed: %s", p.Name, target.Target, target.OK, target.Failed, target.LastError)
+				}
+			}
+		}
+		return all
+	})
+	return targets
 }
 
 // TestPolicyTestsLive runs the tests of the examples against the model and

@@ -74,7 +74,7 @@ func stillWorking(ctx context.Context, r *run) error {
 	if _, stderr, code := r.Ask(ctx, "lab", "status", "--reset"); code != 0 {
 		return fmt.Errorf("the counters can't be reset: %s", strings.TrimSpace(stderr))
 	}
-	return eventually(8*time.Second, working(2))(ctx, r)
+	return eventually(flowTime, working(2))(ctx, r)
 }
 
 // connects: every pair of a probe connects.

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// flowTime is how long what the actors do may take to show in reports.
-const flowTime = 5 * time.Second
+// flowTime is how long what the actors do may take to show in reports: seconds,
+// and more where the machine has much else to do.
+const flowTime = 30 * time.Second
 
 // needed are the connections between workloads that the Voting App makes.
 func needed() []string {

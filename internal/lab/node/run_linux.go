@@ -18,11 +18,12 @@ import (
 	"github.com/netpol-project/netpol/internal/lab/plan"
 )
 
-// How long a lab waits for its parts before it says that it is up, or that
-// something is wrong.
+// How long a lab waits for its parts before it says that something is wrong, which
+// a busy machine is not. For traffic it does not wait as long, since policies may
+// forbid it.
 const (
-	agentPatience   = 15 * time.Second
-	actorPatience   = 10 * time.Second
+	agentPatience   = time.Minute
+	actorPatience   = 30 * time.Second
 	trafficPatience = 4 * time.Second
 )
 
