@@ -4,6 +4,7 @@ package collect
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,11 @@ import (
 // and ends them by a reset, so that ports are free again at once.
 func (w *world) burst(t *testing.T, n int) {
 	t.Helper()
+	// Ended connections stay in the table for 10 s, which a busy machine may take
+	// for all of them.
+	w.router.Must(t, func() error {
+		return os.WriteFile("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close", []byte("600"), 0)
+	})
 	const workers = 2
 	var g errgroup.Group
 	for worker := range workers {

@@ -143,7 +143,7 @@ func TestLostPacketsAreCounted(t *testing.T) {
 		send(flood) // nobody reads yet
 		var told atomic.Uint64
 		running(t, func(ctx context.Context) error { return l.Run(ctx, func(*Denied) { told.Add(1) }) })
-		for deadline := time.Now().Add(10 * time.Second); told.Load()+l.Loss().Lost < flood; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(patience); told.Load()+l.Loss().Lost < flood; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("told %d, lost %d of %d", told.Load(), l.Loss().Lost, flood)
 			}
@@ -153,7 +153,7 @@ func TestLostPacketsAreCounted(t *testing.T) {
 		}
 		// The gap in the numbers says the same once another packet comes.
 		send(1)
-		for deadline := time.Now().Add(10 * time.Second); told.Load()+l.gaps.Load() != flood+1; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(patience); told.Load()+l.gaps.Load() != flood+1; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("told %d, gaps %d of %d", told.Load(), l.gaps.Load(), flood+1)
 			}

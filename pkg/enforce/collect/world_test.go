@@ -30,6 +30,10 @@ const (
 	deniedPort             = 9
 )
 
+// patience is how long a condition may take; a test that passes does not depend on
+// it.
+const patience = time.Minute
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{client: netnstest.NewNS(t), router: netnstest.NewNS(t), server: netnstest.NewNS(t)}
@@ -145,7 +149,7 @@ func (r *recorder) add(e *Event) {
 // await waits until done is true of the events so far.
 func (r *recorder) await(t testing.TB, what string, done func([]Event) bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		r.mu.Lock()
 		ok := done(r.events)
@@ -204,7 +208,7 @@ func running(t testing.TB, run func(context.Context) error) {
 			if err != nil {
 				t.Errorf("ended with %v", err)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Error("does not end")
 		}
 	})

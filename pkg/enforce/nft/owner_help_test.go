@@ -23,7 +23,7 @@ func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 func awaitListener(t *testing.T, w *world) {
 	t.Helper()
 	const group = uint64(1) << (unix.NFNLGRP_NFTABLES - 1)
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		var table []byte
 		w.router.Must(t, func() (err error) {
 			table, err = os.ReadFile("/proc/thread-self/net/netlink")
