@@ -37,9 +37,9 @@ func TestTrialInALab(t *testing.T) {
 	if out := u.netpol("confirm", "--list", "-o", "name"); !strings.Contains(out, "globalnetworkpolicy.projectcalico.org/default-deny") {
 		t.Errorf("what waits to be confirmed: %q", out)
 	}
-	u.netpol("probe", "--to", "db", "--timeout", "300ms", "--expect", "deny")
+	u.netpol("probe", "--to", "db", "--expect", "deny")
 	u.netpol("confirm", "default-deny")
-	u.netpol("probe", "--to", "db", "--timeout", "300ms", "--expect", "deny")
+	u.netpol("probe", "--to", "db", "--expect", "deny")
 	if out := u.netpol("status", "-o", "json"); !strings.Contains(out, `"disagreements": 0`) {
 		t.Errorf("status: %s", out)
 	}
