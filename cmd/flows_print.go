@@ -115,7 +115,7 @@ func printFlows(p *output.Printer, doc *flowsReport, opts *FlowsOptions) error {
 	if err := t.Print(); err != nil {
 		return err
 	}
-	noteLeft(opts.Factory.IO, t, "a pipe and -o json have all")
+	noteLeft(opts.Factory.IO, t, allElsewhere)
 	return nil
 }
 

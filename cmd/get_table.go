@@ -35,7 +35,7 @@ func getTable(opts *GetOptions, w *world, n noun, keys []policy.Key) error {
 	case "serviceaccounts":
 		return accountTable(p, w, keys)
 	}
-	return policyTable(p, w, keys, wide, opts.Now())
+	return policyTable(opts, w, keys)
 }
 
 func tierTable(p *output.Printer, w *world, keys []policy.Key) error {
@@ -55,12 +55,13 @@ func tierTable(p *output.Printer, w *world, keys []policy.Key) error {
 	return t.Print()
 }
 
-func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool, now time.Time) error {
+func policyTable(opts *GetOptions, w *world, keys []policy.Key) error {
+	wide, now := opts.Format == output.Wide, opts.Now()
 	columns := []string{"NAMESPACE", "NAME", "TIER", "ORDER", "STATE", "TYPES", "SELECTOR"}
 	if wide {
 		columns = []string{"NAMESPACE", "NAME", "KIND", "TIER", "ORDER", "STATE", "TYPES", "RULES", "FILE", "SELECTOR"}
 	}
-	t := p.Table(columns...)
+	t := opts.IO.Printer().Table(columns...)
 	for _, k := range keys {
 		pol := w.snap.Policy(k)
 		if pol == nil {
@@ -84,7 +85,14 @@ func policyTable(p *output.Printer, w *world, keys []policy.Key, wide bool, now 
 		}
 	}
 	t.Optional("FILE")
-	return t.Print()
+	if wide {
+		t.Spare("FILE", "RULES", "TYPES", "KIND", "ORDER")
+	}
+	if err := t.Print(); err != nil {
+		return err
+	}
+	noteLeft(opts.IO, t, allElsewhere)
+	return nil
 }
 
 // state says whether a policy acts, until when if nobody confirms it, and what

@@ -97,6 +97,9 @@ func printPasts(opts *HistoryOptions, pasts []past, wide bool) error {
 	return nil
 }
 
+// allElsewhere is where all columns of a table with -o wide are.
+const allElsewhere = "a pipe and -o json have all"
+
 // noteLeft tells which columns of a table the terminal has no room for, and where
 // they are.
 func noteLeft(io *cli.Streams, t *output.Table, where string) { noteColumns(io, t.Left(), where) }

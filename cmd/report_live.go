@@ -139,7 +139,7 @@ func printLive(p *output.Printer, r *impactReport, opts *ReportOptions) error {
 	if err := t.Print(); err != nil {
 		return err
 	}
-	noteLeft(opts.Factory.IO, t, "a pipe and -o json have all")
+	noteLeft(opts.Factory.IO, t, allElsewhere)
 	if more := l.WouldCut - int64(len(shown)); more > 0 {
 		p.Printf("and %d more\n", more)
 	}

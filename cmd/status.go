@@ -51,11 +51,10 @@ func statusRun(ctx context.Context, opts *StatusOptions) error {
 		return err
 	}
 	doc.judge(programVersion())
-	p := opts.Factory.IO.Printer()
 	if opts.Format.Structured() {
-		err = p.Object(opts.Format, doc)
+		err = opts.Factory.IO.Printer().Object(opts.Format, doc)
 	} else {
-		err = printStatus(p, doc, opts.Format == output.Wide, opts.Factory.Now())
+		err = printStatus(opts.Factory.IO, doc, opts.Format == output.Wide, opts.Factory.Now())
 	}
 	if err != nil {
 		return err

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/output"
 )
 
 // printStatus is a line for each node, and below it what is wrong.
-func printStatus(p *output.Printer, doc *statusReport, wide bool, now time.Time) error {
+func printStatus(io *cli.Streams, doc *statusReport, wide bool, now time.Time) error {
+	p := io.Printer()
 	columns := []string{"NODE", "STATUS", "REVISION", "LAG", "LOST", "DISAGREEMENTS", "VERSION"}
 	if wide {
 		columns = append(columns, "POLICIES", "PODS", "RESYNCS", "REPAIRS", "CUT", "CNI", "TOLD")
@@ -19,9 +21,13 @@ func printStatus(p *output.Printer, doc *statusReport, wide bool, now time.Time)
 	for i := range doc.Nodes {
 		t.Row(statusRow(&doc.Nodes[i], wide, now)...)
 	}
+	if wide {
+		t.Spare("TOLD", "RESYNCS", "REPAIRS", "PODS", "POLICIES", "CUT", "VERSION")
+	}
 	if err := t.Print(); err != nil {
 		return err
 	}
+	noteLeft(io, t, allElsewhere)
 	if s := doc.FlowsServer; s != nil {
 		p.Printf("flows server %s: %d of %s connected\n", s.Version, s.Connected, plural(s.Expected, "agent"))
 	}

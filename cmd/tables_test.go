@@ -1,11 +1,15 @@
 package cmd
 
 import (
+	"bytes"
 	"cmp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/charmbracelet/lipgloss"
+
+	"github.com/netpol-project/netpol/internal/cli"
 )
 
 // rows are the lines of a table, none of which is wider than width; each of
@@ -143,4 +147,31 @@ func TestHelpOnATerminal(t *testing.T) {
 	b.width = 0
 	out, _ = b.must(0, "report", "--help")
 	contains(t, out, whole)
+}
+
+// Policies with all columns, and agents with all of theirs, are a row each, too.
+func TestWidePoliciesAndAgentsOnATerminal(t *testing.T) {
+	b := newBench(t)
+	for _, name := range []string{"a", "a-rather-long-name-for-a-policy"} {
+		b.must(0, "create", "policy", name, "--ns", "vote", "--selector", "app == 'db'", "--ingress", "allow tcp:8080")
+	}
+	b.width = 80
+	out, errs := b.must(0, "get", "policies", "-o", "wide")
+	lines := rows(t, out, 80, 3)
+	contains(t, lines[0], "NAMESPACE", "NAME", "STATE", "SELECTOR")
+	contains(t, errs, "note: no room here for ", "FILE", "; a pipe and -o json have all")
+	b.width = 0
+	out, errs = b.must(0, "get", "policies", "-o", "wide")
+	contains(t, out, "KIND", "RULES", "FILE")
+	if errs != "" {
+		t.Errorf("in a pipe nothing is left out: %s", errs)
+	}
+
+	var text, notes bytes.Buffer
+	doc := &statusReport{Healthy: true, Nodes: []nodeStatus{{Node: "worker-1.example", Version: "v0.1.0"}}}
+	if err := printStatus(&cli.Streams{Out: &text, Err: &notes, Width: 80}, doc, true, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, rows(t, text.String(), 80, 2)[0], "NODE", "STATUS", "DISAGREEMENTS", "CNI")
+	contains(t, notes.String(), "RESYNCS", "a pipe and -o json have all")
 }
