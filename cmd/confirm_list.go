@@ -50,6 +50,11 @@ func confirmList(ctx context.Context, opts *ConfirmOptions) error {
 			p.Printf("%s\n", resourceName(pol.Key))
 		}
 	}
+	if len(report.Items) == 0 {
+		if err := w.unknownNamespace(opts.Namespace); err != nil {
+			return err
+		}
+	}
 	switch {
 	case opts.Format.Structured():
 		return p.Object(opts.Format, report)

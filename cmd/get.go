@@ -123,7 +123,7 @@ func getRun(ctx context.Context, opts *GetOptions) error {
 		}
 		return nil
 	case len(keys) == 0:
-		opts.IO.ErrPrinter().Printf("no %s found%s\n", n.name, inNamespace(opts.Namespace))
+		opts.IO.ErrPrinter().Printf("no %s found%s\n", n.plural(), inNamespace(opts.Namespace))
 		return nil
 	}
 	return getTable(opts, w, n, keys)

@@ -48,6 +48,14 @@ func (n noun) singular() string {
 	return strings.TrimSuffix(n.name, "s")
 }
 
+// plural is the noun for several.
+func (n noun) plural() string {
+	if n.name == "staged" {
+		return "staged policies"
+	}
+	return n.name
+}
+
 func matching(all []policy.Key, name, namespace string) []policy.Key {
 	if ns, rest, ok := strings.Cut(name, "/"); ok {
 		namespace, name = ns, rest

@@ -127,6 +127,10 @@ func (w *world) past(ctx context.Context, name, namespace string) (*past, error)
 		if errors.Is(findErr, errAmbiguous) || err != nil {
 			return nil, errors.Join(findErr, err)
 		}
+		var unknown *cli.Error
+		if errors.As(findErr, &unknown) && unknown.Try == "netpol get policies" {
+			unknown.Try = "netpol history" // which has deleted ones, too
+		}
 		return w.deleted(archive, findErr, name, namespace)
 	}
 	if err != nil && !carried {

@@ -119,12 +119,17 @@ func loadWorld(ctx context.Context, open func() (cluster.Store, error), kinds ..
 	return &world{store: store, snap: snap, keys: keys, faulty: faulty}, faults, err
 }
 
-// tier looks a tier up by name.
+// tier looks a tier up by name, for what is to be put into it.
 func (w *world) tier(name string) (*policy.Tier, error) {
+	return w.tierOr(name, "netpol tier create "+name)
+}
+
+// tierOr is tier; try is the command to type where there is none.
+func (w *world) tierOr(name, try string) (*policy.Tier, error) {
 	if t := w.snap.Tier(name); t != nil {
 		return t, nil
 	}
-	return nil, cli.Unknown("tier", name, tierNames(w), "netpol tier create "+name)
+	return nil, cli.Unknown("tier", name, tierNames(w), try)
 }
 
 // namespaces refuses unknown ones. Where nothing says which namespaces there
@@ -134,6 +139,15 @@ func (w *world) namespaces(names []string) error {
 		return nil
 	}
 	return knownNamespaces(w.snap, names, w.own != nil)
+}
+
+// unknownNamespace says of a search that found nothing that there is no such
+// namespace; nil where there is, none was given, or nobody knows.
+func (w *world) unknownNamespace(name string) error {
+	if name == "" || len(w.snap.Namespaces) == 0 {
+		return nil
+	}
+	return w.namespaces([]string{name})
 }
 
 // errAmbiguous is the cause where a name means more than one resource.
@@ -177,7 +191,14 @@ func (w *world) find(what string, kinds []policy.Kind, arg, namespace string) (p
 	case len(hits) == 1:
 		return hits[0], nil
 	case len(hits) == 0:
-		err := cli.Unknown(what, arg, names, "netpol get policies")
+		if err := w.unknownNamespace(namespace); err != nil {
+			return policy.Key{}, err
+		}
+		try := "netpol get policies"
+		if !slices.ContainsFunc(kinds, func(k policy.Kind) bool { return !k.Staged() }) {
+			try = "netpol get staged"
+		}
+		err := cli.Unknown(what, arg, names, try)
 		for _, k := range elsewhere {
 			if e, ok := err.(*cli.Error); ok {
 				e.Where = append(e.Where, "there is "+k.String())

@@ -44,7 +44,7 @@ func NewCmdTierList(f *cli.Factory, runF func(context.Context, *GetOptions) erro
 // moveTier gives a tier its place among the others.
 func (w *world) moveTier(slots []tier.Slot, key policy.Key, flags *placeFlags) ([]tier.Slot, error) {
 	where, err := flags.place(func(name string) (policy.Key, error) {
-		t, err := w.tier(name)
+		t, err := w.tierOr(name, "netpol tier list")
 		if err != nil {
 			return policy.Key{}, err
 		}
@@ -110,7 +110,7 @@ func tierMoveRun(ctx context.Context, opts *TierMoveOptions) error {
 	if err != nil {
 		return err
 	}
-	t, err := w.tier(opts.Name)
+	t, err := w.tierOr(opts.Name, "netpol tier list")
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func tierDeleteRun(ctx context.Context, opts *TierDeleteOptions) error {
 	if err != nil {
 		return err
 	}
-	t, err := w.tier(opts.Name)
+	t, err := w.tierOr(opts.Name, "netpol tier list")
 	if err != nil {
 		return err
 	}
