@@ -53,7 +53,8 @@ With --by, flows are summed up by where they come from and go to.
 With -o wide a terminal has the columns that it has room for, and it is said
 which are missing; a pipe has all.
 
-With --follow, what comes in is shown as it comes, until Ctrl-C.
+With --follow, what comes in is shown as it comes, until Ctrl-C; with -o json an
+item a line.
 
 With --flows, they are those of a recording (netpol flows record), or Calico's:
 flow logs from a file or from standard input, or those of a Goldmane. What was

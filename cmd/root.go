@@ -18,6 +18,12 @@ const (
 	groupLab    = "lab"
 )
 
+// Which resources are meant without a flag; kubectl's plugin is about the cluster.
+const (
+	labFirst    = "Without such a flag it is the lab that is running, else the\ncluster that kubectl works on."
+	pluginFirst = "Without such a flag it is the cluster that kubectl works on."
+)
+
 // NewCmdRoot is netpol itself. program is the name it was called by: as
 // kubectl-netpol it is a plugin, and help shows what the user typed.
 func NewCmdRoot(f *cli.Factory, program string) (*cobra.Command, error) {
@@ -30,8 +36,7 @@ what it would block, recommend the missing policies, enforce, and prove it.
 
 Policies are projectcalico.org/v3 resources. They are those of a directory of
 manifests (--dir), of a lab (--lab), or of a Kubernetes cluster (--context,
---kubeconfig). Without such a flag it is the lab that is running, else the
-cluster that kubectl works on.
+--kubeconfig). ` + labFirst + `
 
 What says where to look (the flags below but --as and --as-group), -o and
 --since can be set for good: NETPOL_LAB=second in the environment, or
@@ -77,6 +82,7 @@ or in the file that NETPOL_CONFIG names.`,
 	// On a terminal what flags are for is in a column, and not broken by it.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages |", fmt.Sprintf("FlagUsagesWrapped %d |", f.IO.Width)))
 	if f.Program != "" {
+		root.Long = strings.Replace(root.Long, labFirst, pluginFirst, 1)
 		var names []string
 		for _, c := range root.Commands() {
 			names = append(names, c.Name())

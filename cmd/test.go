@@ -70,8 +70,9 @@ Ends are
 
 ` + connectivity.TargetHelp + `
 
-Without resources, and with --dir, --lab, --context or --kubeconfig, what is
-there is tested; --live also tries the connections in the lab or the cluster.`,
+Without resources, and with --dir, --lab, --context, --kubeconfig or --live,
+what is there is tested; --live also tries the connections in the lab or the
+cluster.`,
 		Example: `  netpol test -f examples/tests
   netpol test -f tests.yaml --dir manifests --pending -o junit > report.xml
   netpol test -f tests.yaml --live --run 'vote/.*database'`,

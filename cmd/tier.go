@@ -82,7 +82,7 @@ func NewCmdTierMove(f *cli.Factory, runF func(context.Context, *TierMoveOptions)
 	cmd := &cobra.Command{
 		Use:     "move NAME --before|--after TIER",
 		Short:   "Move a tier before or after another",
-		Example: `  netpol tier move platform --before application`,
+		Example: `  netpol tier move audit --after platform`,
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.Name = args[0]

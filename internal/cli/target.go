@@ -58,7 +58,11 @@ func (f *Factory) connect() (*kube.Conn, error) {
 		return nil, &Error{What: err.Error(), Try: "kubectl config get-contexts", Err: err}
 	}
 	if err != nil {
-		return nil, &Error{What: err.Error(), Try: "netpol --kubeconfig FILE --context NAME …, netpol lab up, or netpol --dir DIR …", Err: err}
+		lab := "netpol lab up" // of which the plugin has to be told
+		if f.Program != "" {
+			lab = "netpol --lab NAME …"
+		}
+		return nil, &Error{What: err.Error(), Try: "netpol --kubeconfig FILE --context NAME …, " + lab + ", or netpol --dir DIR …", Err: err}
 	}
 	return conn, nil
 }
