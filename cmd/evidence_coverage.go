@@ -9,8 +9,9 @@ import (
 
 // coverageReport is a flow.Coverage in JSON.
 type coverageReport struct {
-	From        time.Time `json:"from"`
-	To          time.Time `json:"to"`
+	// From and To are the window; both are missing where nothing was observed.
+	From        time.Time `json:"from,omitzero"`
+	To          time.Time `json:"to,omitzero"`
 	Lost        int64     `json:"lost"`
 	LostUnknown bool      `json:"lostUnknown"`
 	Evicted     int64     `json:"evicted"`
