@@ -114,7 +114,7 @@ func labListRun(opts *LabListOptions) error {
 		}
 		return nil
 	case len(labs) == 0:
-		p.Printf("no labs; start one: netpol lab up -f examples/vote -f examples/wordpress\n")
+		opts.IO.ErrPrinter().Printf("no labs; start one: netpol lab up -f examples/vote -f examples/wordpress\n")
 		return nil
 	}
 	t := p.Table("NAME", "STATE", "PROCESS", "DIRECTORY")

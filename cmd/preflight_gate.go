@@ -101,6 +101,9 @@ func (g *gate) notes(o *EditOptions, list []promotion) {
 	case g.unseen() && !g.report.Closes:
 		e.Printf("warning: no traffic has been seen yet, so nothing is known of what this blocks\n")
 	}
+	if o.DryRun.on() {
+		return // tell has the rest
+	}
 	for _, note := range g.report.Notes {
 		e.Printf("note: %s\n", note)
 	}

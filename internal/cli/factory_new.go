@@ -65,6 +65,10 @@ func New(streams *Streams, config *viper.Viper) *Factory {
 		if source, err := f.calicoFlows(ctx); source != nil || err != nil {
 			return source, err
 		}
+		if f.Offline() {
+			return nil, Usage("the same with --flows FILE (netpol flows record makes one); or netpol lab up -f DIR, then without --dir",
+				"--dir is files alone: no traffic is seen there")
+		}
 		conn, err := either(ctx)
 		if err != nil {
 			return nil, err
