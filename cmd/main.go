@@ -53,6 +53,7 @@ func Run(ctx context.Context, streams *cli.Streams, args []string) int {
 		return cli.Code(err)
 	}
 	f := cli.New(streams, config)
+	f.Context = ctx
 	root, err := NewCmdRoot(f, args[0])
 	if err == nil {
 		root.SetArgs(arguments(args))

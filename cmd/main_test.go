@@ -3,10 +3,14 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netpol-project/netpol/internal/cli"
 )
@@ -34,6 +38,36 @@ func TestRunExitCodes(t *testing.T) {
 				t.Errorf("got %d and %q", code, errs.String())
 			}
 		})
+	}
+}
+
+// Ctrl-C ends a command that waits for an API server, whatever it asks there.
+func TestRunIsInterruptedWhileItLooksForCalico(t *testing.T) {
+	t.Setenv("NETPOL_CONFIG", "")
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	config := filepath.Join(t.TempDir(), "config")
+	text := "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c}}], clusters: [{name: c, cluster: {server: " + server.URL + "}}]}"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan int, 1)
+	go func() {
+		var out, errs bytes.Buffer
+		done <- Run(ctx, &cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, []string{"netpol", "--kubeconfig", config, "--request-timeout", "60s", "get", "policies"})
+	}()
+	select {
+	case code := <-done:
+		if code != cli.ExitInterrupted {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it goes on waiting")
 	}
 }
 

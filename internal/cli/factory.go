@@ -33,9 +33,12 @@ type Streams struct {
 // Factory gives a command what it needs, made when it is first asked for. Its
 // fields can be replaced in tests.
 type Factory struct {
-	IO     *Streams
-	Now    func() time.Time
-	Config *viper.Viper // flags, NETPOL_* and the configuration file, merged
+	IO *Streams
+	// Context ends when the command is interrupted; nil: never. It is for what
+	// fields do that are given no context of their own.
+	Context context.Context
+	Now     func() time.Time
+	Config  *viper.Viper // flags, NETPOL_* and the configuration file, merged
 	// Program is how users call netpol; empty: netpol.
 	Program string
 	// Ran is the command that runs, for the history of what it changes.

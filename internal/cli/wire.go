@@ -63,8 +63,13 @@ func (f *Factory) openCluster() (cluster.Store, error) {
 		Namespaces: f.Namespaces(), Timeout: timeout,
 		Warn: func(text string) { f.IO.ErrPrinter().Printf("%s\n", text) },
 	}
+	// What a command undoes when it is interrupted it does by this store.
 	ctx := context.Background()
-	info, err := f.Calico(ctx)
+	looking := f.Context
+	if looking == nil {
+		looking = ctx
+	}
+	info, err := f.Calico(looking)
 	if err != nil {
 		return nil, err
 	}

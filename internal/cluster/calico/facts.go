@@ -92,13 +92,14 @@ func facts(ctx context.Context, raw *kube.Raw, all bool) (*Facts, error) {
 	return r.facts, r.err
 }
 
-// get reads a document; what is the right that it needs.
+// get reads a document; what is the right that it needs. Calico's own API server
+// may be away, which is a fact too; the API server itself may not.
 func (r *reader) get(into any, what string, path ...string) bool {
 	body, err := r.raw.Get(r.ctx, path...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case apierrors.IsNotFound(err) || apierrors.IsServiceUnavailable(err):
+	case apierrors.IsNotFound(err), apierrors.IsServiceUnavailable(err) && slices.ContainsFunc(path, isPublic):
 		return false
 	case apierrors.IsForbidden(err):
 		r.facts.Denied = append(r.facts.Denied, what)
@@ -111,6 +112,12 @@ func (r *reader) get(into any, what string, path ...string) bool {
 		r.err = err
 	}
 	return err == nil
+}
+
+// isPublic says whether a part of a path is that of the group that Calico's API
+// server answers for.
+func isPublic(part string) bool {
+	return part == publicGroup || strings.HasPrefix(part, publicGroup+"/")
 }
 
 func (r *reader) apiService() {
@@ -207,7 +214,13 @@ func (r *reader) agents() {
 	if err == nil {
 		err = json.Unmarshal(body, &list)
 	}
-	if err != nil { // what is wrong shows again
+	if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.err = cmp.Or(r.err, err)
+		return
+	}
+	if err != nil {
 		for _, at := range usual {
 			var d daemonSet
 			if r.get(&d, "get daemonsets.apps/"+at[1]+" -n "+at[0], "/apis/apps/v1/namespaces", at[0], "daemonsets", at[1]) {
