@@ -18,16 +18,12 @@
 package shorthand
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/netpol-project/netpol/pkg/policy"
-	"github.com/netpol-project/netpol/pkg/policy/selector"
 )
 
 // Error says where a rule is wrong and what was expected there.
@@ -69,11 +65,6 @@ func (p *parser) word() (word string, at int) {
 
 var actions = map[string]policy.Action{
 	"allow": policy.Allow, "deny": policy.Deny, "pass": policy.Pass, "log": policy.Log,
-}
-
-var protocols = map[string]policy.Protocol{
-	"tcp": policy.TCP, "udp": policy.UDP, "sctp": policy.SCTP,
-	"icmp": policy.ICMP, "icmpv6": policy.ICMPv6, "udplite": policy.UDPLite,
 }
 
 // Rule reads one rule of a direction. The result is a rule as v3 writes it; an
@@ -133,168 +124,4 @@ func quoted(word string) string {
 		return "the end"
 	}
 	return strconv.Quote(word)
-}
-
-// traffic reads PROTOCOL[:PORTS].
-func (p *parser) traffic(word string, at int, rule, destination map[string]any) error {
-	name, ports, hasPorts := strings.Cut(word, ":")
-	proto, known := protocols[strings.ToLower(name)]
-	if !known {
-		n, err := strconv.Atoi(name)
-		if err != nil || n < 1 || n > 255 {
-			return p.fail(at, "expected a protocol (tcp, udp, sctp, icmp, icmpv6, udplite or 1 to 255), from or to, found %s", quoted(name))
-		}
-		proto = policy.Protocol(n)
-	}
-	rule["protocol"] = proto.String()
-	if n, err := strconv.Atoi(proto.String()); err == nil {
-		rule["protocol"] = int64(n)
-	}
-	if !hasPorts {
-		return nil
-	}
-	if !proto.HasPorts() {
-		return p.fail(at+len(name), "%s has no ports", name)
-	}
-	list, err := p.ports(ports, at+len(name)+1)
-	if err != nil {
-		return err
-	}
-	destination["ports"] = list
-	return nil
-}
-
-// ports reads 80,443,8000:8080; ranges may be written with - too.
-func (p *parser) ports(text string, at int) ([]any, error) {
-	var out []any
-	for _, part := range strings.Split(text, ",") {
-		lo, hi, isRange := strings.Cut(part, ":")
-		if !isRange {
-			lo, hi, isRange = strings.Cut(part, "-")
-		}
-		first, err := p.port(lo, at)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case !isRange:
-			out = append(out, int64(first))
-		default:
-			last, err := p.port(hi, at+len(lo)+1)
-			if err != nil {
-				return nil, err
-			}
-			if last < first {
-				return nil, p.fail(at, "a range goes from the lower to the higher port, found %s", quoted(part))
-			}
-			out = append(out, fmt.Sprintf("%d:%d", first, last))
-		}
-		at += len(part) + 1
-	}
-	return out, nil
-}
-
-func (p *parser) port(text string, at int) (int, error) {
-	n, err := strconv.Atoi(text)
-	switch {
-	case err == nil && n >= 0 && n <= 65535:
-		return n, nil
-	case err == nil || errors.Is(err, strconv.ErrRange):
-		return 0, p.fail(at, "port %s is out of range, expected 0 to 65535", text)
-	}
-	return 0, p.fail(at, "expected a port or a range of ports like 8000:8080, found %s", quoted(text))
-}
-
-const namePattern = `[a-z0-9](?:[-a-z0-9]*[a-z0-9])?`
-
-var (
-	onlyNamespaces = regexp.MustCompile(`^ns +(` + namePattern + `(?: *, *` + namePattern + `)*)$`)
-	inNamespaces   = regexp.MustCompile(`^(.*[^ ]) +in +ns +(` + namePattern + `(?: *, *` + namePattern + `)*)$`)
-	onlyCIDRs      = regexp.MustCompile(`^cidr +([^ =!][^=!]*)$`)
-	nsSelector     = regexp.MustCompile(`^ns-selector +([^ =!].*)$`)
-)
-
-// peer reads what follows from or to.
-func (p *parser) peer(preposition string, into map[string]any) error {
-	for p.pos < len(p.rule) && p.rule[p.pos] == ' ' {
-		p.pos++
-	}
-	at := p.pos
-	text := strings.TrimRight(p.rule[at:], " ")
-	p.pos = len(p.rule)
-	if text == "" {
-		return p.fail(at, "expected a selector, ns NAME, ns-selector SELECTOR, cidr CIDR or anywhere after %s", preposition)
-	}
-	if text == "anywhere" {
-		return nil
-	}
-	if m := onlyNamespaces.FindStringSubmatch(text); m != nil {
-		into["namespaceSelector"] = NamespaceSelector(strings.Split(m[1], ","))
-		return nil
-	}
-	if m := onlyCIDRs.FindStringSubmatchIndex(text); m != nil {
-		nets, err := p.nets(text[m[2]:m[3]], at+m[2])
-		into["nets"] = nets
-		return err
-	}
-	if m := nsSelector.FindStringSubmatchIndex(text); m != nil {
-		into["namespaceSelector"] = text[m[2]:m[3]]
-		return p.selector(text[m[2]:m[3]], at+m[2])
-	}
-	if m := inNamespaces.FindStringSubmatch(text); m != nil {
-		into["namespaceSelector"] = NamespaceSelector(strings.Split(m[2], ","))
-		text = m[1]
-	}
-	into["selector"] = text
-	return p.selector(text, at)
-}
-
-// selector checks a selector that begins at a byte of the rule.
-func (p *parser) selector(text string, at int) error {
-	_, err := selector.Parse(text)
-	if err == nil {
-		return nil
-	}
-	// With blanks in front its columns are those of the rule.
-	before := utf8.RuneCountInString(p.rule[:at])
-	_, padded := selector.Parse(strings.Repeat(" ", before) + text)
-	var wrong *selector.Error
-	if !errors.As(padded, &wrong) {
-		return p.fail(at, "%v", err)
-	}
-	reason := strings.TrimPrefix(wrong.Error(), fmt.Sprintf("column %d: ", wrong.Column))
-	return &Error{Rule: p.rule, Column: wrong.Column, Reason: reason}
-}
-
-// nets reads CIDRs; a single address is a CIDR of its own.
-func (p *parser) nets(text string, at int) ([]any, error) {
-	var out []any
-	for _, part := range strings.Split(text, ",") {
-		lead := len(part) - len(strings.TrimLeft(part, " "))
-		word := strings.TrimSpace(part)
-		prefix, err := netip.ParsePrefix(word)
-		if addr, addrErr := netip.ParseAddr(word); addrErr == nil {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
-		if err != nil {
-			return nil, p.fail(at+lead, "expected a CIDR like 10.0.0.0/8, found %s", quoted(word))
-		}
-		if prefix != prefix.Masked() {
-			return nil, p.fail(at+lead, "%s has bits beyond its mask, did you mean %s?", word, prefix.Masked())
-		}
-		out = append(out, prefix.String())
-		at += len(part) + 1
-	}
-	return out, nil
-}
-
-// NamespaceSelector picks namespaces by name.
-func NamespaceSelector(names []string) string {
-	for i := range names {
-		names[i] = strings.TrimSpace(names[i])
-	}
-	if len(names) == 1 {
-		return "kubernetes.io/metadata.name == '" + names[0] + "'"
-	}
-	return "kubernetes.io/metadata.name in {'" + strings.Join(names, "', '") + "'}"
 }

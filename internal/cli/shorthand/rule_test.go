@@ -66,6 +66,7 @@ func TestRuleTellsWhereItIsWrong(t *testing.T) {
 		{"allow 256", policy.Ingress, 7, "1 to 255"},
 		{"allow icmp:8", policy.Ingress, 11, "icmp has no ports"},
 		{"allow tcp:70000", policy.Ingress, 11, "port 70000 is out of range"},
+		{"allow tcp:0-80", policy.Ingress, 11, "port 0 is out of range, expected 1 to 65535"},
 		{"allow tcp:80,99999999999999999999", policy.Ingress, 14, "out of range"},
 		{"allow tcp:80,http", policy.Ingress, 14, `found "http"`},
 		{"allow tcp:", policy.Ingress, 11, "found the end"},
