@@ -243,7 +243,7 @@ func readObjects(found []policy.Resource) ([]*unstructured.Unstructured, error) 
 			return nil, fmt.Errorf("%s: %w: it can't be read any more in %s", r.Key, ErrConflict, r.Origin.File)
 		}
 		u := f.object.DeepCopy()
-		u.SetResourceVersion(f.doc.version())
+		u.SetResourceVersion(f.version())
 		out = append(out, u)
 	}
 	return out, nil

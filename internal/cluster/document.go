@@ -27,8 +27,7 @@ type document struct {
 // versionPrefix tells our resourceVersions from those of a server.
 const versionPrefix = "text-"
 
-// version is the resourceVersion of what is in the document: a hash of its text
-// as it was read. Items of a List have one text, and several of them may be changed
+// version is a hash of the document's text as it was read. Items of a List have one text, and several of them may be changed
 // at once.
 func (d *document) version() string {
 	if d.was != "" {

@@ -123,7 +123,7 @@ func settle(object *unstructured.Unstructured, f *found) (*unstructured.Unstruct
 		return object, nil
 	}
 	object = object.DeepCopy()
-	if f == nil || v != f.doc.version() {
+	if f == nil || v != f.version() {
 		return nil, fmt.Errorf("%w: it has changed since it was read", ErrConflict)
 	}
 	object.SetResourceVersion(f.object.GetResourceVersion())

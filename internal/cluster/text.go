@@ -62,6 +62,9 @@ func (t *text) find(key policy.Key) *found {
 	return nil
 }
 
+// version is the resourceVersion of what was found: that of its document.
+func (f *found) version() string { return f.doc.version() }
+
 // bytes is the text with its edits.
 func (t *text) bytes() []byte {
 	var out []byte
