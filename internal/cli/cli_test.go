@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -29,6 +30,8 @@ func TestExitCodesAndReports(t *testing.T) {
 		"usage":          {Usage("netpol get pods", "%s is missing", "TYPE"), 2, "error: TYPE is missing\n  try: netpol get pods\n"},
 		"any other":      {errors.New("disk full"), 2, "error: disk full\n"},
 		"interrupted":    {fmt.Errorf("flows: %w", context.Canceled), 130, ""},
+		"half-way":       {&cluster.Failure{What: "interrupted", Where: []string{"done before: a"}, Err: context.Canceled, Partly: true}, 130, "error: interrupted\n  done before: a\n"},
+		"before that":    {&cluster.Failure{What: "interrupted", Err: context.Canceled}, 130, ""},
 		"gRPC cancelled": {status.Error(codes.Canceled, "x"), 130, ""},
 		"gRPC":           {status.Error(codes.Unavailable, "no agent"), 2, "error: no agent\n"},
 		"one fault":      {policy.Faults{fault}, 2, "error: a.yaml:3:5: spec.order: no number\n"},

@@ -103,7 +103,7 @@ func reported(err error) *Error {
 	var faults policy.Faults
 	var failure *cluster.Failure
 	switch {
-	case err == nil, err == ErrNo, Code(err) == ExitInterrupted:
+	case err == nil, err == ErrNo, Code(err) == ExitInterrupted && !(errors.As(err, &failure) && failure.Partly):
 		return nil
 	case errors.As(err, &typed):
 		return typed

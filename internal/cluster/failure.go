@@ -12,6 +12,9 @@ type Failure struct {
 	Try string
 	// Err is the cause, for errors.Is.
 	Err error
+	// Partly: something was changed before, which users are told even where they
+	// have interrupted it themselves.
+	Partly bool
 }
 
 // Error is What and Where on one line.

@@ -125,12 +125,12 @@ func (s *named) plan(t *table, c cluster.Change, dryRun bool) (step, error) {
 	}
 	if !hasTierName(key.Kind) {
 		if s.naming == NoTiers && key.Kind == policy.KindTier && c.Object != nil {
-			return step{}, fmt.Errorf("%s: %w (Calico is %s; tiers came with v3.29)", key, ErrNoTiers, s.version)
+			return step{}, s.noTiers(key.String())
 		}
 		return step{change: c}, nil
 	}
-	if isForeign(key) {
-		return step{}, fmt.Errorf("%s: %w", key, ErrForeign)
+	if err := foreign(key); err != nil {
+		return step{}, err
 	}
 	if c.Object == nil {
 		if m, ok := t.find(key, ""); ok {
@@ -140,7 +140,7 @@ func (s *named) plan(t *table, c cluster.Change, dryRun bool) (step, error) {
 	}
 	target := tierOf(c.Object)
 	if s.naming == NoTiers && target != tier.DefaultTier {
-		return step{}, fmt.Errorf("%s: spec.tier is %q: %w (Calico is %s)", key, target, ErrNoTiers, s.version)
+		return step{}, s.noTiers(fmt.Sprintf("%s: spec.tier is %q", key, target))
 	}
 	old, exists := t.find(key, target)
 	if !exists {
@@ -163,6 +163,12 @@ func (s *named) plan(t *table, c cluster.Change, dryRun bool) (step, error) {
 	}
 	shown.Name = short(old.key.Name, old.tier)
 	return step{moves: moves(old.key, fresh, dryRun), shown: shown}, nil
+}
+
+// noTiers is the error of what needs a tier where there are none.
+func (s *named) noTiers(what string) error {
+	return &cluster.Failure{What: what + ": " + ErrNoTiers.Error(), Where: []string{"Calico is " + s.version.String() + "; tiers came with v3.29"},
+		Try: "tier default, with spec.order before and after others; or upgrade Calico", Err: ErrNoTiers}
 }
 
 // tierOf is the tier that an object says.

@@ -21,7 +21,9 @@ type fake struct {
 	// log are the changes that were made, as text; fail refuses one of them.
 	log  []string
 	fail string
-	snap *policy.Snapshot
+	// after is called after each change.
+	after func()
+	snap  *policy.Snapshot
 }
 
 func newFake(prefixed bool, docs ...string) *fake {
@@ -86,14 +88,20 @@ func (f *fake) List(ctx context.Context, kind policy.Kind, namespace string) ([]
 
 var errFake = errors.New("the server says no")
 
-func (f *fake) Change(_ context.Context, changes []cluster.Change, dryRun bool) ([]cluster.Result, error) {
+func (f *fake) Change(ctx context.Context, changes []cluster.Change, dryRun bool) ([]cluster.Result, error) {
 	var out []cluster.Result
 	for _, c := range changes {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
 		r, err := f.change(c, dryRun)
 		if err != nil {
 			return out, err
 		}
 		out = append(out, r)
+		if f.after != nil {
+			f.after()
+		}
 	}
 	return out, nil
 }

@@ -97,13 +97,14 @@ func copyFor(u *unstructured.Unstructured, name string) *unstructured.Unstructur
 func move(ctx context.Context, st step, do write) (cluster.Result, error) {
 	out := cluster.Result{Key: st.shown, Outcome: cluster.Configured}
 	for i, c := range st.moves {
+		if i == 2 {
+			// Both steps before are done, and until this one is what passes is denied:
+			// Ctrl-C waits for it.
+			ctx = context.WithoutCancel(ctx)
+		}
 		rs, err := do(ctx, []cluster.Change{c})
 		for wait := firstWait; err != nil && i == 2 && wait < 32*firstWait; wait *= 2 {
-			// Both steps before are done: it is worth some patience.
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
-			}
+			time.Sleep(wait)
 			rs, err = do(ctx, []cluster.Change{c})
 		}
 		if err != nil {
@@ -128,15 +129,20 @@ func (st step) stopped(at int, err error) error {
 		return err
 	case 1:
 		old := st.moves[1].Delete
-		return &cluster.Failure{
+		f := &cluster.Failure{
 			What:  fmt.Sprintf("%s is made, but %s can't be deleted, so both are in force", fresh, old),
-			Where: []string{err.Error()}, Try: "netpol delete policies " + old.Name + flag(old.Namespace), Err: errors.Join(ErrBoth, err),
+			Where: []string{err.Error()}, Try: "netpol delete policies " + old.Name + flag(old.Namespace), Err: errors.Join(ErrBoth, err), Partly: true,
 		}
+		if len(st.moves) > 2 { // the new one alone would be another policy
+			f.Where = append(f.Where, fmt.Sprintf("%s denies what it is to pass on by %s", fresh, strings.Join(passes(st.moves[2].Object), ", ")))
+			f.Try = "netpol delete policies " + fresh.Name + flag(fresh.Namespace) + ", then the same again"
+		}
+		return f
 	}
 	return &cluster.Failure{
 		What:  fmt.Sprintf("%s is moved, but what it passes on is denied: its rules could not be set back", fresh),
 		Where: append([]string{err.Error()}, passes(st.moves[at].Object)...),
-		Try:   "set these rules to action Pass: kubectl edit " + strings.TrimSuffix(strings.ToLower(string(fresh.Kind)), "y") + "ies.projectcalico.org " + fresh.Name + flag(fresh.Namespace), Err: err,
+		Try:   "set these rules to action Pass: kubectl edit " + strings.TrimSuffix(strings.ToLower(string(fresh.Kind)), "y") + "ies.projectcalico.org " + fresh.Name + flag(fresh.Namespace), Err: err, Partly: true,
 	}
 }
 

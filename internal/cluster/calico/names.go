@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/tier"
 )
@@ -23,15 +24,33 @@ func isView(k policy.Key) bool {
 	return strings.HasPrefix(k.Name, "knp.default.") || strings.HasPrefix(k.Name, "kcnp.")
 }
 
-// isForeign says whether a policy belongs to something else that made its name:
-// it is read, and never written.
-func isForeign(k policy.Key) bool {
-	for _, prefix := range []string{"kanp.", "kbanp.", "ossg."} {
-		if strings.HasPrefix(k.Name, prefix) {
-			return hasTierName(k.Kind)
-		}
+// makers are what makes policies of some names, by what these begin with, and
+// where it is changed.
+var makers = []struct{ prefix, what, try string }{
+	{"knp.default.", "a NetworkPolicy of Kubernetes", "kubectl edit networkpolicies.networking.k8s.io "},
+	{"kcnp.", "a ClusterNetworkPolicy", "kubectl get clusternetworkpolicies.policy.networking.k8s.io"},
+	{"kanp.", "an AdminNetworkPolicy", "kubectl get adminnetworkpolicies.policy.networking.k8s.io"},
+	{"kbanp.", "a BaselineAdminNetworkPolicy", "kubectl get baselineadminnetworkpolicies.policy.networking.k8s.io"},
+	{"ossg.", "a security group of OpenStack", "openstack security group list"},
+}
+
+// foreign is the error of writing to a policy that something else makes: it is
+// read, and never written. nil for any other policy.
+func foreign(k policy.Key) error {
+	if !hasTierName(k.Kind) {
+		return nil
 	}
-	return isView(k)
+	for _, m := range makers {
+		name, ok := strings.CutPrefix(k.Name, m.prefix)
+		if !ok {
+			continue
+		}
+		if strings.HasSuffix(m.try, " ") {
+			m.try += name + flag(k.Namespace)
+		}
+		return &cluster.Failure{What: k.String() + " is Calico's view of " + m.what + ", and is changed there", Try: m.try, Err: ErrForeign}
+	}
+	return nil
 }
 
 // short is the name without its tier's in front.

@@ -1,6 +1,7 @@
 package calico
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -177,6 +178,12 @@ func TestWrites(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 			continue
 		}
+		var told *cluster.Failure
+		if c.err == ErrForeign || c.err == ErrNoTiers {
+			if !errors.As(err, &told) || told.Try == "" || strings.HasSuffix(told.Try, " ") {
+				t.Errorf("%s: nothing to do next: %v", name, err)
+			}
+		}
 		if log := strings.Join(f.log, ","); log != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, log, c.want)
 		}
@@ -262,9 +269,47 @@ func TestMoveThatStops(t *testing.T) {
 		if !errors.Is(err, errFake) || errors.Is(err, ErrBoth) != c.both {
 			t.Errorf("%s: %v", at, err)
 		}
+		// The new one denies what it is to pass on: what is to be done is not to keep it.
+		var told *cluster.Failure
+		if c.both && (!errors.As(err, &told) || told.Try != "netpol delete policies security.db -n ns, then the same again") {
+			t.Errorf("%s: %+v", at, told)
+		}
 		if got := strings.Join(policyKeys(t, Named(f, v331)), ","); got != c.want {
 			t.Errorf("%s: leaves %s, want %s", at, got, c.want)
 		}
+	}
+}
+
+// Ctrl-C: while both are there, users are told so; when the old one is gone, the
+// move is finished, since what passes is denied until then.
+func TestMoveThatIsInterrupted(t *testing.T) {
+	for after, c := range map[string]struct {
+		changes int
+		want    string
+		err     error
+	}{
+		"made":    {1, "np ns/platform.db,np ns/security.db", ErrBoth},
+		"deleted": {2, "np ns/db", nil},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		f := newFake(true, docs("NetworkPolicy ns/platform.db platform")...)
+		f.after = func() {
+			if len(f.log) == c.changes {
+				cancel()
+			}
+		}
+		_, err := Named(f, v331).Change(ctx, []cluster.Change{{Object: object("NetworkPolicy ns/db security\negress: [{action: Pass}]")}}, false)
+		var told *cluster.Failure
+		if !errors.Is(err, c.err) || c.err == nil && err != nil || c.err != nil && (!errors.As(err, &told) || !told.Partly) {
+			t.Errorf("%s: %v", after, err)
+		}
+		if got := strings.Join(policyKeys(t, Named(f, v331)), ","); got != c.want {
+			t.Errorf("%s: leaves %s, want %s", after, got, c.want)
+		}
+		if last := f.log[len(f.log)-1]; c.err == nil && !strings.HasSuffix(last, " Pass") {
+			t.Errorf("%s: it ends with %s", after, last)
+		}
+		cancel()
 	}
 }
 

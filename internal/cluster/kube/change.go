@@ -100,7 +100,7 @@ func partial(steps []*step, done []cluster.Result, err error) error {
 	if len(steps) == 1 {
 		return err
 	}
-	f := &cluster.Failure{What: err.Error(), Err: err}
+	f := &cluster.Failure{What: err.Error(), Err: err, Partly: len(done) > 0}
 	if one := (*cluster.Failure)(nil); errors.As(err, &one) {
 		f.What, f.Where, f.Try = one.What, one.Where, one.Try
 	}
@@ -111,7 +111,7 @@ func partial(steps []*step, done []cluster.Result, err error) error {
 		f.Where = append(f.Where, "not done: "+st.key.String())
 	}
 	if errors.Is(err, context.Canceled) {
-		return &cluster.Failure{What: "interrupted", Where: f.Where, Err: err}
+		f.What, f.Try = "interrupted", "the same again: what is done is not done twice"
 	}
 	return f
 }

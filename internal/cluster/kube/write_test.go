@@ -1,8 +1,10 @@
 package kube_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -93,6 +95,34 @@ func TestAFieldConflictIsToldAtOnce(t *testing.T) {
 	_, err := store.Change(t.Context(), []cluster.Change{{Object: object(t, np("vote", "db", 1))}}, false)
 	if !errors.Is(err, cluster.ErrConflict) || !strings.Contains(err.Error(), "gitops manages spec.order") || asked.count("PATCH") != 1 {
 		t.Errorf("%v after %v", err, asked.asked)
+	}
+}
+
+// Ctrl-C between two changes: users are told which was made.
+func TestInterruptedBetweenChanges(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.Method == http.MethodGet:
+			w.WriteHeader(404)
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+		case r.URL.Query().Get("dryRun") == "" && strings.HasSuffix(r.URL.Path, "/two"):
+			_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client goes
+			cancel()
+			<-r.Context().Done()
+		default:
+			w.WriteHeader(201)
+			fmt.Fprint(w, strings.Replace(strings.TrimPrefix(theirs, "200 "), `"db"`, `"one"`, 1))
+		}
+	}))
+	defer server.Close()
+	store := open(t, &rest.Config{Host: server.URL}, kube.Options{})
+	_, err := store.Change(ctx, []cluster.Change{{Object: object(t, np("vote", "one", 1))}, {Object: object(t, np("vote", "two", 2))}}, false)
+	var f *cluster.Failure
+	want := []string{"done before: NetworkPolicy vote/one created", "not done: NetworkPolicy vote/two"}
+	if !errors.As(err, &f) || !errors.Is(err, context.Canceled) || !f.Partly || f.What != "interrupted" || !slices.Equal(f.Where, want) {
+		t.Errorf("%+v", err)
 	}
 }
 
