@@ -42,13 +42,14 @@ func NewConfig() (*viper.Viper, error) {
 	case errors.Is(err, fs.ErrNotExist) && !chosen:
 		return v, nil
 	case err != nil:
-		return v, &Error{What: "the configuration file can't be read", Where: []string{file + ": " + err.Error()}, Err: err}
+		return v, &Error{What: "the configuration file can't be read", Where: []string{file + ": " + err.Error()}, Try: "correct it, or the same with NETPOL_CONFIG=" + os.DevNull, Err: err}
 	}
 	for _, key := range v.AllKeys() {
 		if !slices.Contains(settings, key) {
 			return v, &Error{
 				What:  fmt.Sprintf("the configuration file has an unknown setting %q", key),
 				Where: []string{file, "settings: " + strings.Join(settings, ", ")},
+				Try:   "correct it, or the same with NETPOL_CONFIG=" + os.DevNull,
 			}
 		}
 	}

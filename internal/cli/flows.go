@@ -117,7 +117,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(data) {
-		return nil, &Error{What: fmt.Sprintf("--flows-ca %s has no certificate in PEM", path)}
+		return nil, &Error{What: fmt.Sprintf("--flows-ca %s has no certificate in PEM", path), Try: "--flows-ca FILE with the authority that signed the server's certificate"}
 	}
 	return roots, nil
 }

@@ -58,9 +58,9 @@ func hubError(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case !errors.As(err, &step):
-		return &Error{What: "the flows server can't be reached", Where: []string{err.Error()}, Err: err}
+		return &Error{What: "the flows server can't be reached", Where: []string{err.Error()}, Try: tryHub, Err: err}
 	case errors.As(err, &none) && none.Pods > 0:
-		return &Error{What: none.Error(), Try: "netpol status, or kubectl -n netpol-system get pods", Err: err}
+		return &Error{What: none.Error(), Try: "netpol status, or " + tryHub, Err: err}
 	case apierrors.IsNotFound(err), errors.As(err, &none):
 		return &Error{
 			What: "netpol is not installed in this cluster, or its flows server has not started yet", Where: []string{err.Error()},
@@ -69,8 +69,11 @@ func hubError(err error) error {
 	case apierrors.IsForbidden(err):
 		return &Error{What: "a right is missing for " + string(step.Step), Where: []string{step.Err.Error()}, Try: grant(step.Step), Err: err}
 	}
-	return &Error{What: "the flows server can't be reached", Where: []string{err.Error()}, Err: err}
+	return &Error{What: "the flows server can't be reached", Where: []string{err.Error()}, Try: tryHub, Err: err}
 }
+
+// tryHub is where to look for what is wrong with the flows server.
+const tryHub = "kubectl -n netpol-system get pods"
 
 // ErrNotInstalled: the cluster has no flows server of netpol's.
 var ErrNotInstalled = errors.New("netpol is not installed")
