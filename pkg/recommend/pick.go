@@ -58,12 +58,14 @@ func (p pick) selector() *selector.Selector {
 }
 
 // choose is the smallest of the label sets that none of the others has; of
-// equally small ones the most usual labels. If even all of them together pick
-// some of the others, it is all of them.
+// equally small ones the most usual labels. A version alone is none of them, since
+// the next workload may have it too, unless there is nothing else. If even all of
+// them together pick some of the others, it is all of them.
 func choose(labels []label, others []*policy.Endpoint) pick {
+	anyName := slices.ContainsFunc(labels, label.names)
 	exact := func(set []label) bool {
 		p := pick{equal: set}
-		return !slices.ContainsFunc(others, func(ep *policy.Endpoint) bool { return p.matches(ep.Labels) })
+		return (!anyName || slices.ContainsFunc(set, label.names)) && !slices.ContainsFunc(others, func(ep *policy.Endpoint) bool { return p.matches(ep.Labels) })
 	}
 	for size := 1; size <= min(3, len(labels)); size++ {
 		if set := firstSubset(labels, nil, size, exact); set != nil {

@@ -435,6 +435,10 @@ func TestPickPrefersStableUsualLabels(t *testing.T) {
 			"app == 'shop' && component == 'db'"},
 		{"never by what changes", selector.Labels{"app": "db", "pod-template-hash": "1", "helm.sh/chart": "c-1"},
 			[]selector.Labels{{"app": "db2"}}, "app == 'db'"},
+		{"never by a version alone", selector.Labels{"app": "web", "version": "v2"},
+			[]selector.Labels{{"app": "web", "version": "v1"}}, "app == 'web' && version == 'v2'"},
+		{"unless there is nothing else", selector.Labels{"version": "v2"},
+			[]selector.Labels{{"version": "v1"}}, "version == 'v2'"},
 		{"by what it lacks", selector.Labels{"app": "db"},
 			[]selector.Labels{{"app": "db", "canary": "yes"}}, "app == 'db' && !has(canary)"},
 	} {

@@ -39,11 +39,15 @@ func usual(name string) int {
 	if i := slices.Index(usualLabels[:], name); i >= 0 {
 		return i
 	}
-	if name == "version" || name == "release" {
-		return len(usualLabels) + 1
+	if (label{name: name}).names() {
+		return len(usualLabels)
 	}
-	return len(usualLabels)
+	return len(usualLabels) + 1
 }
+
+// names says whether a label may tell what a workload is, and not only which version
+// of it.
+func (l label) names() bool { return l.name != "version" && l.name != "release" }
 
 // unstableLabels change from one pod, rollout or release to the next, so that a
 // policy by them would stop to select its workload.
