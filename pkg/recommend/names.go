@@ -1,11 +1,11 @@
 package recommend
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/netpol-project/netpol/pkg/flow/replay"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -15,6 +15,8 @@ type names struct {
 	labels *labeler
 	there  map[policy.Key]*policy.Policy // NetworkPolicies, enforced and staged
 	used   map[policy.Key]bool
+	// staged asks about our staged policies and no others; made when it is needed.
+	staged *replay.Replay
 }
 
 func newNames(req *Request, labels *labeler) *names {
@@ -57,7 +59,7 @@ func (n *names) assign(p *Policy, t *target) {
 		if !n.req.Staged && !n.req.InPlace && n.there[staged] != nil {
 			p.Drop = staged
 			if p.Base == nil {
-				p.promote(n.there[staged])
+				n.promote(p, n.there[staged])
 			}
 		}
 		return
@@ -89,56 +91,6 @@ func (p *Policy) extend(base *policy.Policy) {
 	for d := range p.Types {
 		p.Types[d] = base.Types[d] || len(p.Rules[d]) > 0
 	}
-}
-
-// promote makes p what our staged policy of its name says, with the rules that are
-// missing, if somebody wrote something of his own there.
-func (p *Policy) promote(staged *policy.Policy) {
-	own := p.Model()
-	edited := staged.Order != policy.Unordered || staged.Tier != p.Tier
-	for d := range own.Rules {
-		theirs := map[string]bool{}
-		for i := range staged.Rules[d] {
-			text := ruleText(&staged.Rules[d][i])
-			theirs[text] = true
-			edited = edited || !slices.ContainsFunc(own.Rules[d], func(r policy.Rule) bool { return ruleText(&r) == text })
-		}
-		for i := range own.Rules[d] {
-			p.Rules[d][i].there = theirs[ruleText(&own.Rules[d][i])]
-		}
-	}
-	if !edited {
-		return
-	}
-	for d := range p.Rules {
-		p.Rules[d] = slices.DeleteFunc(p.Rules[d], func(r Rule) bool { return r.there })
-	}
-	p.extend(staged)
-}
-
-// ruleText tells rules of policies apart: equal ones have equal text.
-func ruleText(r *policy.Rule) string {
-	text := fmt.Sprint(r.Action, r.IPVersion, r.Protocol, r.NotProtocol, r.Faulty)
-	for _, m := range []*policy.ICMPMatch{r.ICMP, r.NotICMP} {
-		if m != nil {
-			text += fmt.Sprint(*m)
-		}
-		text += ";"
-	}
-	if r.HTTP != nil {
-		text += fmt.Sprint(*r.HTTP)
-	}
-	for _, e := range []*policy.Entity{&r.Source, &r.Destination} {
-		text += fmt.Sprint(";", e.Nets, e.NotNets, e.Selector, e.NotSelector, e.NamespaceSelector, e.Ports, e.NotPorts, e.NamedPorts, e.NotNamedPorts,
-			e.Selector == nil, e.NotSelector == nil, e.NamespaceSelector == nil) // none is not all()
-		if e.ServiceAccounts != nil {
-			text += fmt.Sprint(e.ServiceAccounts.Names, e.ServiceAccounts.Selector)
-		}
-		if e.Service != nil {
-			text += fmt.Sprint(*e.Service)
-		}
-	}
-	return text
 }
 
 // candidates are names for a target's policy, the best first. There are more than

@@ -345,3 +345,26 @@ func TestEnforcingKeepsWhatWasEditedWhileStaged(t *testing.T) {
 		t.Errorf("rules %v", got)
 	}
 }
+
+// What was staged by other flags says already what is missing: it is put in force as
+// it is, with what was seen since.
+func TestEnforcingAddsNothingThatWasStagedOtherwise(t *testing.T) {
+	w := voteWorld()
+	w.snap.Services = append(w.snap.Services, &policy.Service{
+		Namespace: "vote", Name: "redis", Selector: map[string]string{"app": "redis"},
+		Ports: []policy.ServicePort{{Protocol: policy.TCP, Port: 6379, TargetPort: 6379}},
+	})
+	req := w.request("vote/vote")
+	req.Staged, req.Services = true, true
+	staged := find(t, Recommend(req), "vote").Model()
+	w.policies(staged)
+	for _, want := range []string{"[]", "[TCP 8443 198.51.100.4/32]"} {
+		req = w.request("vote/vote")
+		req.Mine = func(policy.Key) bool { return true }
+		p := find(t, Recommend(req), "vote")
+		if got := fmt.Sprint(summaries(p.Rules[policy.Egress])); p.Base != staged || p.Drop != staged.Key || got != want || len(p.Rules[policy.Ingress]) > 0 {
+			t.Errorf("extends %v by %s and %v, want %s", p.Base, got, p.Rules[policy.Ingress], want)
+		}
+		w.saw("vote/vote", "198.51.100.4", policy.TCP, 8443, "") // since
+	}
+}
