@@ -12,6 +12,18 @@ import (
 	"github.com/netpol-project/netpol/pkg/recommend"
 )
 
+// askedFlow is what tells flows apart whose text may be the same: of a Deployment and a
+// StatefulSet of one name.
+type askedFlow struct {
+	source, destination flow.Peer
+	protocol            policy.Protocol
+	port                uint16
+}
+
+func askedFor(o *flow.Observed) askedFlow {
+	return askedFlow{o.Source, o.Destination, o.Protocol, o.Port}
+}
+
 // choose asks for each flow whether it is to be fixed, and fixes those.
 func (o *FixOptions) choose(req recommend.FixRequest, res *recommend.FixResult) (*recommend.FixResult, error) {
 	if o.Yes || o.DryRun.on() || len(res.Edits) == 0 {
@@ -21,7 +33,7 @@ func (o *FixOptions) choose(req recommend.FixRequest, res *recommend.FixResult) 
 		return nil, cli.Usage("the same command with --yes; without --stage and --enforce it shows them", "edits of %s are to be made: that takes --yes", plural(len(res.Edits), "policy"))
 	}
 	in, e := bufio.NewReader(o.IO.In), o.IO.ErrPrinter()
-	chosen := map[string]bool{}
+	chosen := map[askedFlow]bool{}
 	for _, g := range res.Groups {
 		if g.State != recommend.FixDone {
 			continue
@@ -32,11 +44,11 @@ func (o *FixOptions) choose(req recommend.FixRequest, res *recommend.FixResult) 
 			return nil, cli.Usage("the same command with --yes", "nobody answered: nothing was changed")
 		}
 		if a := strings.ToLower(strings.TrimSpace(answer)); a == "y" || a == "yes" {
-			chosen[recommend.FlowText(g.Flow)] = true
+			chosen[askedFor(g.Flow)] = true
 		}
 	}
 	want := req.Want
-	req.Want = func(fl *flow.Observed) bool { return chosen[recommend.FlowText(fl)] && (want == nil || want(fl)) }
+	req.Want = func(fl *flow.Observed) bool { return chosen[askedFor(fl)] && (want == nil || want(fl)) }
 	return recommend.Fix(req), nil
 }
 

@@ -88,6 +88,60 @@ spec: {selector: app == 'db', types: [Ingress]}
 	}
 }
 
+// Flows whose text is the same, as their workloads differ in their kind alone, are
+// asked about one by one.
+func TestFixTellsWorkloadsOfOneNameApart(t *testing.T) {
+	pod := func(kind policy.Kind, name string) flow.Peer {
+		return flow.Peer{Kind: flow.PeerWorkload, Workload: policy.Workload{Kind: kind, Namespace: "shop", Name: name}}
+	}
+	resources, faults := policy.Decode("world.yaml", []byte(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web, namespace: shop}
+spec: {selector: {matchLabels: {app: web-set}}, template: {metadata: {labels: {app: web-set}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: shop, labels: {app: db}}
+spec: {containers: [{name: c, image: c}]}
+---
+apiVersion: projectcalico.org/v3
+kind: StagedNetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec: {selector: app == 'db', types: [Ingress]}
+`))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	snap, _ := policy.NewSnapshot(1, resources, nil)
+	req := recommend.FixRequest{Model: tier.New(snap, nil), Staged: true}
+	for _, kind := range []policy.Kind{policy.KindDeployment, policy.KindStatefulSet} {
+		fl := flow.Flow{Connections: 5, FirstSeen: testNow, LastSeen: testNow}
+		fl.Source, fl.Destination = pod(kind, "web"), pod(policy.KindPod, "db")
+		fl.Protocol, fl.Port, fl.Direction = policy.TCP, 5432, policy.Ingress
+		fl.Enforced = policy.Hit{Rule: policy.NoPolicy, Action: policy.Allow}
+		fl.Pending = fl.Enforced
+		req.Flows = append(req.Flows, fl)
+	}
+	opts := &FixOptions{EditOptions: EditOptions{IO: &cli.Streams{In: strings.NewReader("y\nn\n"), Err: &strings.Builder{}, ErrTerminal: true}}}
+	res, err := opts.choose(req, recommend.Fix(req))
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[recommend.FixState]int{}
+	for _, g := range res.Groups {
+		states[g.State]++
+	}
+	if states[recommend.FixDone] != 1 || states[recommend.FixLeft] != 1 {
+		t.Errorf("of two flows, one was said yes to: %v", states)
+	}
+}
+
 // Where nothing is staged that is the reason, not that it would block nothing.
 func TestFixSaysThatNothingIsStaged(t *testing.T) {
 	b := newBench(t).sawVote()

@@ -368,3 +368,15 @@ func TestEnforcingAddsNothingThatWasStagedOtherwise(t *testing.T) {
 		w.saw("vote/vote", "198.51.100.4", policy.TCP, 8443, "") // since
 	}
 }
+
+// Names that YAML takes for something else are quoted, wherever they stand.
+func TestYAMLQuotesNames(t *testing.T) {
+	r := Rule{Service: &policy.ServiceRef{Namespace: "2048", Name: "on"}}
+	p := Policy{Key: policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "2048", Name: "no"}, Tier: "default", Selector: selector.All()}
+	p.Types[policy.Egress], p.Rules[policy.Egress] = true, []Rule{r}
+	for _, want := range []string{"  name: \"no\"\n  namespace: \"2048\"\n", "        name: \"on\"\n        namespace: \"2048\"\n"} {
+		if !strings.Contains(p.YAML(), want) {
+			t.Errorf("%q is missing in\n%s", want, p.YAML())
+		}
+	}
+}

@@ -144,7 +144,7 @@ func (r *Rule) yamlPeer(b *strings.Builder) {
 		fmt.Fprintf(b, "      selector: %s\n", quoted(r.Selector))
 	}
 	if r.Service != nil {
-		fmt.Fprintf(b, "      services:\n        name: %s\n        namespace: %s\n", r.Service.Name, r.Service.Namespace)
+		fmt.Fprintf(b, "      services:\n        name: %s\n        namespace: %s\n", yamlName(r.Service.Name), yamlName(r.Service.Namespace))
 	}
 	if len(r.Nets) > 0 {
 		b.WriteString("      nets:\n")
