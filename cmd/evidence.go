@@ -69,7 +69,8 @@ func gather(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Fi
 		}
 	}
 	ev := &evidence{world: w, flows: flows, coverage: coverage, calico: flow.IsCalicos(source), source: source, filter: filter}
-	if f.Offline() && flow.IsForeign(source) {
+	_, noStore := f.Store()
+	if (f.Offline() || from.isFile() && from.alone(f, noStore)) && flow.IsForeign(source) {
 		if ev.names, err = w.witness(f, flows); err != nil {
 			return nil, err
 		}
@@ -79,8 +80,8 @@ func gather(ctx context.Context, f *cli.Factory, from *flowsFrom, filter flow.Fi
 	return ev, nil
 }
 
-// witness gives a directory of policies alone the workloads that flows tell of,
-// and flows their names; nil if there are none such.
+// witness gives a directory of policies alone, or nothing at all, the workloads that
+// flows tell of, and flows their names; nil if there are none such.
 func (w *world) witness(f *cli.Factory, flows []flow.Flow) (*flow.Names, error) {
 	seen, err := flow.Witnesses(w.snap, flows)
 	if err != nil || len(seen) == 0 {

@@ -91,9 +91,15 @@ func (o *flowsFrom) isFile() bool { return o.Given() && !strings.Contains(o.From
 func (o *flowsFrom) storeOf(f *cli.Factory) func() (cluster.Store, error) {
 	return func() (cluster.Store, error) {
 		store, err := f.Store()
-		if (o.isFile() || o.IsPrometheus()) && f.NoTarget(err) {
+		if o.alone(f, err) {
 			return cluster.Nothing(), nil
 		}
 		return store, err
 	}
+}
+
+// alone says whether the flows are all that there is: no directory, lab or cluster,
+// which err of Factory.Store tells.
+func (o *flowsFrom) alone(f *cli.Factory, err error) bool {
+	return (o.isFile() || o.IsPrometheus()) && f.NoTarget(err)
 }
