@@ -44,6 +44,7 @@ func (c *confirmFlags) addTo(cmd *cobra.Command, f *cli.Factory, from *flowsFrom
 		_, source, err := openFlows(ctx, f, from, flow.Filter{})
 		return source, err
 	}
+	c.Rollback.Failed = from.failed
 	cmd.Flags().IntVar(&c.Rollback.Denied, "rollback-on-deny", 0,
 		"on guard (--confirm-within --wait): go back as soon as so many connections (3 if none is given) of two pods are refused that were usual before it was staged")
 	cmd.Flags().Lookup("rollback-on-deny").NoOptDefVal = "3"

@@ -28,6 +28,8 @@ type rollback struct {
 	Denied int
 	// Open opens the flows that are looked at.
 	Open func(context.Context) (flow.Source, error)
+	// Failed is an error of these flows as users see it; nil: they are an agent's.
+	Failed func(flow.Source, error) error
 
 	source flow.Source
 	scope  []string
@@ -70,7 +72,7 @@ func (r *rollback) remember(ctx context.Context, key policy.Key, staged *unstruc
 	if since.IsZero() {
 		_, coverage, err := r.source.List(ctx, flow.Filter{Namespaces: r.scope, Since: time.Now()})
 		if err != nil {
-			return flowsError(err)
+			return r.failed(err)
 		}
 		for _, p := range coverage.Policies {
 			if p.Key == key {
@@ -84,9 +86,16 @@ func (r *rollback) remember(ctx context.Context, key policy.Key, staged *unstruc
 	}
 	r.usual, _, err = r.source.List(ctx, flow.Filter{Namespaces: r.scope, Until: since})
 	if err != nil {
-		return flowsError(err)
+		return r.failed(err)
 	}
 	return nil
+}
+
+func (r *rollback) failed(err error) error {
+	if r.Failed == nil {
+		return flowsError(err)
+	}
+	return r.Failed(r.source, err)
 }
 
 // missing is what of the usual is refused, if that is enough; nil if it is not.
@@ -141,7 +150,7 @@ func (g *trialGuard) early(ctx context.Context, u *unstructured.Unstructured, re
 	denied, err := r.missing(ctx, refusing, g.start)
 	if err != nil {
 		if !g.blind && ctx.Err() == nil {
-			g.opts.IO.ErrPrinter().Printf("warning: %s; it is tried again\n", firstLine(flowsError(err).Error()))
+			g.opts.IO.ErrPrinter().Printf("warning: %s; it is tried again\n", firstLine(r.failed(err).Error()))
 		}
 		g.blind = true
 		return false, nil

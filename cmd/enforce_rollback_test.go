@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
 	"github.com/netpol-project/netpol/pkg/flow"
@@ -145,5 +147,19 @@ func TestRollbackOnDenyNeedsToKnowWhenItWasStaged(t *testing.T) {
 		if tc.code == 1 && !source.until.Equal(since) {
 			t.Errorf("%s: until %s", name, source.until)
 		}
+	}
+}
+
+// Beside Calico the flows are Goldmane's, and an error of theirs is told as such.
+func TestRollbackOnDenyTellsWhoseFlowsFail(t *testing.T) {
+	var c confirmFlags
+	from := &flowsFrom{}
+	c.addTo(&cobra.Command{}, &cli.Factory{}, from)
+	if err := c.Rollback.failed(errors.New("broken")); !strings.Contains(err.Error(), "the agent's flows can't be read") {
+		t.Errorf("got %v", err)
+	}
+	from.From = "goldmane://localhost:7443"
+	if err := c.Rollback.failed(errors.New("broken")); !strings.Contains(err.Error(), "Goldmane's flows can't be read") {
+		t.Errorf("got %v", err)
 	}
 }

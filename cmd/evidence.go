@@ -134,7 +134,7 @@ func flowsError(err error) error {
 			Try: "as an administrator: kubectl create rolebinding NAME -n NAMESPACE --clusterrole=netpol-flows-reader --user=USER",
 		}
 	}
-	return &cli.Error{What: "the agent's flows can't be read", Where: []string{agentText(err)}, Try: "netpol lab status", Err: err}
+	return &cli.Error{What: "the agent's flows can't be read", Where: []string{agentText(err)}, Try: "netpol status", Err: err}
 }
 
 // statusText is what a server said, without the words around it.
