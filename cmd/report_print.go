@@ -65,12 +65,12 @@ func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error 
 	for _, line := range r.heading(p.Width) {
 		p.Heading(line, true)
 	}
-	p.Printf("%s of %s, %s", output.Count(connections.WouldBlock, r.Coverage.LostUnknown),
+	covered := fmt.Sprintf("%s of %s, %s", output.Count(connections.WouldBlock, r.Coverage.LostUnknown),
 		plural(int(connections.Observed), "connection"), r.Coverage.text())
 	if len(r.Namespaces) > 0 {
-		p.Printf(", namespace %s", strings.Join(r.Namespaces, ", "))
+		covered += ", namespace " + strings.Join(r.Namespaces, ", ")
 	}
-	p.Printf("\n")
+	p.Indented(0, covered)
 	for _, note := range r.actionNotes() {
 		p.Indented(0, note)
 	}
@@ -82,7 +82,7 @@ func printImpact(p *output.Printer, r *impactReport, opts *ReportOptions) error 
 	}
 	for _, d := range r.CalicoDiffers {
 		key := policy.Key{Kind: policy.Kind(d.Kind), Namespace: d.Namespace, Name: d.Name}
-		p.Printf("note: the pending verdict in Calico's own flows differs for %s: %s\n", key, d.Reason)
+		p.Indented(0, fmt.Sprintf("note: the pending verdict in Calico's own flows differs for %s: %s", key, d.Reason))
 	}
 	if err := printLive(p, r, opts); err != nil {
 		return err

@@ -96,6 +96,20 @@ func TestHistoryOnATerminal(t *testing.T) {
 	}
 }
 
+// Nothing of a report is wider than the terminal.
+func TestReportOnATerminal(t *testing.T) {
+	b := newBench(t).sawVote()
+	b.write("deny.yaml", stagedDeny)
+	b.width = 80
+	out, _ := b.must(0, "report", "--ns", "vote")
+	for line := range strings.Lines(out) {
+		if w := lipgloss.Width(strings.TrimRight(line, " \n")); w > b.width {
+			t.Errorf("%d columns are more than %d: %q", w, b.width, line)
+		}
+	}
+	contains(t, out, "90 of 90 connections, seen from ", "T12:00:00Z,\n  namespace vote\n")
+}
+
 // The whole of a report is as wide as a pipe takes it; on a terminal columns are left
 // out, but none of the usual table.
 func TestWideReportOnATerminal(t *testing.T) {
