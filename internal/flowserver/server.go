@@ -151,7 +151,7 @@ func (s *Server) services() *grpc.Server {
 		account: "system:serviceaccount:" + s.opts.Namespace + ":" + s.opts.Agents,
 		enrolls: newRates[netip.Addr](enrollRate, enrollBurst), all: rate.NewLimiter(allEnrollRate, allEnrollBurst), metrics: s.metrics, log: s.opts.Log,
 	})
-	flowpb.RegisterFlowsServer(server, flow.NewServerFor(s.hub.flows, s.opts.Now, &views{users: who, hub: s.hub}))
+	flowpb.RegisterFlowsServer(server, flow.NewServerFor(s.hub.flows, s.opts.Now, &views{users: who, hub: s.hub, turns: newTurns(maxListsEach, maxListsWaiting)}))
 	agentpb.RegisterAgentServer(server, newAgentServer(who, s.hub))
 	agentpb.RegisterNodesServer(server, &nodesServer{
 		users: who, hub: s.hub, version: s.opts.Version, awaits: newSlots(maxAwaitsEach, maxAwaits),

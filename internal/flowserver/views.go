@@ -19,7 +19,12 @@ func listFlows(namespace string) Access {
 type views struct {
 	users *users
 	hub   *hub
+	turns *turns // of who lists flows
 }
+
+// maxListsEach is how often a user may have all flows looked at at once, and
+// maxListsWaiting how many calls may wait for that.
+const maxListsEach, maxListsWaiting = 4, 64
 
 // View implements flow.Views.
 func (v *views) View(ctx context.Context, namespaces []string) (flow.View, error) {
@@ -109,6 +114,11 @@ func (v *view) Blind(namespaces []string) error {
 // far as was asked.
 func (v *view) sighted() bool {
 	return v.all || len(v.asked) > 0 || slices.Contains(slices.Collect(maps.Values(v.known)), true)
+}
+
+// Turn implements flow.View.
+func (v *view) Turn(ctx context.Context) (func(), error) {
+	return v.views.turns.take(ctx, v.caller.Name)
 }
 
 // Cover implements flow.View.

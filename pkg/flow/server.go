@@ -51,6 +51,11 @@ func (s *server) List(ctx context.Context, r *flowpb.FlowListRequest) (*flowpb.F
 	if err != nil {
 		return nil, err
 	}
+	done, err := view.Turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	records, coverage, err := s.visible(f, now, view)
 	if err != nil {
 		return nil, err

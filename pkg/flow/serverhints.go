@@ -23,6 +23,11 @@ func (s *server) FilterHints(ctx context.Context, r *flowpb.FilterHintsRequest) 
 	if err != nil {
 		return nil, err
 	}
+	done, err := view.Turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	now := s.now()
 	records, _, err := s.visible(Filter{
 		Since: moment(0, r.GetStartTimeGte(), now),

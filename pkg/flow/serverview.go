@@ -19,6 +19,9 @@ type View interface {
 	// Blind is the answer to a caller who may see flows of none of these
 	// namespaces, which are all that there are flows of; nil if there are none.
 	Blind(namespaces []string) error
+	// Turn waits until it is the caller's turn to have all flows looked at, which
+	// ends by done.
+	Turn(ctx context.Context) (done func(), err error)
 	// Cover completes what the answer is evidence of.
 	Cover(c *Coverage)
 }
@@ -29,6 +32,7 @@ type everything struct{}
 func (everything) View(context.Context, []string) (View, error) { return everything{}, nil }
 func (everything) Sees(Key) (bool, error)                       { return true, nil }
 func (everything) Blind([]string) error                         { return nil }
+func (everything) Turn(context.Context) (func(), error)         { return func() {}, nil }
 func (everything) Cover(*Coverage)                              {}
 
 // seen are those of the records that the caller may see.
