@@ -69,15 +69,8 @@ func TestAnswer(t *testing.T) {
 // serve runs a server on loopback and returns a client of it.
 func serve(t *testing.T, search ...string) *Client {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := both(t)
 	at := udp.LocalAddr().(*net.UDPAddr)
-	tcp, err := net.Listen("tcp", at.String())
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- Serve(ctx, testZone(), udp, tcp) }()
@@ -88,6 +81,26 @@ func serve(t *testing.T, search ...string) *Client {
 		}
 	})
 	return &Client{Servers: addrs("127.0.0.1"), Port: uint16(at.Port), Search: search}
+}
+
+// both listens to UDP and TCP on one port. What is free for one of them may be
+// taken for the other.
+func both(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var err error
+	for range 100 {
+		var udp net.PacketConn
+		if udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			continue
+		}
+		var tcp net.Listener
+		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			return udp, tcp
+		}
+		_ = udp.Close()
+	}
+	t.Fatal(err)
+	return nil, nil
 }
 
 func TestLookup(t *testing.T) {

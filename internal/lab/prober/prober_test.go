@@ -111,24 +111,9 @@ func udp(t *testing.T, answers bool) int {
 	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
-// closedPort is a port on which nobody listens.
-func closedPort(t *testing.T, network string) int {
-	t.Helper()
-	if network == "udp" {
-		c, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		return c.LocalAddr().(*net.UDPAddr).Port
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+// closedPort is one on which nobody listens. One that was free a moment ago might
+// be another program's by now.
+const closedPort = 1
 
 func TestResults(t *testing.T) {
 	open, _ := listen(t)
@@ -140,9 +125,9 @@ func TestResults(t *testing.T) {
 	}
 	tasks := []Task{
 		task(0, "TCP", open),
-		task(1, "TCP", closedPort(t, "tcp")),
+		task(1, "TCP", closedPort),
 		task(2, "UDP", udp(t, true)),
-		task(3, "UDP", closedPort(t, "udp")),
+		task(3, "UDP", closedPort),
 		task(4, "UDP", denied),
 		task(5, "UDP", silent),
 	}

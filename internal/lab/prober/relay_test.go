@@ -30,7 +30,7 @@ func driven(t *testing.T, agent Agent, tasks ...Task) ([]Outcome, error) {
 // What runs in a pod can't reach an agent; whoever drives it answers for one.
 func TestARelayingProberAsksWhoDrivesIt(t *testing.T) {
 	open, accepted := listen(t)
-	silent, closed := udp(t, false), closedPort(t, "tcp")
+	silent, closed := udp(t, false), closedPort
 	agent := &fakeAgent{denied: map[uint16]*Denial{uint16(silent): {Direction: "Egress", Tier: "platform", Rule: 2}}}
 	got, err := driven(t, agent, task(0, TCP, open), task(1, UDP, silent), task(2, TCP, closed))
 	if err != nil || len(got) != 3 {
