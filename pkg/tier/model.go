@@ -34,6 +34,9 @@ type Model struct {
 	enforced atomic.Pointer[view]
 	mu       sync.Mutex
 	views    map[Scope]*view
+	// living are the identities that an endpoint has; see alive.
+	living     []bool
+	livingOnce sync.Once
 	// The model that this one was made from, for views not yet asked for; its
 	// own predecessor is cut off so that old models can be collected.
 	prev            *Model

@@ -1,6 +1,7 @@
 package tier_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/netpol-project/netpol/pkg/policy"
@@ -114,6 +115,26 @@ func TestS22_SourcePorts(t *testing.T) {
 			"out red/db@7 > 192.0.2.7 tcp/80": allowed, "out red/db@8 > 192.0.2.7 tcp/80": refused, "out red/db@7 > 192.0.2.7 tcp/81": refused,
 		}},
 	)
+}
+
+// A name that only pods that are gone declared stands for no port: a model that
+// follows another one tells source ports apart as one that is made from nothing.
+func TestS22_SourcePortsOfPodsThatAreGone(t *testing.T) {
+	named := global("p", "{ingress: [{action: Deny, protocol: TCP, source: {ports: [80, alt]}}, {action: Allow}]}")
+	pod := func(name, port string) string {
+		return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: red}\n" +
+			"spec: {containers: [{name: c, image: i, ports: [{name: " + port + ", containerPort: 7}]}]}\nstatus: {phase: Running}\n"
+	}
+	before := snapshotOf(t, nil, named, pod("one", "alt"), pod("two", "other"))
+	former := tier.New(before, nil)
+	after := snapshotOf(t, before, named, pod("two", "other"))
+	classes := func(m *tier.Model) string {
+		return fmt.Sprint(m.SourcePorts(tier.Enforced(), policy.Ingress, m.Snapshot().EndpointsIn("red")[0]))
+	}
+	got, want := classes(tier.New(after, former)), classes(tier.New(after, nil))
+	if got != want || want == classes(former) {
+		t.Errorf("after %s: %s, want %s", classes(former), got, want)
+	}
 }
 
 func TestS24_HTTPIsNeverWidened(t *testing.T) {

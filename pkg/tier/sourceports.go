@@ -48,7 +48,10 @@ func (m *Model) anyones(names []string, r *rule, dir policy.Direction, id int32)
 	if peer != noEntity && m.entities[peer].service.Name != "" {
 		peer = noEntity // which pods it is depends on addresses, too: take all
 	}
-	for id := range m.ids.reps {
+	for id, alive := range m.alive() {
+		if !alive {
+			continue
+		}
 		for _, n := range m.numbers(names, &end{id: int32(id)}, peer, r.protocol) {
 			if !slices.Contains(out, n) {
 				out = append(out, n)
@@ -56,6 +59,21 @@ func (m *Model) anyones(names []string, r *rule, dir policy.Direction, id int32)
 		}
 	}
 	return out
+}
+
+// alive tells of each identity whether an endpoint has it. A model that was made
+// from another one knows identities of endpoints that are gone, and a name that
+// they alone declared stands for no port any more.
+func (m *Model) alive() []bool {
+	m.livingOnce.Do(func() {
+		m.living = make([]bool, len(m.ids.reps))
+		for _, ep := range m.snap.Endpoints {
+			if id := m.ids.of(ep); id >= 0 {
+				m.living[id] = true
+			}
+		}
+	})
+	return m.living
 }
 
 // classes groups ports by which of the lists they are in.
