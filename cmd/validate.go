@@ -93,6 +93,11 @@ func validateRun(ctx context.Context, opts *ValidateOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, ns := range opts.Factory.Namespaces() {
+		if !in.speaksOf(ns) { // misspelt, most likely: then nothing is found in it
+			opts.Factory.IO.ErrPrinter().Printf("note: nothing that was read is in namespace %s\n", ns)
+		}
+	}
 	report := validate(in, opts)
 	if err := printValidation(opts, report); err != nil {
 		return err

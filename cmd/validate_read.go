@@ -137,6 +137,15 @@ func readStore(ctx context.Context, opts *ValidateOptions) (*toValidate, error) 
 	return in, nil
 }
 
+// speaksOf says whether anything that was read is in a namespace, or is it.
+func (in *toValidate) speaksOf(namespace string) bool {
+	found := slices.ContainsFunc(in.faults, func(f policy.Fault) bool { return f.Key.Namespace == namespace })
+	eachOrigin(in.snap, func(k policy.Key, _ policy.Origin) {
+		found = found || k.Namespace == namespace || k.Kind == policy.KindNamespace && k.Name == namespace
+	})
+	return found
+}
+
 // eachOrigin calls f for everything in a snapshot that is written down.
 func eachOrigin(s *policy.Snapshot, f func(policy.Key, policy.Origin)) {
 	for _, v := range s.Policies {
