@@ -77,6 +77,7 @@ or in the file that NETPOL_CONFIG names.`,
 	)
 	addCommands(root, f)
 	completeOutput(root)
+	completeWords(root)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newCmdHelp())
 	// On a terminal what flags are for is in a column, and not broken by it.
