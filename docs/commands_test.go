@@ -167,25 +167,3 @@ func TestExamplesInHelpParse(t *testing.T) {
 	}
 	visit(newRoot(t))
 }
-
-// Text in help fits a terminal of 80 columns.
-func TestHelpIsNotTooWide(t *testing.T) {
-	var visit func(*cobra.Command)
-	visit = func(c *cobra.Command) {
-		for line := range strings.SplitSeq(c.Long, "\n") {
-			if n := len([]rune(line)); n > 80 {
-				t.Errorf("%s --help: %d columns: %s", c.CommandPath(), n, line)
-			}
-		}
-		if c.IsAvailableCommand() && c.HasParent() {
-			line := "  " + c.Name() + strings.Repeat(" ", max(0, c.NamePadding()-len(c.Name()))) + " " + c.Short
-			if n := len([]rune(line)); n > 80 {
-				t.Errorf("%s --help: %d columns: %s", c.Parent().CommandPath(), n, line)
-			}
-		}
-		for _, sub := range c.Commands() {
-			visit(sub)
-		}
-	}
-	visit(newRoot(t))
-}
