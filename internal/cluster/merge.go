@@ -13,7 +13,7 @@ import (
 // mergeNode makes node say value, and changes no more of it than that takes.
 func mergeNode(node *yaml.Node, value any) *yaml.Node {
 	var old any
-	if err := node.Decode(&old); err == nil && same(old, value) {
+	if err := node.Decode(&old); err == nil && SameValue(old, value) {
 		return node
 	}
 	switch v := value.(type) {
@@ -118,7 +118,7 @@ func common(a, b []any) [][2]int {
 	}
 	for i := len(a) - 1; i >= 0; i-- {
 		for j := len(b) - 1; j >= 0; j-- {
-			if same(a[i], b[j]) {
+			if SameValue(a[i], b[j]) {
 				length[i][j] = length[i+1][j+1] + 1
 			} else {
 				length[i][j] = max(length[i+1][j], length[i][j+1])
@@ -128,7 +128,7 @@ func common(a, b []any) [][2]int {
 	var out [][2]int
 	for i, j := 0, 0; i < len(a) && j < len(b); {
 		switch {
-		case same(a[i], b[j]):
+		case SameValue(a[i], b[j]):
 			out = append(out, [2]int{i, j})
 			i, j = i+1, j+1
 		case length[i+1][j] >= length[i][j+1]:
@@ -140,8 +140,8 @@ func common(a, b []any) [][2]int {
 	return out
 }
 
-// same compares values by their JSON, so that 1, int64(1) and 1.0 are one.
-func same(a, b any) bool {
+// SameValue compares values by their JSON, so that 1, int64(1) and 1.0 are one.
+func SameValue(a, b any) bool {
 	if reflect.DeepEqual(a, b) {
 		return true
 	}

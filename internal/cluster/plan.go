@@ -106,7 +106,7 @@ func (p *plan) replace(key policy.Key, t *text, f *found, c Change) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	if same(f.object.Object, fresh.Object) {
+	if SameValue(f.object.Object, fresh.Object) {
 		r.Outcome = Unchanged
 		return r, nil
 	}

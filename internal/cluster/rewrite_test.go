@@ -146,7 +146,7 @@ func TestCommentsOnWhatIsAdded(t *testing.T) {
 		if c.want == "" && bytes.Contains(out, []byte("#")) {
 			t.Errorf("%s: got\n%s", name, out)
 		}
-		if u, _ := parseObjects(out); u == nil || !same(u.Object, object(rule(1), rule(2))) {
+		if u, _ := parseObjects(out); u == nil || !SameValue(u.Object, object(rule(1), rule(2))) {
 			t.Errorf("%s: it says something else:\n%s", name, out)
 		}
 	}

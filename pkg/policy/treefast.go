@@ -20,8 +20,7 @@ type fastParser struct {
 	bad    bool // given up
 	depth  int
 
-	stack []entry // entries of the mappings and lists that are not finished
-	slab  []entry // entries of finished ones
+	entries
 }
 
 // parse reads a document, or says that it can't.
@@ -31,7 +30,7 @@ func (p *fastParser) parse(data []byte, line int) (*node, bool) {
 			return nil, false
 		}
 	}
-	*p = fastParser{in: string(data), line: int32(line), stack: p.stack[:0], slab: p.slab[:0]}
+	*p = fastParser{in: string(data), line: int32(line), entries: entries{p.stack[:0], p.slab[:0]}}
 	if isMarker(data, "---") {
 		p.pos = 3
 		if p.skipSpaces(); !p.atEnd() {
@@ -129,20 +128,6 @@ func (p *fastParser) block(indent int) node {
 
 func (p *fastParser) dash() bool {
 	return p.at(0) == '-' && (p.at(1) == ' ' || p.at(1) == '\n')
-}
-
-// finish moves the entries above base from the stack to where they stay.
-func (p *fastParser) finish(n node, base int) node {
-	count := len(p.stack) - base
-	if cap(p.slab)-len(p.slab) < count {
-		// Finished entries stay where they are; only the rest of the slab is lost.
-		p.slab = make([]entry, 0, max(64, 2*cap(p.slab), count))
-	}
-	from := len(p.slab)
-	p.slab = append(p.slab, p.stack[base:]...)
-	p.stack = p.stack[:base]
-	n.kids = p.slab[from:len(p.slab):len(p.slab)]
-	return n
 }
 
 func (p *fastParser) mapping(indent int) node {

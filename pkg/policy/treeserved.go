@@ -15,8 +15,7 @@ type servedParser struct {
 	depth int
 	bad   bool
 
-	stack []entry // entries of the mappings and lists that are not finished
-	slab  []entry // entries of finished ones
+	entries
 }
 
 // largestSlab is how much of it is kept for the next document, in entries.
@@ -26,7 +25,7 @@ var errServed = errors.New("the server sent what is not JSON")
 
 // begin takes a new text.
 func (p *servedParser) begin(data []byte) {
-	*p = servedParser{in: strings.ToValidUTF8(string(data), "\uFFFD"), stack: p.stack[:0], slab: p.slab}
+	*p = servedParser{in: strings.ToValidUTF8(string(data), "\uFFFD"), entries: entries{p.stack[:0], p.slab}}
 	p.forget()
 }
 
@@ -179,20 +178,6 @@ func (p *servedParser) members(open byte, within string) node {
 		return node{}
 	}
 	return p.finish(n, base)
-}
-
-// finish gives n the entries of the stack from base on.
-func (p *servedParser) finish(n node, base int) node {
-	count := len(p.stack) - base
-	if cap(p.slab)-len(p.slab) < count {
-		// Finished entries stay where they are; only the rest of the slab is lost.
-		p.slab = make([]entry, 0, max(256, 2*cap(p.slab), count))
-	}
-	from := len(p.slab)
-	p.slab = append(p.slab, p.stack[base:]...)
-	p.stack = p.stack[:base]
-	n.kids = p.slab[from:len(p.slab):len(p.slab)]
-	return n
 }
 
 // skip passes over a value: what is in brackets up to the last of them.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/kube"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/stage"
 )
@@ -35,7 +36,8 @@ func Workloads(ctx context.Context, store cluster.Store, namespaces []string) (o
 			list, err := store.List(ctx, kind, ns)
 			switch {
 			case apierrors.IsForbidden(err):
-				missing = append(missing, plural(kind))
+				res, _ := kube.ResourceOf(kind)
+				missing = append(missing, res.String())
 			case errors.Is(err, cluster.ErrNotFound):
 			case err != nil:
 				return nil, nil, err
@@ -49,21 +51,6 @@ func Workloads(ctx context.Context, store cluster.Store, namespaces []string) (o
 		}
 	}
 	return out, missing, nil
-}
-
-// plural is a kind's resource, as RBAC has it.
-func plural(kind policy.Kind) string {
-	switch kind {
-	case policy.KindCronJob:
-		return "cronjobs.batch"
-	case policy.KindJob:
-		return "jobs.batch"
-	case policy.KindDaemonSet:
-		return "daemonsets.apps"
-	case policy.KindStatefulSet:
-		return "statefulsets.apps"
-	}
-	return "deployments.apps"
 }
 
 func read(kind policy.Kind, u *unstructured.Unstructured) stage.Declared {

@@ -2,11 +2,12 @@ package kube
 
 import (
 	"encoding/json"
-	"reflect"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/netpol-project/netpol/internal/cluster"
 )
 
 // owner is a manager of fields of an object, as metadata.managedFields has it:
@@ -102,7 +103,7 @@ func (e *edit) compare(live, want map[string]any, path []string, mine []owner) m
 			}
 			continue
 		}
-		same := there && sameValue(l, w)
+		same := there && cluster.SameValue(l, w)
 		if !same {
 			e.changed = append(e.changed, at)
 		}
@@ -116,16 +117,6 @@ func (e *edit) compare(live, want map[string]any, path []string, mine []owner) m
 		}
 	}
 	return config
-}
-
-// sameValue compares values of JSON, whatever types its numbers have.
-func sameValue(a, b any) bool {
-	if reflect.DeepEqual(a, b) {
-		return true
-	}
-	left, err1 := json.Marshal(a)
-	right, err2 := json.Marshal(b)
-	return err1 == nil && err2 == nil && string(left) == string(right)
 }
 
 // others are the managers but ours of some fields.

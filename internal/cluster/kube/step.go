@@ -222,7 +222,7 @@ func (st *step) again(ctx context.Context) bool {
 		return true
 	}
 	// Somebody wrote to it: only its status, say.
-	return sameValue(content(before), content(st.live))
+	return cluster.SameValue(content(before), content(st.live))
 }
 
 // settled notes what is there after the change.

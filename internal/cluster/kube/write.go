@@ -168,7 +168,7 @@ func (st *step) written(body []byte, created bool, verb string, err error) (clus
 	case created:
 		r.Outcome = cluster.Created
 	case st.live == nil || r.Version != st.live.GetResourceVersion():
-	case sameValue(content(after), content(st.live)): // a trial leaves the version as it is
+	case cluster.SameValue(content(after), content(st.live)): // a trial leaves the version as it is
 		r.Outcome = cluster.Unchanged
 	}
 	return r, nil
