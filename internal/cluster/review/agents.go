@@ -16,8 +16,9 @@ import (
 type pod struct {
 	object
 	Spec struct {
-		NodeName string `json:"nodeName"`
-		Affinity struct {
+		NodeName    string `json:"nodeName"`
+		HostNetwork bool   `json:"hostNetwork"`
+		Affinity    struct {
 			NodeAffinity struct {
 				Required struct {
 					Terms []struct {

@@ -107,7 +107,12 @@ func (e *NoServerError) Error() string {
 	return fmt.Sprintf("the flows server in namespace %s is not ready (pods: %d)", e.Namespace, e.Pods)
 }
 
+// ready: connections can be forwarded to the pod. Those of a pod in the node's own
+// network would be to the node's ports.
 func (p *pod) ready() bool {
+	if p.Spec.HostNetwork {
+		return false
+	}
 	if p.Metadata.DeletionTimestamp != "" || p.Status.Phase != "Running" {
 		return false
 	}
