@@ -10,6 +10,7 @@ import (
 
 	"github.com/netpol-project/netpol/internal/cli"
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/cluster/calico"
 	"github.com/netpol-project/netpol/internal/output"
 	"github.com/netpol-project/netpol/pkg/policy"
 	"github.com/netpol-project/netpol/pkg/rights"
@@ -30,6 +31,8 @@ func NewCmdAuth(f *cli.Factory) *cobra.Command {
 type AuthCanIOptions struct {
 	IO     *cli.Streams
 	Access func() (Access, error)
+	// Anew says whether a move makes a policy anew there; nil: it does not.
+	Anew   func(context.Context) (bool, error)
 	Action rights.Action
 	Format output.Format
 }
@@ -37,6 +40,10 @@ type AuthCanIOptions struct {
 // NewCmdAuthCanI is "netpol auth can-i".
 func NewCmdAuthCanI(f *cli.Factory, runF func(context.Context, *AuthCanIOptions) error) *cobra.Command {
 	opts := &AuthCanIOptions{IO: f.IO, Access: func() (Access, error) { return f.Cluster() }}
+	opts.Anew = func(ctx context.Context) (bool, error) {
+		info, err := f.Calico(ctx)
+		return err == nil && info.Enforces() && info.Version.Naming() != calico.Free, err
+	}
 	cmd := &cobra.Command{
 		Use:   "can-i VERB RESOURCE[/NAME]",
 		Short: "Tell whether you may do something, and what to ask for",
@@ -127,6 +134,12 @@ func (o *AuthCanIOptions) read(f *cli.Factory, cmd *cobra.Command, args []string
 }
 
 func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
+	if a := &opts.Action; a.Verb == "move" && opts.Anew != nil {
+		var err error
+		if a.Anew, err = opts.Anew(ctx); err != nil {
+			return err
+		}
+	}
 	needs, err := opts.Action.Needs()
 	if err != nil {
 		return cli.Usage("netpol auth can-i --help", "%v", err)

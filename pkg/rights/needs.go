@@ -43,6 +43,9 @@ func (a Action) parts() ([]part, error) {
 		if !Tiered(a.Kind) {
 			return nil, fmt.Errorf("%s have no tier to move to", Resource(a.Kind))
 		}
+		if a.Anew && defaultTier(a.From) != defaultTier(a.Tier) {
+			return []part{{a.Kind, []string{"get", "create", "patch", "delete"}, []string{"create", "update"}}}, nil
+		}
 		return []part{{a.Kind, []string{"get", "patch"}, []string{"update"}}}, nil
 	}
 	if enforced == staged {
@@ -97,7 +100,11 @@ func (a Action) Needs() ([]Need, error) {
 			if i == 0 {
 				needs = append(needs, Need{{Verb: "get", Group: groupCalico, Resource: "tiers", Name: tier}})
 			}
-			for _, verb := range p.tier {
+			verbs := p.tier
+			if a.Anew && tier != tiers[0] {
+				verbs = []string{"delete"}
+			}
+			for _, verb := range verbs {
 				needs = append(needs, a.inTier(res, verb, tier))
 			}
 		}

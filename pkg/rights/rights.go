@@ -51,6 +51,9 @@ type Action struct {
 	Name      string // empty: any
 	Tier      string // that the policy is in, or, of a move, comes to; empty: default
 	From      string // that a moved policy comes from; empty: default
+	// Anew: the API has the tier in the policy's name (Calico to 3.31), so a move
+	// makes the policy in the one tier and deletes it in the other.
+	Anew bool
 }
 
 // Verbs are those that Action knows.

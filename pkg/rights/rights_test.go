@@ -67,6 +67,15 @@ get tiers "a"
 update tier.networkpolicies "a.*" in namespace vote
 get tiers "b"
 update tier.networkpolicies "b.*" in namespace vote`},
+		{rights.Action{Verb: "move", Kind: policy.KindNetworkPolicy, Namespace: "vote", Tier: "a", From: "b", Anew: true}, `get networkpolicies in namespace vote
+create networkpolicies in namespace vote
+patch networkpolicies in namespace vote
+delete networkpolicies in namespace vote
+get tiers "a"
+create tier.networkpolicies "a.*" in namespace vote
+update tier.networkpolicies "a.*" in namespace vote
+get tiers "b"
+delete tier.networkpolicies "b.*" in namespace vote`},
 		// Kubernetes' own policies have no tier, nor have their staged ones.
 		{rights.Action{Verb: "stage", Kind: policy.KindKubernetesNetworkPolicy, Namespace: "vote"}, `get stagedkubernetesnetworkpolicies in namespace vote
 create stagedkubernetesnetworkpolicies in namespace vote
