@@ -27,8 +27,8 @@ type document struct {
 // versionPrefix tells our resourceVersions from those of a server.
 const versionPrefix = "text-"
 
-// version is a hash of the document's text as it was read. Items of a List have one text, and several of them may be changed
-// at once.
+// version is a hash of the document's text as it was read. Items of a List have one
+// text, and several of them may be changed at once.
 func (d *document) version() string {
 	if d.was != "" {
 		return d.was
