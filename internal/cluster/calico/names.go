@@ -139,6 +139,11 @@ func (t *table) find(key policy.Key, tierName string) (member, bool) {
 		if m, ok := t.api[key]; ok && m.tier == tierName {
 			return m, true
 		}
+		// Another tier has one of this name, so both are shown as the API has them.
+		key.Name = tierName + "." + key.Name
+		if m, ok := t.api[key]; ok && m.tier == tierName {
+			return m, true
+		}
 	}
 	return member{}, false
 }
