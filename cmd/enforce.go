@@ -42,12 +42,13 @@ yet, so is a policy without rules, which would close whatever it selects.
 --confirm-within puts them on trial: unless netpol confirm comes in time, every
 agent goes back to what is enforced now, also if nobody can be reached then. The
 staged policies stay until then. Where no agent of netpol enforces (a directory,
-beside Calico) that takes --wait, for one policy: this command stays, goes back
-itself when the time is over, or at once when it is interrupted, and exits with
-1 then. --rollback-on-deny has it go back earlier: as soon as connections of at
-least two pods are refused that were usual before the policy was staged. What
-was seen later, once only, or in a scan never counts, so nobody who is refused
-can open it. It is in the history and, on a cluster, an Event on the policy.
+beside Calico) that takes --wait, for one policy: this command stays, and goes
+back itself when the time is over (exit code 1), or at once when it is
+interrupted (130). --rollback-on-deny has it go back earlier: as soon as
+connections of at least two pods are refused that were usual before the policy
+was staged. What was seen later, once only, or in a scan never counts, so nobody
+who is refused can open it. It is in the history and, on a cluster, an Event on
+the policy.
 
 A staged policy whose stagedAction is Ignore is left out of --all and -l.`,
 		Example: `  netpol enforce default-deny --ns vote

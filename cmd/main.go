@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,9 +27,14 @@ func Main() int {
 	kube.Quiet()
 	cobra.EnableCommandSorting = false // help lists commands as they follow in use
 	streams := cli.SystemStreams(os.Getenv("NO_COLOR"))
-	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
+	signals := endings()
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
-	// A second Ctrl-C ends the process at once, whatever a command waits for.
+	// A second Ctrl-C ends the process at once, whatever a command waits for. A second
+	// SIGHUP does not: when a terminal goes, kernel and shell send one each.
+	if slices.Contains(signals, os.Signal(syscall.SIGHUP)) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	context.AfterFunc(ctx, stop)
 	return Run(ctx, streams, os.Args)
 }
