@@ -54,7 +54,10 @@ or in the file that NETPOL_CONFIG names.`,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			f.Remember(cmd)
 			f.Ran = commandText(cmd, args)
-			return cli.ApplyConfig(cmd, f.Config)
+			if err := cli.ApplyConfig(cmd, f.Config); err != nil {
+				return err
+			}
+			return f.Check()
 		},
 	}
 	if name := programName(program); strings.HasPrefix(name, "kubectl-") || name == kubectlCompleter {

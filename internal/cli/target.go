@@ -67,6 +67,13 @@ func (f *Factory) connect() (*kube.Conn, error) {
 	return conn, nil
 }
 
+// Check says what is wrong with a flag of all commands, also where this one has no
+// use for it.
+func (f *Factory) Check() error {
+	_, err := f.requestTimeout()
+	return err
+}
+
 // requestTimeout is --request-timeout, as kubectl has it: 0 means none.
 func (f *Factory) requestTimeout() (time.Duration, error) {
 	text := f.Config.GetString("request-timeout")
