@@ -134,7 +134,7 @@ func (o *AuthCanIOptions) read(f *cli.Factory, cmd *cobra.Command, args []string
 }
 
 func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
-	if a := &opts.Action; a.Verb == "move" && opts.Anew != nil {
+	if a := &opts.Action; a.Verb == "move" && rights.Tiered(a.Kind) && opts.Anew != nil {
 		var err error
 		if a.Anew, err = opts.Anew(ctx); err != nil {
 			return err
