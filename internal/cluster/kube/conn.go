@@ -75,7 +75,7 @@ func Connect(w Where) (*Conn, error) {
 		name = w.Context
 	}
 	if name == "" {
-		return inCluster(w)
+		return inCluster(w, loader)
 	}
 	config, err := loader.ClientConfig()
 	if err != nil {
@@ -100,11 +100,16 @@ func (i Impersonate) on(config *rest.Config) {
 	}
 }
 
-func inCluster(w Where) (*Conn, error) {
+// inCluster connects a pod to its own cluster, in its own namespace.
+func inCluster(w Where, loader clientcmd.ClientConfig) (*Conn, error) {
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, ErrNoCluster
 	}
 	w.As.on(config)
-	return &Conn{Config: config, Namespace: "default"}, nil
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("the pod's namespace: %w", err)
+	}
+	return &Conn{Config: config, Namespace: namespace}, nil
 }
