@@ -2,9 +2,11 @@ package cmd
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -40,6 +42,11 @@ func (s strange) Run() int {
 // "exits N netpol …" says which exit code is right; golden files are rewritten
 // with UPDATE_SCRIPTS=1.
 func TestScript(t *testing.T) {
+	// Where the tests run under nohup, what they start would ignore SIGHUP; a signal
+	// that is caught here is not ignored there.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
