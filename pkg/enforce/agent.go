@@ -141,7 +141,7 @@ func Run(ctx context.Context, opts Options) error {
 		opts: opts, kernel: kernel, denied: denied, store: store, flows: store.Flows(),
 		live: newLive(), complaints: rate.NewLimiter(1, 10), probes: newProbes(opts.Now), refusals: newRefusals(opts.Now),
 		syncs: make(chan syncRequest), cuts: make(chan struct{}, 1),
-		programmed: make(chan struct{}), announced: newAnnouncements(), trials: newTrials(&opts),
+		programmed: make(chan struct{}), announced: recallAnnouncements(&opts), trials: newTrials(&opts),
 	}
 	if opts.HTTP != "" {
 		a.counts = newFlowCounts()

@@ -3,6 +3,7 @@
 package enforce
 
 import (
+	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
@@ -15,8 +16,8 @@ import (
 
 // announceLife is how long the API server may take to tell this agent of a pod
 // that a CNI plugin told of. From then on the pod keeps the addresses that were
-// told until the API server has them, however long it is out of reach: the pod
-// runs (S31).
+// told until the API server has them, however long it is out of reach, and
+// whichever agent was told: the pod runs (S31).
 const announceLife = 2 * time.Minute
 
 // maxAnnounced bounds the pods that were told of; a node runs some hundred.
@@ -27,6 +28,8 @@ type announced struct {
 	namespace, name string
 	addrs           []netip.Addr
 	until           time.Time
+	// recalled: it was told the agent before.
+	recalled bool
 	// base is the endpoint as the API server has it, made the one with the
 	// addresses.
 	base, made *policy.Endpoint
@@ -42,6 +45,10 @@ type announcements struct {
 	by map[string]*announced
 	// from became made, as long as nothing was told since.
 	from, made *policy.Snapshot
+
+	// path is the file that it is kept in for the next agent; empty: none.
+	path string
+	log  *slog.Logger
 }
 
 func newAnnouncements() *announcements {
@@ -61,7 +68,7 @@ func (a *announcements) put(container string, what *announced, now time.Time) bo
 		}
 	}
 	if old := a.by[container]; old != nil && slices.Equal(old.addrs, what.addrs) && old.name == what.name && old.namespace == what.namespace {
-		old.until = what.until
+		old.until, old.recalled = what.until, false
 		return true
 	}
 	if len(a.by) >= maxAnnounced {
@@ -72,6 +79,7 @@ func (a *announcements) put(container string, what *announced, now time.Time) bo
 	}
 	a.by[container] = what
 	a.changed()
+	a.keep()
 	return true
 }
 
@@ -82,6 +90,7 @@ func (a *announcements) forget(container string) {
 	if a.by[container] != nil {
 		delete(a.by, container)
 		a.changed()
+		a.keep()
 	}
 }
 
@@ -105,7 +114,7 @@ func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time)
 	if a.from == snap && a.from != nil {
 		return a.made
 	}
-	out := snap
+	out, before := snap, len(a.by)
 	for container, what := range a.by {
 		ep := snap.Endpoint(what.namespace, what.name)
 		switch {
@@ -123,6 +132,9 @@ func (a *announcements) apply(snap *policy.Snapshot, node string, now time.Time)
 			}
 			out = out.WithEndpoint(what.made)
 		}
+	}
+	if len(a.by) < before {
+		a.keep()
 	}
 	a.from, a.made = snap, out
 	return out

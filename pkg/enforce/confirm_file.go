@@ -116,7 +116,7 @@ func (f trialFile) write(known map[stage.TrialID]stage.Sighting) error {
 	}
 	var errs []error
 	for _, dir := range f.dirs {
-		if err = writeTrials(dir, data); err == nil {
+		if err = replaceFile(filepath.Join(dir, trialFileName), data); err == nil {
 			return nil
 		}
 		errs = append(errs, err)
@@ -124,11 +124,11 @@ func (f trialFile) write(known map[stage.TrialID]stage.Sighting) error {
 	return errors.Join(errs...)
 }
 
-func writeTrials(dir string, data []byte) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// replaceFile gives a file another content as a whole.
+func replaceFile(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, trialFileName)
 	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
 		return err
 	}

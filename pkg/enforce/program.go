@@ -115,8 +115,11 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 		return nil
 	}
 	start, given := time.Now(), state
-	state.Snapshot = a.trials.apply(a.announced.apply(state.Snapshot, a.opts.Node, a.opts.Now()))
 	prev, had := a.history.latest()
+	if !had {
+		a.announced.check(state.Snapshot, a.places.Load())
+	}
+	state.Snapshot = a.trials.apply(a.announced.apply(state.Snapshot, a.opts.Node, a.opts.Now()))
 	if !had && a.waits(state) {
 		return nil
 	}
