@@ -28,7 +28,11 @@ var quickly = grpc.ConnectParams{
 // answerTime is how long an answer may take beyond what was waited for.
 const answerTime = 500 * time.Millisecond
 
-// ask asks the agent, and waits for it if it does not answer.
+// askAgain is how soon an agent that ended while it was asked is asked anew.
+const askAgain = 50 * time.Millisecond
+
+// ask asks the agent, and waits for it if it does not answer. If it ends
+// meanwhile, the next one is asked.
 func (c *config) ask(ctx context.Context, question func(context.Context, agentpb.AgentClient) error) error {
 	conn, err := grpc.NewClient("unix:"+c.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(quickly), grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
@@ -39,9 +43,18 @@ func (c *config) ask(ctx context.Context, question func(context.Context, agentpb
 	// The agent itself says what is missing when the time is over.
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+answerTime)
 	defer cancel()
-	err = question(ctx, agentpb.NewAgentClient(conn))
-	if err == nil {
-		return nil
+	for {
+		err = question(ctx, agentpb.NewAgentClient(conn))
+		if err == nil {
+			return nil
+		}
+		if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(askAgain):
+		}
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("no answer from the node's agent on %s", c.Socket)

@@ -159,7 +159,6 @@ func (c *config) await(args *skel.CmdArgs) error {
 	}
 	request := &agentpb.AwaitPodRequest{
 		Namespace: string(pod.K8S_POD_NAMESPACE), Name: string(pod.K8S_POD_NAME), Container: args.ContainerID,
-		TimeoutMilliseconds: c.timeout.Milliseconds(),
 	}
 	for _, ip := range result.IPs {
 		request.Addresses = append(request.Addresses, ip.Address.IP.String())
@@ -169,6 +168,11 @@ func (c *config) await(args *skel.CmdArgs) error {
 	}
 	err = c.unlessElsewhere(func(ctx context.Context) error {
 		return c.ask(ctx, func(ctx context.Context, agent agentpb.AgentClient) error {
+			// What is left of the time, if an agent has had some of it already.
+			if end, ok := ctx.Deadline(); ok {
+				left := time.Until(end) - answerTime
+				request.TimeoutMilliseconds = max(1, min(c.timeout, left).Milliseconds())
+			}
 			_, err := agent.AwaitPod(ctx, request)
 			return err
 		})
