@@ -62,7 +62,7 @@ type Agent struct {
 	// recalled tells whether those of the agent before are among them.
 	recalled bool
 	// loose is on for a while after the first install on a node (S11);
-	// looseUntil is when that ends.
+	// looseUntil is when that ends, zero before the first rules.
 	loose      atomic.Bool
 	looseUntil time.Time
 
@@ -146,10 +146,8 @@ func Run(ctx context.Context, opts Options) error {
 	if opts.HTTP != "" {
 		a.counts = newFlowCounts()
 	}
-	if !kernel.Adopted() {
-		a.loose.Store(true)
-		a.looseUntil = opts.Now().Add(opts.looseFor)
-	}
+	// An agent that ended soon after the first install was to go on so.
+	a.loose.Store(!kernel.Adopted() || !kernel.Found(ruleset.StrictTCP))
 	err = a.run(ctx)
 	if serr := store.Close(); serr != nil {
 		opts.Log.Error("the last flows are not kept", "error", serr)

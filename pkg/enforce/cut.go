@@ -108,12 +108,7 @@ func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
 		forth.add(t.src, t.dst, t.protocol, t.srcPort, t.dstPort)
 		back.add(t.dst, t.src, t.protocol, t.dstPort, t.srcPort)
 	}
-	life := a.opts.cutFor
-	if a.loose.Load() {
-		// What the far end says again must not be taken for a connection that is
-		// older than the agent.
-		life += max(0, a.looseUntil.Sub(a.opts.Now()))
-	}
+	life := a.cutLife()
 	a.noteCut(conns, life)
 	if err := back.put(a.kernel, life); err != nil {
 		return err
@@ -128,6 +123,17 @@ func (a *Agent) cutAll(ctx context.Context, conns []*liveConn) error {
 		err = again
 	}
 	return err
+}
+
+// cutLife is how long what the far end of a cut connection says is refused.
+func (a *Agent) cutLife() time.Duration {
+	life := a.opts.cutFor
+	if a.loose.Load() {
+		// What the far end says again must not be taken for a connection that is
+		// older than the agent.
+		life += max(0, a.looseUntil.Sub(a.opts.Now()))
+	}
+	return life
 }
 
 // cutKeys are elements of the cut sets, by the sets' names.

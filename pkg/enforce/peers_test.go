@@ -5,6 +5,7 @@ package enforce_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -113,7 +114,8 @@ func TestS11_TCPWithoutSYN(t *testing.T) {
 		a.agreed()
 		a.stop()
 
-		a = n.start(nil) // the rules are there already: no first install
+		a = n.start(quick(time.Second, time.Millisecond)) // the first install is soon over
+		await(t, "TCP to begin with SYN again", n.strict)
 		older.alive(t, "older than the second agent")
 		known := n.tcp(client, to, l)
 		known.alive(t, "known")

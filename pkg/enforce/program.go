@@ -27,9 +27,7 @@ const retryAfter = time.Second
 // writes the rules, so that revisions are in order.
 func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where <-chan *places) error {
 	removed := a.watchKernel(ctx)
-	loose := time.NewTimer(a.looseUntil.Sub(a.opts.Now()))
-	defer loose.Stop()
-	var retry <-chan time.Time
+	var loose, retry <-chan time.Time
 	var state cluster.State
 	repair := false // until it is done: a retry by difference would change nothing
 	for {
@@ -63,7 +61,7 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			if !a.trials.came() {
 				continue
 			}
-		case <-loose.C:
+		case <-loose:
 			if !a.loose.Swap(false) {
 				continue
 			}
@@ -88,6 +86,9 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 			retry = time.After(retryAfter)
 		} else {
 			repair = false
+		}
+		if loose == nil && !a.looseUntil.IsZero() {
+			loose = time.After(a.looseUntil.Sub(a.opts.Now()))
 		}
 		if answer != nil {
 			answer <- err
@@ -172,6 +173,9 @@ func (a *Agent) bring(ctx context.Context, state cluster.State, repair bool) err
 	a.counters.lastProgram.Store(int64(time.Since(start)))
 	if !had {
 		a.firstCommit = next.since
+		if a.loose.Load() {
+			a.looseUntil = next.since.Add(a.opts.looseFor)
+		}
 		close(a.programmed)
 	}
 	if !had || next.model != prev.model { // at first for what the agent before had cut

@@ -63,17 +63,26 @@ func (a *Agent) recallCuts() error {
 		return nil
 	}
 	var list []wasCut
-	now := a.opts.Now()
+	now, longer := a.opts.Now(), cutKeys{}
 	for _, set := range []string{"cut4", "cut6"} {
 		cuts, err := a.kernel.Cuts(set)
 		if err != nil {
 			return err
 		}
 		for _, c := range cuts {
-			if t, ok := cutBack(c); ok {
-				list = append(list, wasCut{t, now.Add(c.Left)})
+			t, ok := cutBack(c)
+			if !ok {
+				continue
 			}
+			if a.loose.Load() { // from anew, so the cut must last as long
+				c.Left = max(c.Left, a.cutLife())
+				longer[set] = append(longer[set], c.Key)
+			}
+			list = append(list, wasCut{t, now.Add(c.Left)})
 		}
+	}
+	if err := longer.put(a.kernel, a.cutLife()); err != nil {
+		return err
 	}
 	a.wereCut, a.recalled = append(a.wereCut, list...), true
 	return nil

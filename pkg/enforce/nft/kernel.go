@@ -60,6 +60,7 @@ type Kernel struct {
 	opts    Options
 	owned   bool
 	adopted bool
+	found   present // by Open; nothing after the first rules
 
 	mu         sync.Mutex
 	conn       *nfnl.Conn
@@ -107,6 +108,19 @@ func (k *Kernel) Owned() bool { return k.owned }
 // Adopted tells whether Open found rules of a former process, which stay in
 // force.
 func (k *Kernel) Adopted() bool { return k.adopted }
+
+// Found tells whether Open found a chain among the rules of a former process. It
+// is for before the first Apply or Resync.
+func (k *Kernel) Found(chain string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name := range k.found.chains {
+		if base, _ := generation(name); base == chain {
+			return true
+		}
+	}
+	return false
+}
 
 // MaxBatch is the largest batch in bytes that the kernel granted.
 func (k *Kernel) MaxBatch() int { return k.limit }

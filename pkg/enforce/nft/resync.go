@@ -41,6 +41,7 @@ func (k *Kernel) resync(ctx context.Context, rs *ruleset.Ruleset) error {
 		return err
 	}
 	k.programmed, k.names, k.uncertain = rs, r.names, false
+	k.found = present{}
 	return nil
 }
 

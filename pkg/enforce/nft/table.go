@@ -33,11 +33,10 @@ func (k *Kernel) takeTable() (owned bool, err error) {
 		return false, err
 	}
 	if exists {
-		old, err := k.list()
-		if err != nil {
+		if k.found, err = k.list(); err != nil {
 			return false, err
 		}
-		k.adopted = old.enforces()
+		k.adopted = k.found.enforces()
 	}
 	switch {
 	case exists && k.inUse(table{flags: flags, owner: owner}):

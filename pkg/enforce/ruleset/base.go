@@ -94,7 +94,7 @@ func sharedChains(cfg *Config) []*Chain {
 	// one that was cut would bring that back, the other way round.
 	fromHost := cutRules()
 	if !cfg.LooseTCP {
-		fromHost = append(fromHost, rule(call("tcp-new-to"), ctState(StateNew), l4(protoTCP)))
+		fromHost = append(fromHost, rule(call(StrictTCP), ctState(StateNew), l4(protoTCP)))
 	}
 
 	hop := Match{Fields: []Field{HopLimit}, Value: []byte{255}}
@@ -131,6 +131,9 @@ func sharedChains(cfg *Config) []*Chain {
 	return chains
 }
 
+// StrictTCP is a chain that there is unless Config.LooseTCP is on.
+const StrictTCP = "tcp-new-to"
+
 // newTCP refuses what is in no known connection and does not begin one,
 // unless no policy selects the pod in either direction.
 func newTCP(dir int) *Chain {
@@ -146,7 +149,7 @@ func newTCP(dir int) *Chain {
 		rules = append(rules, rule(Verdict{Kind: Return}, f.is(), in("in-open"+f.suffix, addr), in("out-open"+f.suffix, iface, addr)))
 	}
 	return &Chain{
-		Name: [2]string{"tcp-new-to", "tcp-new-from"}[dir], Comment: "S11: a connection begins with SYN",
+		Name: [2]string{StrictTCP, "tcp-new-from"}[dir], Comment: "S11: a connection begins with SYN",
 		Rules: append(rules, counted(rule(drop))),
 	}
 }

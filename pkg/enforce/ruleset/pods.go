@@ -106,7 +106,7 @@ func (st *state) dispatch(cfg *Config, name string, dir int) *Chain {
 	// Before what is open in this direction: a policed pod's next word in a
 	// connection that was cut would begin it anew, the other way round.
 	if !cfg.LooseTCP {
-		rules = append(rules, rule(call([2]string{"tcp-new-to", "tcp-new-from"}[dir]), ctState(StateNew), l4(protoTCP)))
+		rules = append(rules, rule(call([2]string{StrictTCP, "tcp-new-from"}[dir]), ctState(StateNew), l4(protoTCP)))
 	}
 	for i := range families {
 		f := &families[i]
