@@ -68,8 +68,8 @@ func (a *Agent) rejudgeLive() []*liveConn {
 		src, dst := r.model.Owner(t.src), r.model.Owner(t.dst)
 		// A peer that left, is leaving or gave its address to another pod never
 		// makes a cut: its connections end by themselves.
-		from, to := a.live.pods(c, podName(src), podName(dst))
-		if podName(src) != from || podName(dst) != to ||
+		from, to := a.live.pods(c, refOf(src), refOf(dst))
+		if refOf(src) != from || refOf(dst) != to ||
 			src != nil && src.Terminating || dst != nil && dst.Terminating {
 			continue
 		}
@@ -86,13 +86,6 @@ func (a *Agent) rejudgeLive() []*liveConn {
 		}
 	}
 	return forbidden
-}
-
-func podName(ep *policy.Endpoint) string {
-	if ep == nil {
-		return ""
-	}
-	return ep.ID()
 }
 
 // cutAll refuses the packets of both directions for a time, then deletes the

@@ -41,9 +41,23 @@ type said struct {
 	reports []*flow.Handle
 	// counts count the beginning of each.
 	counts []*atomic.Uint64
-	// Names of the pods at the ends, "" where there is none: a connection
-	// whose end has become another pod, or none, is not judged again.
-	from, to string
+	// The pods at the ends, zero where there is none: a connection whose end has
+	// become another pod, or none, is not judged again.
+	from, to podRef
+}
+
+// podRef tells pods apart, also one that was made anew under the same name, as
+// a StatefulSet's.
+type podRef struct {
+	name    string
+	created int64
+}
+
+func refOf(ep *policy.Endpoint) podRef {
+	if ep == nil {
+		return podRef{}
+	}
+	return podRef{ep.ID(), ep.Created}
 }
 
 // entry names the connection to conntrack.
@@ -122,10 +136,10 @@ func (l *live) remove(c *liveConn) {
 	last.at, c.at = c.at, gone
 }
 
-// pods names the pods that a connection began between, given who has the
-// addresses now ("" is nobody). An end that was nobody's is taken for the first
+// pods are the pods that a connection began between, given who has the
+// addresses now (zero is nobody). An end that was nobody's is taken for the first
 // pod that has its address: pods may be told of later than they speak.
-func (l *live) pods(c *liveConn, fromNow, toNow string) (from, to string) {
+func (l *live) pods(c *liveConn, fromNow, toNow podRef) (from, to podRef) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from, to = cmp.Or(c.said.from, fromNow), cmp.Or(c.said.to, toNow)

@@ -116,7 +116,7 @@ func (a *Agent) alike(t *tuple, m *tier.Model, records []attributed) *alike {
 	shape.srcPort = 0
 	return &alike{
 		shape: &shape, records: records,
-		said: &said{reports: a.live.shared(records), counts: a.counts.counters(records), from: podName(m.Owner(t.src)), to: podName(m.Owner(t.dst))},
+		said: &said{reports: a.live.shared(records), counts: a.counts.counters(records), from: refOf(m.Owner(t.src)), to: refOf(m.Owner(t.dst))},
 	}
 }
 

@@ -20,9 +20,9 @@ func (a *Agent) forgetFormer(ctx context.Context, prev, next *tier.Model) error 
 	}
 	var former []*liveConn
 	for _, c := range a.live.list() {
-		src, dst := podName(next.Owner(c.shape.src)), podName(next.Owner(c.shape.dst))
+		src, dst := refOf(next.Owner(c.shape.src)), refOf(next.Owner(c.shape.dst))
 		from, to := a.live.pods(c, src, dst)
-		if src != "" && src != from || dst != "" && dst != to {
+		if src != (podRef{}) && src != from || dst != (podRef{}) && dst != to {
 			former = append(former, c)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/enforce"
 	"github.com/netpol-project/netpol/pkg/flow"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
@@ -40,6 +41,34 @@ func TestS35_NewOwnerInheritsNoConnection(t *testing.T) {
 				return counted(a, client, &fresh, policy.Ingress, flow.Filter{Action: policy.Deny}).Connections == int64(family+1)
 			})
 			silent(t, fmt.Sprint("the new owner, family ", family), k.server)
+		}
+	})
+}
+
+// So it is with a pod that is made anew under the name and with the address of the
+// one before, as a StatefulSet's, where connections that a change forbids are kept.
+func TestS35_NewPodOfTheSameNameInheritsNoConnection(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, db := n.addPod("client"), n.join("db-0")
+		made := func(at, app string) {
+			n.write("pod-db-0", strings.Replace(podManifest(db), "labels: {app: db-0}", "creationTimestamp: 2026-03-01T12:00:0"+at+"Z, labels: {app: "+app+"}", 1))
+		}
+		made("0", "old")
+		n.policy("fresh", `{selector: app == 'fresh', types: [Ingress]}`)
+		a := n.start(func(o *enforce.Options) { o.KeepEstablished = true })
+		links := []*link{n.udp(client, db, 0, serverPort), n.udp(client, db, 1, serverPort)}
+		for family, k := range links {
+			k.alive(t, fmt.Sprint("before, family ", family))
+		}
+		awaitLive(a, int64(len(links)))
+		made("1", "fresh")
+		a.sync()
+		for family, k := range links {
+			if _, err := k.client.Write([]byte("are you there?")); err != nil {
+				t.Fatal(err)
+			}
+			silent(t, fmt.Sprint("the new pod, family ", family), k.server)
 		}
 	})
 }
