@@ -94,14 +94,16 @@ func (a *announcements) write() error {
 }
 
 // check drops, of what the agent before was told, what was over by the time that
-// this one looked: no route leads there, or another pod has the address. Nobody
-// told of it if it happened while no agent ran.
+// this one looked: no route leads there, or a newer pod has the address. Nobody told
+// of it if it happened while no agent ran.
 func (a *announcements) check(snap *policy.Snapshot, p *places) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	taken := func(w *announced) bool {
-		return slices.ContainsFunc(snap.Endpoints, func(ep *policy.Endpoint) bool {
-			return (ep.Namespace != w.namespace || ep.Name != w.name) && !ep.Terminating && slices.ContainsFunc(ep.Addrs, w.has)
+		own := snap.Endpoint(w.namespace, w.name)
+		return own != nil && slices.ContainsFunc(snap.Endpoints, func(ep *policy.Endpoint) bool {
+			// An older one may be what the API server still has of a sandbox that is gone.
+			return ep != own && !ep.Terminating && ep.Created >= own.Created && slices.ContainsFunc(ep.Addrs, w.has)
 		})
 	}
 	dropped := false
