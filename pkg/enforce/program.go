@@ -17,8 +17,12 @@ import (
 	"github.com/netpol-project/netpol/pkg/tier"
 )
 
-// syncRequest asks the programming loop to reload and program now.
-type syncRequest struct{ done chan error }
+// syncRequest asks the programming loop to reload and program now. Nothing else is
+// programmed while it reloads, so that ends with who asked.
+type syncRequest struct {
+	ctx  context.Context
+	done chan error
+}
 
 // retryAfter is how long a refused ruleset waits before it is tried again.
 const retryAfter = time.Second
@@ -68,7 +72,7 @@ func (a *Agent) program(ctx context.Context, states <-chan cluster.State, where 
 		case r := <-a.syncs:
 			answer = r.done
 			a.begins()
-			s, err := a.opts.Source.Reload(ctx)
+			s, err := a.opts.Source.Reload(r.ctx)
 			a.ends()
 			if err != nil {
 				answer <- err

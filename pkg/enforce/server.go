@@ -76,7 +76,7 @@ func (s *server) Status(context.Context, *agentpb.StatusRequest) (*agentpb.Statu
 
 // Sync implements agentpb.AgentServer.
 func (s *server) Sync(ctx context.Context, _ *agentpb.SyncRequest) (*agentpb.StatusReply, error) {
-	r := syncRequest{done: make(chan error, 1)}
+	r := syncRequest{ctx: ctx, done: make(chan error, 1)}
 	select {
 	case s.a.syncs <- r:
 	case <-ctx.Done():

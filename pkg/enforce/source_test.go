@@ -7,8 +7,15 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/netpol-project/netpol/internal/cluster"
+	"github.com/netpol-project/netpol/internal/netnstest"
+	"github.com/netpol-project/netpol/pkg/enforce"
+	"github.com/netpol-project/netpol/pkg/enforce/agentpb"
 	"github.com/netpol-project/netpol/pkg/policy"
 )
 
@@ -89,4 +96,36 @@ func (s *apiSource) reloaded() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reloads
+}
+
+// farSource can't be listed: its API server is out of reach.
+type farSource struct{ *apiSource }
+
+// Reload implements enforce.Source.
+func (farSource) Reload(ctx context.Context) (cluster.State, error) {
+	<-ctx.Done()
+	return cluster.State{}, ctx.Err()
+}
+
+// Who asks for a Sync that can't be done now holds up what is told by watches for
+// as long as it waits itself, and no longer.
+func TestSyncEndsWithWhoAsked(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		n := newNode(t)
+		client, server := n.addPod("client"), n.addPod("server")
+		n.listenOnce(server, serverPort)
+		api := n.apiSource()
+		api.tell()
+		a := n.start(func(o *enforce.Options) { o.Source = farSource{api} })
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := a.Sync(ctx, &agentpb.SyncRequest{}); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("a Sync without an API server: %v", err)
+		}
+		n.policy("server", shut8080)
+		n.await(a, &agentpb.Written{Kind: "NetworkPolicy", Namespace: namespace, Name: "server", Version: api.tell()})
+		if got := a.try(client, server, 0, serverPort); got != denied {
+			t.Errorf("what was written after it: %s, want %s", got, denied)
+		}
+	})
 }
