@@ -44,6 +44,8 @@ func (e *Entity) dropPorts() {
 	e.Ports, e.NotPorts, e.NamedPorts, e.NotNamedPorts = nil, nil, nil, nil
 }
 
+func (e *Entity) dropNets() { e.Nets, e.NotNets = nil, nil }
+
 // nets reads a list of nets; nil, with faults, if one of them is wrong.
 func (r *reading) nets(n *node) []netip.Prefix {
 	list := items(n)

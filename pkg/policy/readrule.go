@@ -161,9 +161,10 @@ func showList(n *node) string {
 }
 
 // families faults nets of both families in one rule, and of another family
-// than the rule's own: such a rule matches nothing (S23).
+// than the rule's own: such a rule matches nothing (S23). Nets and version are
+// left out then, since any of them may be what was not meant.
 func (r *policyReader) families(n *node, out *Rule) {
-	want := out.IPVersion
+	want, start := out.IPVersion, r.mark()
 	for _, side := range []string{"source", "destination"} {
 		for _, f := range []string{"nets", "notNets"} {
 			list := n.at(side, f)
@@ -187,5 +188,10 @@ func (r *policyReader) families(n *node, out *Rule) {
 				}
 			}
 		}
+	}
+	if r.since(start) {
+		out.IPVersion = 0
+		out.Source.dropNets()
+		out.Destination.dropNets()
 	}
 }
