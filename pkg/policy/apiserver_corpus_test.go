@@ -72,10 +72,10 @@ func moreWrongPeers() []wrong {
 	doc("StagedKubernetesNetworkPolicy", "name: a", "{podSelector: {matchExpressions: [{key: a}]}}")
 	doc("StagedKubernetesNetworkPolicy", "name: a", "{podSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}")
 	doc("StagedKubernetesNetworkPolicy", "name: a", "{podSelector: {matchExpressions: [{key: a, operator: NotIn, values: [b c]}]}}")
-	for _, peer := range []string{"ipBlock: {}", "ipBlock: {cidr: x}", "ipBlock: {cidr: 10.0.0.0/8, except: [y]}", "ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}"} {
+	for _, peer := range []string{"ipBlock: {}", "ipBlock: {cidr: x}", "ipBlock: {cidr: 10.0.0.0/8, except: [y]}", "ipBlock: {cidr: 10.0.0.0/8, except: [10.0.0.0/8]}", "ipBlock: {cidr: '::ffff:10.0.0.0/104'}"} {
 		doc("StagedKubernetesNetworkPolicy", "name: a", "{ingress: [{from: [{"+peer+"}]}]}")
 	}
-	for _, port := range []string{"port: 0", "port: 1, endPort: 70000", "port: 80-90", "protocol: TPC"} {
+	for _, port := range []string{"port: 0", "port: 1, endPort: 70000", "port: 80-90", "port: '80'", "port: '80:90'", "port: '80', endPort: 90", "port: ''", "protocol: TPC", "protocol: tcp", "protocol: '6'", "protocol: ICMP", "protocol: ''"} {
 		doc("StagedKubernetesNetworkPolicy", "name: a", "{ingress: [{ports: [{"+port+"}]}]}")
 	}
 	return out

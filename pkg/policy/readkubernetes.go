@@ -126,19 +126,27 @@ func (r *reading) protocolPorts(n *node) []protocolPorts {
 	for i := range n.kids {
 		e := &n.kids[i].node
 		start := r.mark()
-		proto := TCP
-		if f := e.get("protocol"); !f.empty() {
-			proto = r.protocol(f)
-			if proto != 0 && !proto.HasPorts() {
-				r.fault(f, Fault{Code: CodeBadProtocol, Reason: "the protocol is one of TCP, UDP and SCTP"})
-			}
-		}
+		proto := r.kubernetesProtocol(e.get("protocol"))
 		ports, name := r.kubernetesPort(e)
 		if !r.since(start) {
 			groups.add(proto, ports, name)
 		}
 	}
 	return groups.groups
+}
+
+// kubernetesProtocol reads a protocol by its exact name, as Kubernetes does,
+// which takes neither other spellings nor numbers; TCP if there is none.
+func (r *reading) kubernetesProtocol(n *node) Protocol {
+	if n == nil {
+		return TCP
+	}
+	names := []string{TCP.String(), UDP.String(), SCTP.String()}
+	if n.kind != isString || !slices.Contains(names, n.text) {
+		r.fault(n, Fault{Code: CodeBadProtocol, Reason: "the protocol is one of TCP, UDP and SCTP", Fix: fixOf(nearest(n.text, names))})
+		return 0
+	}
+	return r.protocol(n)
 }
 
 // portGroups gathers ports by protocol.
@@ -189,6 +197,10 @@ func (r *reading) kubernetesPort(n *node) (_ PortRange, name string) {
 		}
 		return PortRange{}, r.dec.shared.str(port.text)
 	}
+	if port.kind == isString { // a range is written with endPort
+		r.fault(port, Fault{Code: CodeBadPort, Reason: "a port is a number from 1 to 65535 without quotes, or the name of a container's port", Fix: kubernetesPortFix(port.text)})
+		return PortRange{}, ""
+	}
 	out := r.port(port)
 	if end != nil {
 		last := r.port(end)
@@ -198,6 +210,19 @@ func (r *reading) kubernetesPort(n *node) (_ PortRange, name string) {
 		out.Max = last.Max
 	}
 	return out, ""
+}
+
+// kubernetesPortFix tells how a port that is written in v3's form is written in
+// Kubernetes'.
+func kubernetesPortFix(s string) string {
+	first, last, isRange := strings.Cut(s, ":")
+	switch {
+	case digits(first) && !isRange:
+		return "write port: " + first
+	case digits(first) && digits(last):
+		return "write port: " + first + " and endPort: " + last
+	}
+	return ""
 }
 
 // kubernetesPortName says whether s is what Kubernetes takes for a port's name

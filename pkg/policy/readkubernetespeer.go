@@ -53,8 +53,9 @@ var podsOnly = selector.Eq(LabelOrchestrator, "k8s")
 func (r *reading) ipBlock(n *node) (nets, except []netip.Prefix) {
 	read := func(n *node) netip.Prefix {
 		p, err := netip.ParsePrefix(textOf(n))
-		if err != nil {
-			r.fault(n, Fault{Code: CodeBadNet, Reason: "a net is written 10.0.0.0/24 or 2001:db8::/64"})
+		if err != nil || p.Addr().Is4In6() {
+			r.fault(n, Fault{Code: CodeBadNet, Reason: "a net is written 10.0.0.0/24 or 2001:db8::/64", Fix: netFix(textOf(n))})
+			return netip.Prefix{}
 		}
 		return p.Masked()
 	}

@@ -1,10 +1,6 @@
 package admission
 
-import (
-	"strings"
-
-	"github.com/netpol-project/netpol/internal/install/crd"
-)
+import "strings"
 
 // Forms of labels, as Kubernetes has them.
 const (
@@ -90,21 +86,15 @@ func (p *policy) kubernetesSelectors() {
 func (p *policy) kubernetesPorts() {
 	p.let("ports", "variables.rules.map(r, "+orEmpty("r", "ports")+").filter(l, size(l) > 0)")
 	name := strings.ReplaceAll(isPortName, "p.", "x.port.")
-	numbers := strings.ReplaceAll(isNumbers, "p.", "x.port.")
 	text := "has(x.port) && type(x.port) == string && "
-	protocol := "x.?protocol.orValue('').lowerAscii()"
-	known := protocol + ".matches('" + crd.FormProtocol + "')"
-	p.each("ports", "bad_protocols", "!"+known, crd.WordProtocol)
-	p.each("ports", "without_ports", known+" && !("+protocol+" in ['', 'tcp', 'udp', 'sctp', '6', '17', '132'])", "the protocol is one of TCP, UDP and SCTP")
+	p.each("ports", "bad_protocols", "has(x.protocol) && !(x.protocol in ['TCP', 'UDP', 'SCTP'])", "the protocol is one of TCP, UDP and SCTP")
 	p.each("ports", "end_alone", "has(x.endPort) && !has(x.port)", "endPort needs port")
 	p.each("ports", "end_of_name", text+name+" && has(x.endPort)", "endPort does not go together with a port by name")
 	p.each("ports", "bad_names", text+name+" && (size(x.port) > 15 || !x.port.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') || x.port.contains('--'))",
 		"the name of a port is made of at most 15 lower-case letters, digits and -, with a letter among them")
-	p.each("ports", "no_ports", text+"!("+name+") && !"+numbers,
-		"a port is a number from 1 to 65535, a range like 8000:8080, or the name of a container's port")
-	p.each("ports", "no_port_numbers", "has(x.endPort) && (x.endPort < 1 || x.endPort > 65535) || has(x.port) && (type(x.port) == int ? x.port < 1 || x.port > 65535 : "+
-		numbers+" && x.port.split(':').exists(n, int(n) < 1 || int(n) > 65535))", "a port is from 1 to 65535")
-	p.each("ports", "backwards", "has(x.port) && (type(x.port) == int ? has(x.endPort) && x.endPort < x.port : "+
-		numbers+" && (x.port.contains(':') && int(x.port.split(':')[0]) > int(x.port.split(':')[1]) || has(x.endPort) && int(x.port.split(':')[0]) > x.endPort))",
-		"the range ends before it begins")
+	p.each("ports", "no_ports", text+"!("+name+")",
+		"a port is a number from 1 to 65535 without quotes, or the name of a container's port")
+	p.each("ports", "no_port_numbers", "has(x.endPort) && (x.endPort < 1 || x.endPort > 65535) || has(x.port) && type(x.port) == int && (x.port < 1 || x.port > 65535)",
+		"a port is from 1 to 65535")
+	p.each("ports", "backwards", "has(x.port) && type(x.port) == int && has(x.endPort) && x.endPort < x.port", "the range ends before it begins")
 }
