@@ -128,7 +128,7 @@ func meet(c tier.Conn) bool {
 // always says that no policy is asked: a pod and itself (S32), a node and its
 // own pod (S12).
 func (q *explainQuestion) always(c *tier.Conn) bool {
-	return c.Source.Endpoint != nil && c.Source.Endpoint == c.Destination.Endpoint ||
+	return c.Source.Endpoint != nil && c.Destination.Endpoint != nil && c.Source.Endpoint.SamePod(c.Destination.Endpoint) ||
 		c.Destination.Endpoint != nil && q.src.Kind == connectivity.EndHost && c.Destination.Endpoint.Node == q.src.Node
 }
 

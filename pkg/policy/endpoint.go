@@ -47,6 +47,18 @@ type Endpoint struct {
 // ID is namespace/name.
 func (e *Endpoint) ID() string { return e.Namespace + "/" + e.Name }
 
+// StandsForAll says whether e is no pod, but what a manifest says of a workload's
+// pods, however many there are: it stands for two of them too.
+func (e *Endpoint) StandsForAll() bool {
+	return len(e.Addrs) == 0 && e.Workload.Kind != KindPod && e.Name == e.Workload.Name
+}
+
+// SamePod says whether both are one pod, which always reaches itself (S32). What
+// stands for a workload may have the name of another one's.
+func (e *Endpoint) SamePod(o *Endpoint) bool {
+	return !e.StandsForAll() && (e == o || e.ID() == o.ID() && e.Workload == o.Workload)
+}
+
 // ContainerPort is a port that a container declares.
 type ContainerPort struct {
 	Name     string

@@ -310,3 +310,30 @@ func TestLive(t *testing.T) {
 		}
 	}
 }
+
+// A manifest stands for all replicas of a workload, which are not one pod (S32).
+func TestS32_AWorkloadOfAManifestToItself(t *testing.T) {
+	resources, faults := policy.Decode("f.yaml", []byte(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cache, namespace: shop}
+spec: {replicas: 3, template: {metadata: {labels: {app: cache}}, spec: {containers: [{name: c, ports: [{containerPort: 6379}]}]}}}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: closed, namespace: shop}
+spec: {types: [Ingress]}
+`))
+	snap, more := policy.NewSnapshot(1, resources, nil)
+	if err := append(faults, more...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	tests, faults := Parse("t.yaml", []byte("apiVersion: netpol.dev/v1\nkind: PolicyTest\nmetadata: {name: t}\ncases:\n- {from: shop/cache, to: shop/cache, expect: deny, by: {policy: closed, rule: -1}}\n"))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	report := Run(tier.New(snap, nil), tier.Enforced(), tests[0], func(string) bool { return true })
+	if r := &report.Results[0]; r.Outcome() != Passed {
+		t.Errorf("%s: %+v", r.Outcome(), r.Checks)
+	}
+}

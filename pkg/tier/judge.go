@@ -101,10 +101,11 @@ func (m *Model) Judge(scope Scope, dir policy.Direction, local, peer Peer, proto
 	return m.judge(m.walk(m.view(scope), dir, q.local.id), dir, &q)
 }
 
-// Evaluate judges both ends (S10). An endpoint always reaches itself (S32).
+// Evaluate judges both ends (S10). A pod always reaches itself (S32); what stands
+// for all pods of a workload is judged as two of them.
 func (m *Model) Evaluate(scope Scope, c Conn) Result {
 	src, dst := c.Source, c.Destination
-	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.ID() == dst.Endpoint.ID() {
+	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.SamePod(dst.Endpoint) {
 		return Result{}
 	}
 	var r Result

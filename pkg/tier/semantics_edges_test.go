@@ -46,6 +46,39 @@ func TestS32_PodReachesItself(t *testing.T) {
 	}
 }
 
+// What a manifest says of a workload stands for each of its pods, so it is judged
+// as two of them; and it may have the name of another kind's workload.
+func TestS32_AWorkloadIsNoPod(t *testing.T) {
+	workload := func(kind, name string) string {
+		template := "template: {metadata: {labels: {app: " + name + "}}, spec: {containers: [{name: main, image: main}]}}"
+		if kind == "CronJob" {
+			return "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: " + name + ", namespace: red}\nspec: {jobTemplate: {spec: {" + template + "}}}\n"
+		}
+		return "apiVersion: apps/v1\nkind: " + kind + "\nmetadata: {name: " + name + ", namespace: red}\nspec: {" + template + "}\n"
+	}
+	m := modelOf(t, workload("Deployment", "backup"), workload("CronJob", "backup"), workload("StatefulSet", "web"),
+		global("closed", "{types: [Ingress, Egress]}"))
+	find := func(kind policy.Kind, name string) tier.Peer {
+		for _, ep := range m.Snapshot().EndpointsIn("red") {
+			if ep.Workload.Kind == kind && ep.Workload.Name == name {
+				return tier.Peer{Endpoint: ep}
+			}
+		}
+		t.Fatalf("no %s %s", kind, name)
+		return tier.Peer{}
+	}
+	for name, ends := range map[string][2]tier.Peer{
+		"two pods of one":                   {find(policy.KindDeployment, "backup"), find(policy.KindDeployment, "backup")},
+		"two workloads of one name":         {find(policy.KindCronJob, "backup"), find(policy.KindDeployment, "backup")},
+		"a pod with the name of a workload": {find(policy.KindPod, "web"), find(policy.KindStatefulSet, "web")},
+	} {
+		r := m.Evaluate(tier.Enforced(), tier.Conn{Source: ends[0], Destination: ends[1], Protocol: policy.TCP, Port: 80})
+		if r.Allowed() || r.Egress == nil || r.Ingress == nil {
+			t.Errorf("%s: %+v, want it judged at both ends and denied", name, r)
+		}
+	}
+}
+
 // claimant is a pod at an address that others may have, too.
 func claimant(name, made, more string) string {
 	return fmt.Sprintf(`apiVersion: v1

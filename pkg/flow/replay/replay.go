@@ -155,29 +155,15 @@ func (r *Replay) Pairs(o *flow.Observed) []tier.Conn {
 			out = r.pair(out, src, dst, o)
 		}
 	}
-	if o.Source == o.Destination && len(destinations) == 1 && standsForAll(destinations[0].Endpoint) {
-		out = r.conns(out, destinations[0], destinations[0], o)
-	}
 	return out
-}
-
-// standsForAll says whether ep is no pod, but what a manifest says of a
-// workload's pods, however many there are: it stands for two of them too.
-func standsForAll(ep *policy.Endpoint) bool {
-	return ep != nil && len(ep.Addrs) == 0 && ep.Workload.Kind != policy.KindPod && ep.Name == ep.Workload.Name
 }
 
 // pair adds the connections between two ends: one for each family that both
 // have addresses of, or one alone where no policy judges by addresses.
 func (r *Replay) pair(out []tier.Conn, src, dst tier.Peer, o *flow.Observed) []tier.Conn {
-	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.ID() == dst.Endpoint.ID() {
+	if src.Endpoint != nil && dst.Endpoint != nil && src.Endpoint.SamePod(dst.Endpoint) {
 		return out // a pod reaches itself (S32); its replicas are other pairs
 	}
-	return r.conns(out, src, dst, o)
-}
-
-// conns are the connections of pair, whatever the ends are.
-func (r *Replay) conns(out []tier.Conn, src, dst tier.Peer, o *flow.Observed) []tier.Conn {
 	conn := tier.Conn{Source: src, Destination: dst, Protocol: o.Protocol, Port: Port(o)}
 	if !r.nets && !r.inSet(src) && !r.inSet(dst) {
 		return append(out, conn)
