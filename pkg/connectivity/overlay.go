@@ -59,8 +59,8 @@ func overlayPods(base, over *policy.Snapshot) []*policy.Endpoint {
 	}
 	templates, pods := map[policy.Workload]*policy.Endpoint{}, []*policy.Endpoint{}
 	for _, ep := range over.Endpoints {
-		if len(ep.Addrs) == 0 && ep.Name == ep.Workload.Name && ep.Workload.Kind != policy.KindPod {
-			templates[ep.Workload] = ep // it stands in for pods that do not run yet
+		if ep.StandsForAll() {
+			templates[ep.Workload] = ep // in the place of pods that do not run yet
 		} else {
 			pods = append(pods, ep)
 		}
