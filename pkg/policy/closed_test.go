@@ -179,9 +179,31 @@ func TestFaultyStagedPoliciesAreLeftOut(t *testing.T) {
 }
 
 func TestS13_FaultyTierIsLeftOut(t *testing.T) {
-	res, faults := policy.Decode("f", []byte("apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: a}\nspec: {order: x}"))
-	if len(faults) != 1 || res[0].Value != nil {
-		t.Errorf("%v %v", faults, res)
+	for _, doc := range []string{
+		"metadata: {name: a}\nspec: {order: x}", "metadata: {name: a}\nspec: {order: 1, order: 2}", "metadata: {name: a}\nspec: {oder: 1}",
+		"metadata: {name: a}\nspek: {order: 1}", "metadata: {name: a}\nspec: [1]", "metadata: {}\nspec: {order: 1}",
+	} {
+		res, faults := policy.Decode("f", []byte("apiVersion: projectcalico.org/v3\nkind: Tier\n"+doc))
+		if len(faults) == 0 || len(res) > 0 && res[0].Value != nil {
+			t.Errorf("%s: %v %v", doc, faults, res)
+		}
+	}
+}
+
+// Behind the others the Deny rules of a tier would come too late: a fault that is
+// not about its place does not move it.
+func TestS13_FaultyTierKeepsItsPlace(t *testing.T) {
+	for doc, want := range map[string]policy.Tier{
+		"metadata: {name: a, labels: {version: 2}}\nspec: {order: 1, defaultAction: Pass}": {Order: 1, DefaultAction: policy.Pass},
+		"metadata: {name: a, lables: {}}\nspec: {order: 1}":                                {Order: 1, DefaultAction: policy.Deny},
+		"metadata: {name: a}\nspec: {order: 1, defaultAction: pass}":                       {Order: 1, DefaultAction: policy.Deny},
+		"metadata: {name: a}\nspec: {order: 1, defaultAction: 5}":                          {Order: 1, DefaultAction: policy.Deny},
+	} {
+		res, faults := policy.Decode("f", []byte("apiVersion: projectcalico.org/v3\nkind: Tier\n"+doc))
+		got, _ := res[0].Value.(*policy.Tier)
+		if len(faults) != 1 || got == nil || got.Order != want.Order || got.DefaultAction != want.DefaultAction {
+			t.Errorf("%s: %v %+v", doc, faults, got)
+		}
 	}
 }
 

@@ -1,24 +1,31 @@
 package policy
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
-// readTier reads a tier. One with faults is left out: its policies then apply
-// after all valid tiers and end in deny (S13).
+// readTier reads a tier. One whose place is not understood is left out: its
+// policies then apply after all valid tiers and end in deny (S13). With other
+// faults it keeps its place, since behind the others its Deny rules would come
+// too late, and ends in deny unless it says Pass.
 func readTier(r *reading) any {
 	spec := r.root.get("spec")
-	r.check(spec, r.schema.field("spec"))
+	r.check(spec, r.schema.field("spec"), "defaultAction")
 	t := &Tier{Name: r.key.Name, Order: r.order(spec.get("order")), DefaultAction: Deny, Origin: r.origin(r.root.line, r.root.col)}
-	if a := spec.get("defaultAction"); !a.empty() && a.kind == isString {
-		switch a.text {
-		case "Deny":
-		case "Pass":
-			t.DefaultAction = Pass
-		default:
-			r.fault(a, Fault{Code: CodeUnknownValue, Reason: "a tier's default action is Deny or Pass", Fix: fixOf(nearest(a.text, []string{"Deny", "Pass"}))})
-		}
+	placed := r.key.Name != "" && !slices.ContainsFunc(r.faults, func(f Fault) bool { return !f.Warning && !strings.HasPrefix(f.Field, "metadata") })
+	switch a := spec.get("defaultAction"); {
+	case a.empty(), a.kind == isString && a.text == "Deny":
+	case a.kind != isString:
+		r.wrongType(a, isString)
+	case a.text == "Pass":
+		t.DefaultAction = Pass
+	default:
+		r.fault(a, Fault{Code: CodeUnknownValue, Reason: "a tier's default action is Deny or Pass", Fix: fixOf(nearest(a.text, []string{"Deny", "Pass"}))})
 	}
 	r.builtinTier(t, spec)
-	if r.since(0) {
+	if !placed {
 		return nil
 	}
 	return t
