@@ -69,10 +69,12 @@ func TestS4_FaultyRules(t *testing.T) {
 		"allow, http of UDP": {"{action: Allow, protocol: UDP, http: {}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
 		"allow, services":    {"{action: Allow, source: {services: {name: a, namespace: b}, selector: has(a)}}", policy.Rule{Action: policy.Allow, Source: never, Faulty: true}},
 		// The selector alone would be of the policy's own namespace only (S16).
-		"deny, namespaceSelector": {"{action: Deny, source: {selector: has(a), namespaceSelector: '='}}", policy.Rule{Action: policy.Deny}},
-		"pass denies":             {"{action: Pass, source: {selector: '='}}", policy.Rule{Action: policy.Deny}},
-		"unknown action denies":   {"{action: Dney, source: {selector: has(a)}}", policy.Rule{Action: policy.Deny, Source: policy.Entity{Selector: selector.Has("a")}}},
-		"no action denies":        {"{source: {selector: has(a)}}", policy.Rule{Action: policy.Deny, Source: policy.Entity{Selector: selector.Has("a")}}},
+		"deny, namespaceSelector":          {"{action: Deny, source: {selector: has(a), namespaceSelector: '='}}", policy.Rule{Action: policy.Deny}},
+		"pass denies":                      {"{action: Pass, source: {selector: '='}}", policy.Rule{Action: policy.Deny}},
+		"unknown action denies":            {"{action: Dney, source: {selector: has(a)}}", policy.Rule{Action: policy.Deny, Source: policy.Entity{Selector: selector.Has("a")}}},
+		"nothing denies":                   {"null", policy.Rule{Action: policy.Deny}},
+		"deny, an account that is nothing": {"{action: Deny, source: {serviceAccounts: {names: [null]}}}", policy.Rule{Action: policy.Deny}},
+		"no action denies":                 {"{source: {selector: has(a)}}", policy.Rule{Action: policy.Deny, Source: policy.Entity{Selector: selector.Has("a")}}},
 	} {
 		p := faulty(t, "NetworkPolicy", "types: [Ingress]\ningress:\n- action: Pass\n- "+c.rule+"\n- action: Allow")
 		want := []policy.Rule{{Action: policy.Pass}, c.want, {Action: policy.Allow}}

@@ -87,7 +87,11 @@ func TestS4_FaultyClusterRules(t *testing.T) {
 		"{action: Deny, to: []}":                                                                                {{Action: policy.Deny}},
 		"{action: Allow, to: [{namespaces: {}}]}":                                                               {{Action: policy.Deny}},
 		"{action: Deny, too: [{namespaces: {}}]}":                                                               {{Action: policy.Deny}},
-		"{action: Accept, to: [{namespaces: {}}], ports: []}":                                                   {{Action: policy.Allow, Source: never, Faulty: true}},
+		"null":                       {{Action: policy.Deny}},
+		"{action: Deny, to: [null]}": {{Action: policy.Deny}},
+		"{action: Deny, to: [{namespaces: {}}], protocols: [null]}": {{Action: policy.Deny}},
+		"{action: Accept, to: [{namespaces: {}}, null]}":            {{Action: policy.Allow, Source: never, Faulty: true}},
+		"{action: Accept, to: [{namespaces: {}}], ports: []}":       {{Action: policy.Allow, Source: never, Faulty: true}},
 	} {
 		res, faults := policy.Decode("f.yaml", []byte(cnp(cnpHead+"egress: ["+rule+"]")))
 		if faults.Err() == nil {

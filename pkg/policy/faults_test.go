@@ -35,6 +35,9 @@ var wrongSpecs = []wrong{
 	{name: "namespaceSelector of a namespaced policy", doc: "namespaceSelector: all()", faults: []string{"5:3 spec.namespaceSelector: no such field"}},
 	{name: "wrong type of list", doc: "ingress: {action: Deny}", faults: []string{"5:12 spec.ingress: expected a list, got a mapping"}},
 	{name: "wrong type of spec part", doc: "ingress: [Deny]", faults: []string{"5:13 spec.ingress[0] Deny: expected a mapping, got a string"}},
+	{name: "no rule in the place of one", doc: "ingress: [null]\negress:\n-", faults: []string{
+		"5:13 spec.ingress[0]: expected a mapping, got null", "7:4 spec.egress[0]: expected a mapping, got null"}},
+	{name: "nothing in the place of a name", doc: "ingress: [{action: Deny, source: {serviceAccounts: {names: [null]}}}]", faults: []string{"5:63 spec.ingress[0].source.serviceAccounts.names[0]: expected a string, got null"}},
 	{name: "order", doc: "order: '10'", faults: []string{"5:10 spec.order 10: expected a number, got a string"}},
 	{name: "order nan", doc: "order: .nan", faults: []string{"5:10 spec.order .nan: finite"}},
 	{name: "order inf", doc: "order: .inf", faults: []string{"5:10 spec.order .inf: finite"}},
@@ -131,6 +134,8 @@ var wrongDocuments = []wrong{
 	{name: "S4 port in quotes", doc: kubernetes("ingress: [{ports: [{port: '80'}]}]"), faults: []string{"6:29 spec.ingress[0].ports[0].port 80: write port: 80"}},
 	{name: "S4 port range as v3 has it", doc: kubernetes("ingress: [{ports: [{port: '80:90'}]}]"), faults: []string{"6:29 spec.ingress[0].ports[0].port 80:90: write port: 80 and endPort: 90"}},
 	{name: "S4 IPv4 net in IPv6 form", doc: kubernetes("ingress: [{from: [{ipBlock: {cidr: '::ffff:10.0.0.0/104'}}]}]"), faults: []string{"6:38 spec.ingress[0].from[0].ipBlock.cidr ::ffff:10.0.0.0/104: in IPv4 form"}},
+	{name: "S4 nothing in the place of rule and peer", doc: kubernetes("ingress: [null, {from: [null]}]"), faults: []string{
+		"6:13 spec.ingress[0]: expected a mapping, got null", "6:27 spec.ingress[1].from[0]: expected a mapping, got null"}},
 	{name: "S4 empty peer", doc: kubernetes("ingress: [{from: [{}]}]"), faults: []string{"6:21 spec.ingress[0].from[0]: must have"}},
 	{name: "S4 two kinds of peer", doc: kubernetes("ingress: [{from: [{podSelector: {}, ipBlock: {cidr: 10.0.0.0/8}}]}]"), faults: []string{"6:48 spec.ingress[0].from[0].ipBlock: not both"}},
 	{name: "S4 exception outside", doc: kubernetes("egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]}]"), faults: []string{"6:56 spec.egress[0].to[0].ipBlock.except[0] 11.0.0.0/16: part of the net"}},

@@ -17,7 +17,7 @@ func (r *clusterReader) rule(n *node, dir Direction) []Rule {
 		field, peersField = "egress", "to"
 	}
 	start := r.mark()
-	r.check(n, r.schema.field("spec", field))
+	r.checkRule(n, r.schema.field("spec", field))
 	known := !r.since(start) && n.kind == isMap
 	action := r.action(n)
 	if name := n.get("name"); name != nil && len(name.text) > maxRuleName {

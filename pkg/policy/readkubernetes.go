@@ -80,7 +80,7 @@ func (r *reading) kubernetesRule(n *node, dir Direction) []Rule {
 		field, peers = "egress", n.get("to")
 	}
 	start := r.mark()
-	r.check(n, r.schema.field("spec", field))
+	r.checkRule(n, r.schema.field("spec", field))
 	if r.since(start) || n.kind != isMap {
 		return nil
 	}

@@ -19,7 +19,7 @@ func nothing(a Action) Rule {
 // rule reads one rule; see policyReader for what becomes of a faulty one.
 func (r *policyReader) rule(n *node, s *schema, dir Direction) Rule {
 	start, found := r.mark(), len(r.faults)
-	r.check(n, s)
+	r.checkRule(n, s)
 	if slices.ContainsFunc(r.faults[found:], func(f Fault) bool { return f.Reason == givenTwice }) {
 		return r.ruleTwice(n)
 	}

@@ -101,6 +101,8 @@ func (r *reading) check(n *node, s *schema, skip ...string) {
 	for i := range n.kids {
 		e := &n.kids[i]
 		switch {
+		case s.kind == isList && e.kind == isNull && !s.elem.any:
+			r.wrongType(&e.node, s.elem.kind) // absent it can't be: it has a place in the list
 		case s.kind == isList || s.fields == nil:
 			r.check(&e.node, s.elem)
 		case slices.Contains(skip, e.key): // whether the type has it or not: a controller's status may be newer than the type
@@ -116,6 +118,15 @@ func (r *reading) check(n *node, s *schema, skip ...string) {
 			r.check(&e.node, s.fields[e.key])
 		}
 	}
+}
+
+// checkRule is check for a rule, which can't be null either.
+func (r *reading) checkRule(n *node, s *schema) {
+	if n.kind == isNull {
+		r.wrongType(n, isMap)
+		return
+	}
+	r.check(n, s)
 }
 
 // twice adds a fault for a key that a mapping has twice.
