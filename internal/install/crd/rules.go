@@ -33,8 +33,7 @@ const (
 	wordLabelName   = "a name is made of lower-case letters, digits and -, beginning and ending with a letter or digit"
 	wordNoType      = "there is no such policy type"
 	wordPortNumber  = "a port is a number from 1 to 65535"
-	// WordProtocol is what is said of what is no protocol.
-	WordProtocol = "a protocol is one of TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite or a number from 1 to 255"
+	wordProtocol    = "a protocol is one of TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite or a number from 1 to 255"
 )
 
 // Forms of names, as pkg/policy has them.
@@ -43,8 +42,8 @@ const (
 	formDNSLabel  = `^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	formPortName  = `^[a-zA-Z0-9_.-]{1,128}$`
 	formInterface = `^[a-zA-Z0-9_.-]{1,15}$`
-	// FormProtocol is a protocol in lower case, by name or number, or none.
-	FormProtocol = `^(|tcp|udp|icmp|icmpv6|sctp|udplite|[1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`
+	// formProtocol is a protocol in lower case, by name or number, or none.
+	formProtocol = `^(|tcp|udp|icmp|icmpv6|sctp|udplite|[1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`
 	// FormGlobal finds global() outside of quotes.
 	FormGlobal = `^([^'\"]|'[^']*'|\"[^\"]*\")*global[ \\t]*\\(`
 )
@@ -97,7 +96,7 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `\'`) + "'
 func (s *Schema) protocol() {
 	s.MaxLength = 64
 	s.must(Rule{
-		Rule:    "type(self) == int ? self >= 1 && self <= 255 : string(self).lowerAscii().matches('" + FormProtocol + "')",
-		Message: WordProtocol,
+		Rule:    "type(self) == int ? self >= 1 && self <= 255 : string(self).lowerAscii().matches('" + formProtocol + "')",
+		Message: wordProtocol,
 	})
 }
