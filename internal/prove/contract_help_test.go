@@ -11,12 +11,16 @@ import (
 )
 
 // twins gives some pods the namespace, labels and account of another, so that
-// identities and profiles are shared.
+// identities and profiles are shared, and to half of them addresses side by
+// side, which few nets tell apart.
 func (w *World) twins(t *rapid.T) {
 	g := gen{t}
-	for range g.between(1, 3) {
+	for i := range g.between(1, 3) {
 		a, b := pick(g, w.Pods), pick(g, w.Pods)
 		b.Namespace, b.ServiceAccount, b.Labels = a.Namespace, a.ServiceAccount, maps.Clone(a.Labels)
+		if a != b && g.eighths(4) {
+			a.Addrs, b.Addrs = bothFamilies(64+2*i), bothFamilies(65+2*i)
+		}
 	}
 }
 

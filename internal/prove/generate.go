@@ -105,9 +105,14 @@ func (p *Pod) number() int {
 
 // podAddrs draws which of its two addresses pod n has.
 func (g gen) podAddrs(n int) []netip.Addr {
-	v4 := netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})
-	v6 := netip.MustParseAddr(fmt.Sprintf("fd00::%x", n))
+	both := bothFamilies(n)
+	v4, v6 := both[0], both[1]
 	return pick(g, [][]netip.Addr{{v4, v6}, {v4}, {v4, v6}, {v4}, {v6}, nil})
+}
+
+// bothFamilies are the two addresses that pod n may have.
+func bothFamilies(n int) []netip.Addr {
+	return []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), netip.MustParseAddr(fmt.Sprintf("fd00::%x", n))}
 }
 
 func (g gen) tier(name string) *Tier {
