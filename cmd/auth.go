@@ -31,8 +31,8 @@ func NewCmdAuth(f *cli.Factory) *cobra.Command {
 type AuthCanIOptions struct {
 	IO     *cli.Streams
 	Access func() (Access, error)
-	// Anew says whether a move makes a policy anew there; nil: it does not.
-	Anew   func(context.Context) (bool, error)
+	// Naming is where the API has a tier: in a policy's name, or beside it.
+	Naming func(context.Context) (calico.Naming, error)
 	Action rights.Action
 	Format output.Format
 }
@@ -40,9 +40,12 @@ type AuthCanIOptions struct {
 // NewCmdAuthCanI is "netpol auth can-i".
 func NewCmdAuthCanI(f *cli.Factory, runF func(context.Context, *AuthCanIOptions) error) *cobra.Command {
 	opts := &AuthCanIOptions{IO: f.IO, Access: func() (Access, error) { return f.Cluster() }}
-	opts.Anew = func(ctx context.Context) (bool, error) {
+	opts.Naming = func(ctx context.Context) (calico.Naming, error) {
 		info, err := f.Calico(ctx)
-		return err == nil && info.Enforces() && info.Version.Naming() != calico.Free, err
+		if err != nil || !info.Enforces() {
+			return calico.Free, err
+		}
+		return info.Version.Naming(), nil
 	}
 	cmd := &cobra.Command{
 		Use:   "can-i VERB RESOURCE[/NAME]",
@@ -134,11 +137,12 @@ func (o *AuthCanIOptions) read(f *cli.Factory, cmd *cobra.Command, args []string
 }
 
 func authCanIRun(ctx context.Context, opts *AuthCanIOptions) error {
-	if a := &opts.Action; a.Verb == "move" && rights.Tiered(a.Kind) && opts.Anew != nil {
-		var err error
-		if a.Anew, err = opts.Anew(ctx); err != nil {
+	if a := &opts.Action; rights.Tiered(a.Kind) && (a.Verb == "move" || a.Name != "") {
+		naming, err := opts.Naming(ctx)
+		if err != nil {
 			return err
 		}
+		a.Anew, a.Stored = a.Verb == "move" && naming != calico.Free, naming.Name
 	}
 	needs, err := opts.Action.Needs()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Beside a Calico that has the tier in the policy's name, who moves a policy makes
-// and deletes one.
+// and deletes one, and the rights are of these names.
 func TestCanIMoveBesideCalico(t *testing.T) {
 	t.Setenv("NETPOL_CONFIG", "")
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
@@ -20,9 +20,10 @@ func TestCanIMoveBesideCalico(t *testing.T) {
 		c.Documents["/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"] = map[string]any{"status": map[string]any{"allowed": true}}
 		var out, errs bytes.Buffer
 		code := Run(t.Context(), &cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs},
-			[]string{"netpol", "--kubeconfig", c.Kubeconfig(t), "auth", "can-i", "move", "networkpolicies", "--from", "default", "--tier", "platform", "-n", "vote", "-o", "json"})
+			[]string{"netpol", "--kubeconfig", c.Kubeconfig(t), "auth", "can-i", "move", "networkpolicies/db", "--from", "default", "--tier", "platform", "-n", "vote", "-o", "json"})
 		text := strings.Join(strings.Fields(out.String()), "")
-		if code != 0 || strings.Contains(text, `"verb":"delete"`) != anew || strings.Contains(text, `"verb":"create"`) != anew {
+		if code != 0 || strings.Contains(text, `"verb":"delete"`) != anew || strings.Contains(text, `"verb":"create"`) != anew ||
+			strings.Contains(text, `"verb":"patch","group":"projectcalico.org","resource":"networkpolicies","namespace":"vote","name":"platform.db"`) != anew {
 			t.Errorf("%s: exit code %d\n%s%s", version, code, out.String(), errs.String())
 		}
 	}

@@ -88,7 +88,7 @@ func (a Action) Needs() ([]Need, error) {
 	for _, p := range parts {
 		res, _ := resourceOf(p.kind)
 		for _, verb := range p.own {
-			needs = append(needs, a.own(res, verb))
+			needs = append(needs, a.own(p.kind, res, verb)...)
 		}
 	}
 	for _, tier := range tiers {
@@ -167,16 +167,39 @@ func defaultTier(name string) string {
 	return name
 }
 
-// own is the right on the resource itself. RBAC can't grant to create an object
+// own is the right on the resource itself, of a policy that is made anew with
+// its name in the tier that it comes from. RBAC can't grant to create an object
 // of one name only.
-func (a Action) own(res resource, verb string) Need {
+func (a Action) own(kind policy.Kind, res resource, verb string) []Need {
 	r := Right{Verb: verb, Group: res.group, Resource: res.name, Namespace: a.namespace(res)}
 	if a.Name == "" || verb == "create" || verb == "list" || verb == "watch" {
-		return Need{r}
+		return []Need{{r}}
 	}
-	one := r
-	one.Name = a.Name
-	return Need{one} // who has the right on all has it on this one
+	here, there := defaultTier(a.Tier), defaultTier(a.From)
+	tiers := []string{here}
+	switch {
+	case !a.Anew:
+	case verb == "delete":
+		tiers = []string{there}
+	case verb == "get":
+		tiers = []string{here, there}
+	}
+	var needs []Need
+	for _, tier := range tiers {
+		one := r
+		one.Name = a.stored(kind, tier)
+		if len(needs) == 0 || needs[0][0] != one {
+			needs = append(needs, Need{one}) // who has the right on all has it on this one
+		}
+	}
+	return needs
+}
+
+func (a Action) stored(kind policy.Kind, tier string) string {
+	if a.Stored == nil {
+		return a.Name
+	}
+	return a.Stored(kind, a.Name, tier)
 }
 
 func (a Action) namespace(res resource) string {

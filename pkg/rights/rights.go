@@ -54,6 +54,9 @@ type Action struct {
 	// Anew: the API has the tier in the policy's name (Calico to 3.31), so a move
 	// makes the policy in the one tier and deletes it in the other.
 	Anew bool
+	// Stored is the name that the API has for a policy of that kind, name and
+	// tier; nil: the name as it is.
+	Stored func(policy.Kind, string, string) string
 }
 
 // Verbs are those that Action knows.

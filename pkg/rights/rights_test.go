@@ -76,6 +76,20 @@ create tier.networkpolicies "a.*" in namespace vote
 update tier.networkpolicies "a.*" in namespace vote
 get tiers "b"
 delete tier.networkpolicies "b.*" in namespace vote`},
+		{rights.Action{Verb: "move", Kind: policy.KindNetworkPolicy, Tier: "a", From: "b", Name: "db", Anew: true, Stored: prefixed}, `get networkpolicies "a.db"
+get networkpolicies "b.db"
+create networkpolicies
+patch networkpolicies "a.db"
+delete networkpolicies "b.db"
+get tiers "a"
+create tier.networkpolicies "a.db" | create tier.networkpolicies "a.*"
+update tier.networkpolicies "a.db" | update tier.networkpolicies "a.*"
+get tiers "b"
+delete tier.networkpolicies "b.db" | delete tier.networkpolicies "b.*"`},
+		{rights.Action{Verb: "unstage", Kind: policy.KindStagedNetworkPolicy, Tier: "a", Name: "db", Stored: prefixed}, `get stagednetworkpolicies "a.db"
+delete stagednetworkpolicies "a.db"
+get tiers "a"
+delete tier.stagednetworkpolicies "a.db" | delete tier.stagednetworkpolicies "a.*"`},
 		// Kubernetes' own policies have no tier, nor have their staged ones.
 		{rights.Action{Verb: "stage", Kind: policy.KindKubernetesNetworkPolicy, Namespace: "vote"}, `get stagedkubernetesnetworkpolicies in namespace vote
 create stagedkubernetesnetworkpolicies in namespace vote
@@ -122,6 +136,9 @@ patch clusternetworkpolicies.policy.networking.k8s.io`},
 		}
 	}
 }
+
+// prefixed is how Calico to 3.31 has names.
+func prefixed(_ policy.Kind, name, tier string) string { return tier + "." + name }
 
 // What an action goes on without: the history of deleted policies, and taking a
 // bridge away.

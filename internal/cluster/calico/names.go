@@ -72,6 +72,15 @@ func (n Naming) apiName(shortName, tierName string) string {
 	return tierName + "." + shortName
 }
 
+// Name is the name in the API of what a user calls name, with its tier's in
+// front or without.
+func (n Naming) Name(kind policy.Kind, name, tierName string) string {
+	if !hasTierName(kind) {
+		return name
+	}
+	return n.apiName(short(name, tierName), tierName)
+}
+
 // member is a policy of the API.
 type member struct {
 	key  policy.Key // as the API has it
