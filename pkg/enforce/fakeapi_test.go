@@ -26,8 +26,11 @@ func newFakeAPI(t testing.TB) *fakeAPI {
 	f := &fakeAPI{url: "http://" + l.Addr().String(), paths: map[string][]string{
 		"/api/v1/namespaces": nil, "/api/v1/nodes": nil, "/api/v1/pods": nil, "/api/v1/services": nil, "/api/v1/serviceaccounts": nil,
 		"/apis/discovery.k8s.io/v1/endpointslices": nil, "/apis/networking.k8s.io/v1/networkpolicies": nil,
-		"/apis/projectcalico.org/v3/networkpolicies": nil, "/apis/projectcalico.org/v3/tiers": nil,
 	}}
+	for _, kind := range []string{"tiers", "networkpolicies", "globalnetworkpolicies", "stagednetworkpolicies", "stagedglobalnetworkpolicies",
+		"stagedkubernetesnetworkpolicies", "networksets", "globalnetworksets", "hostendpoints"} { // those that netpol install makes
+		f.paths["/apis/projectcalico.org/v3/"+kind] = nil
+	}
 	s := &http.Server{Handler: f}
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close() })

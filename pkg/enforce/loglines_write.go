@@ -53,6 +53,7 @@ type logWriter struct {
 	attempts   *collect.Attempts
 	suppressed uint64
 	failed     error
+	news       chan struct{} // something of these is there for keep
 }
 
 func (a *Agent) newLogWriter() *logWriter {
@@ -70,6 +71,7 @@ func (a *Agent) newLogWriter() *logWriter {
 	attempts.ByPrefix = true
 	return &logWriter{
 		opts: o, now: a.opts.Now, hit: a.history.hitOf, name: newInterfaceNames().find,
+		news: make(chan struct{}, 1),
 		limit: rate.NewLimiter(rate.Limit(o.PerSecond), o.Burst), attempts: attempts,
 	}
 }
@@ -94,6 +96,7 @@ func (w *logWriter) packet(d *collect.Denied) {
 	}
 	if !w.limit.AllowN(w.now(), 1) {
 		w.suppressed++
+		w.tell()
 		return
 	}
 	w.tellSuppressed()
@@ -113,6 +116,14 @@ func (w *logWriter) write(at time.Time, line string) {
 	// That a line can't be written is told once; the next one is tried again.
 	if _, err := io.WriteString(w.opts.Out, stamped(at, line)); err != nil {
 		w.failed = err
+		w.tell()
+	}
+}
+
+func (w *logWriter) tell() {
+	select {
+	case w.news <- struct{}{}:
+	default:
 	}
 }
 
@@ -121,7 +132,11 @@ func (w *logWriter) write(at time.Time, line string) {
 func (w *logWriter) keep(ctx context.Context, failed func(error)) {
 	told := false
 	for ctx.Err() == nil {
-		pause(ctx, time.Second)
+		select {
+		case <-ctx.Done():
+		case <-w.news:
+			pause(ctx, time.Second) // many lines may be too many in it
+		}
 		w.mu.Lock()
 		w.tellSuppressed()
 		err := w.failed

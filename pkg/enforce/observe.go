@@ -69,9 +69,8 @@ func (a *Agent) observe(ctx context.Context) error {
 		lines.keep(ctx, func(err error) { a.opts.Log.Error("lines of Log rules can't be written", "error", err) })
 		return nil
 	})
-	g.Go(func() error { a.noteLoss(ctx, refused); return nil })
+	g.Go(func() error { everySecond(ctx, a.noteLoss(ctx, refused), a.noteUnlogged(ctx, logged)); return nil })
 	g.Go(func() error { a.noteFill(ctx); return nil })
-	g.Go(func() error { a.noteUnlogged(ctx, logged); return nil })
 	return g.Wait()
 }
 
@@ -83,12 +82,22 @@ func openLog(ctx context.Context, to *slog.Logger, group uint16) (log *collect.L
 	return log, err
 }
 
-// noteLoss tells the flows what is missing in them.
-func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) {
+// everySecond takes the steps at once and then once a second until ctx ends: all
+// together, since waking up is what costs on an idle processor.
+func everySecond(ctx context.Context, steps ...func()) {
+	for ; ctx.Err() == nil; pause(ctx, time.Second) {
+		for _, step := range steps {
+			step()
+		}
+	}
+}
+
+// noteLoss is the step that tells the flows what is missing in them.
+func (a *Agent) noteLoss(ctx context.Context, refused *collect.Log) func() {
 	var told uint64
 	var unknown bool
 	over := overflow{log: refused, group: DenyGroup, many: busyRefusals, counters: a.kernel.Logged}
-	for ; ctx.Err() == nil; pause(ctx, time.Second) {
+	return func() {
 		conns, denies := a.conns.Loss(), refused.Loss()
 		kept, err := over.lost()
 		if err != nil && ctx.Err() == nil {

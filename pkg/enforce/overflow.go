@@ -4,7 +4,6 @@ package enforce
 
 import (
 	"context"
-	"time"
 
 	"github.com/netpol-project/netpol/pkg/enforce/collect"
 	"github.com/netpol-project/netpol/pkg/enforce/nft"
@@ -86,11 +85,12 @@ func (o *overflow) read() error {
 	return nil
 }
 
-// noteUnlogged says how many connections Log rules met that got no line, since
-// there were too many at once.
-func (a *Agent) noteUnlogged(ctx context.Context, logged *collect.Log) {
+// noteUnlogged is the step that says how many connections Log rules met that got
+// no line, since there were too many at once.
+func (a *Agent) noteUnlogged(ctx context.Context, logged *collect.Log) func() {
 	over := overflow{log: logged, group: LogGroup, many: busyLogs, counters: a.kernel.Logged}
-	for told := uint64(0); ctx.Err() == nil; pause(ctx, time.Second) {
+	told := uint64(0)
+	return func() {
 		kept, err := over.lost()
 		if err != nil && ctx.Err() == nil {
 			a.opts.Log.Error("counters of Log rules can't be read", "error", err)
