@@ -49,7 +49,8 @@ const longestHold = 200 * time.Millisecond
 // moment, and a pod would not be selected by its service account's labels. Both
 // may live on without the other, so they are not kept back for longer.
 func (f *following) hold() time.Duration {
-	if f.state.Snapshot == nil || !orphans(f.faults, f.state.Faults) && !strangers(f.latest, f.state.Snapshot) {
+	if f.state.Snapshot == nil || f.state.Snapshot == f.latest || // as after every watch that ends
+		!orphans(f.faults, f.state.Faults) && !strangers(f.latest, f.state.Snapshot) {
 		f.held = time.Time{}
 		return 0
 	}
