@@ -71,7 +71,7 @@ func (a *Agent) newLogWriter() *logWriter {
 	attempts.ByPrefix = true
 	return &logWriter{
 		opts: o, now: a.opts.Now, hit: a.history.hitOf, name: newInterfaceNames().find,
-		news: make(chan struct{}, 1),
+		news:  make(chan struct{}, 1),
 		limit: rate.NewLimiter(rate.Limit(o.PerSecond), o.Burst), attempts: attempts,
 	}
 }
