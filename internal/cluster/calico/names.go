@@ -73,9 +73,9 @@ func (n Naming) apiName(shortName, tierName string) string {
 }
 
 // Name is the name in the API of what a user calls name, with its tier's in
-// front or without.
+// front or without. Where names are free it is what the user says.
 func (n Naming) Name(kind policy.Kind, name, tierName string) string {
-	if !hasTierName(kind) {
+	if n == Free || n == NoTiers || !hasTierName(kind) {
 		return name
 	}
 	return n.apiName(short(name, tierName), tierName)
